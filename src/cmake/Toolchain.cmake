@@ -1,0 +1,50 @@
+# Language level, warnings, sanitizers, ccache and mold.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+find_package(Threads REQUIRED)
+
+find_program(CLUSTERD_CCACHE ccache)
+if(CLUSTERD_CCACHE)
+  set(CMAKE_C_COMPILER_LAUNCHER ${CLUSTERD_CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CLUSTERD_CCACHE})
+endif()
+find_program(CLUSTERD_MOLD mold)
+if(CLUSTERD_MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()
+if(CLUSTERD_SANITIZE)
+  add_compile_options(-fsanitize=${CLUSTERD_SANITIZE} -fno-omit-frame-pointer
+                      -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${CLUSTERD_SANITIZE})
+endif()
+
+# Warnings for our own targets; generated and foreign code is not ours to warn about.
+add_library(clusterd_warnings INTERFACE)
+target_compile_options(clusterd_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+                                                   -Wnon-virtual-dtor -Werror)
+# Abseil's and Catch's headers trip this one in optimised builds of g++ 12.
+target_compile_options(clusterd_warnings INTERFACE -Wno-maybe-uninitialized)
+
+# clusterd_layer(NAME SOURCES … LINK …): one static library of one layer.
+function(clusterd_layer name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
+  add_library(${name} STATIC ${arg_SOURCES})
+  target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
+  target_link_libraries(${name} PUBLIC ${arg_LINK} PRIVATE clusterd_warnings)
+endfunction()
+
+# clusterd_test(NAME SOURCES … LINK …): one Catch2 program, each test case a CTest test.
+function(clusterd_test name)
+  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;LINK" ${ARGN})
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 120)
+  endif()
+  add_executable(${name} ${arg_SOURCES})
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+  target_link_libraries(${name} PRIVATE ${arg_LINK} Catch2::Catch2WithMain clusterd_warnings)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT})
+endfunction()
