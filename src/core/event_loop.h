@@ -45,8 +45,8 @@ class EventLoop {
   absl::AnyInvocable<std::optional<BootTime>()> on_turn_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::vector<Task> posted_;   // guarded by mutex_
-  bool stopping_ = false;      // guarded by mutex_
+  std::vector<Task> posted_;  // guarded by mutex_
+  bool stopping_ = false;     // guarded by mutex_
   std::thread thread_;
 };
 
