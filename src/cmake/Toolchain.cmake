@@ -1,4 +1,4 @@
-# Language level, warnings, sanitizers, ccache and mold.
+# Language level, warnings, hardening, sanitizers, ccache and mold.
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
@@ -14,6 +14,10 @@ endif()
 find_program(CLUSTERD_MOLD mold)
 if(CLUSTERD_MOLD)
   add_link_options(-fuse-ld=mold)
+endif()
+if(CMAKE_BUILD_TYPE STREQUAL Release)
+  add_compile_options(-fstack-protector-strong -fstack-clash-protection -D_FORTIFY_SOURCE=3)
+  add_link_options(-Wl,-z,relro,-z,now -pie -s)
 endif()
 if(CLUSTERD_SANITIZE)
   add_compile_options(-fsanitize=${CLUSTERD_SANITIZE} -fno-omit-frame-pointer
