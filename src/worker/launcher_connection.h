@@ -1,0 +1,58 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "core/clock.h"
+#include "worker/process_launcher.h"
+
+namespace clusterd {
+
+// Where a worker finds its launcher, and how it starts one.
+struct LauncherOptions {
+  std::string executable;   // absolute; run as `executable launcher --data-dir … --runtime-dir …`
+  std::string data_dir;     // absolute; journal and output
+  std::string runtime_dir;  // absolute; from choose_runtime_dir
+};
+
+// The folder of the launcher's socket and FIFOs, made with mode 0700: `configured`; where that is
+// empty /run/clusterd/<hash of data_dir>, if it is on a tmpfs and can be made; else
+// `<data_dir>/run`. `data_dir` must exist. INVALID_ARGUMENT if the path is too long for a Unix
+// socket, PERMISSION_DENIED if the folder is another user's or open to others.
+[[nodiscard]] absl::StatusOr<std::string> choose_runtime_dir(const std::string& configured,
+                                                             const std::string& data_dir);
+
+// The worker's way to the launcher of its data_dir: reaches the running one or starts one, and does
+// so again whenever it dies.
+//
+// Holds a pidfd and the read ends of the FIFOs of every running attempt, and reaps the main
+// processes that fall to this process when the launcher dies, so that neither status nor output is
+// lost with it. After FAILED_PRECONDITION in on_disconnected a newer worker process serves this
+// data_dir and no further connection is tried.
+//
+// Owned by the worker's app object. One thread of its own, on which the observer is called. The
+// destructor closes the connection and joins; launcher and jobs go on.
+class LauncherConnection final : public ProcessLauncher {
+ public:
+  // `clock` outlives this.
+  LauncherConnection(LauncherOptions options, const Clock& clock, LauncherObserver observer);
+  ~LauncherConnection() override;
+  LauncherConnection(const LauncherConnection&) = delete;
+  LauncherConnection& operator=(const LauncherConnection&) = delete;
+
+  // Makes this process a subreaper and begins to connect; the result comes to the observer. Once,
+  // before any other thread starts children. An error: the kernel refuses, nothing was started.
+  [[nodiscard]] absl::Status start();
+
+  // An end that arrives for an attempt that its receiver does not know is to be answered with
+  // `forget` all the same: a stop that came before its launch leaves such an end.
+  void send(internal::ToLauncher message) override;
+
+ private:
+  class Runner;
+  std::unique_ptr<Runner> runner_;
+};
+
+}  // namespace clusterd
