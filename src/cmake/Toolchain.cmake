@@ -30,8 +30,9 @@ add_library(clusterd_warnings INTERFACE)
 target_compile_options(clusterd_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion
                                                    -Wnon-virtual-dtor -Werror)
 # g++ 12 takes designated initialisers for missing ones, and sees phantom uses in optimised builds.
-target_compile_options(clusterd_warnings INTERFACE -Wno-missing-field-initializers
-                                                   -Wno-maybe-uninitialized)
+target_compile_options(
+  clusterd_warnings INTERFACE -Wno-missing-field-initializers
+                              $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 
 # clusterd_layer(NAME SOURCES … LINK …): one static library of one layer.
 function(clusterd_layer name)
@@ -41,15 +42,19 @@ function(clusterd_layer name)
   target_link_libraries(${name} PUBLIC ${arg_LINK} PRIVATE clusterd_warnings)
 endfunction()
 
-# clusterd_test(NAME SOURCES … LINK …): one Catch2 program, each test case a CTest test.
+# clusterd_test(NAME SOURCES … LINK … [TIMEOUT SECONDS] [LABEL long]): one Catch2 program, each
+# test case a CTest test. What takes minutes is labelled `long` and left out of the usual run.
 function(clusterd_test name)
-  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(arg "" "TIMEOUT;LABEL" "SOURCES;LINK" ${ARGN})
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 120)
   endif()
   add_executable(${name} ${arg_SOURCES})
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
   target_link_libraries(${name} PRIVATE ${arg_LINK} Catch2::Catch2WithMain clusterd_warnings)
-  catch_discover_tests(${name} TEST_PREFIX "${name}: " PROPERTIES TIMEOUT ${arg_TIMEOUT}
-                       DISCOVERY_TIMEOUT 60)
+  set(properties TIMEOUT ${arg_TIMEOUT})
+  if(arg_LABEL)
+    list(APPEND properties LABELS ${arg_LABEL})
+  endif()
+  catch_discover_tests(${name} TEST_PREFIX "${name}: " PROPERTIES ${properties})
 endfunction()
