@@ -14,7 +14,8 @@ struct ListenerConfig {
   bool use_tls = false;
   std::string crt_file;
   std::string key_file;
-  std::string ca_file;  // needed with use_tls on a gRPC listener
+  std::string ca_file;          // needed with use_tls on a gRPC listener
+  bool allow_insecure = false;  // lets it listen beyond loopback without TLS
 };
 
 struct LogConfig {
@@ -31,7 +32,6 @@ struct SchedulerConfig {
   ListenerConfig grpc_server{.addr = "127.0.0.1:50000"};
   struct HttpServer : ListenerConfig {
     std::vector<std::string> allowed_hosts;  // Host names that browsers may use
-    bool allow_insecure = false;             // beyond loopback without TLS and tokens
     std::string tokens_file;
     uint64_t max_body_bytes = 4ULL << 20;
     uint64_t max_header_bytes = 64ULL << 10;
@@ -91,6 +91,15 @@ struct WorkerConfig {
   } jobs;
   RetentionConfig retention;
   LogConfig log;
+};
+
+// Where the command line and the client library find the scheduler, and what they show it.
+struct ClientConfig {
+  std::vector<std::string> addr = {"127.0.0.1:50000"};  // tried in order
+  std::string token;
+  std::string ca_file;  // this, crt_file and key_file together; all empty: plaintext
+  std::string crt_file;
+  std::string key_file;
 };
 
 }  // namespace clusterd

@@ -1,0 +1,395 @@
+#include "core/config_load.h"
+
+#include <catch2/catch.hpp>
+#include <string>
+#include <vector>
+
+#include "core/config_keys.h"
+
+using namespace std::chrono_literals;
+
+namespace clusterd {
+namespace {
+
+struct Wrong {
+  std::string text;
+  std::string error;  // the whole status message
+};
+
+void check_all(const std::vector<Wrong>& cases, auto parse) {
+  for (const Wrong& wrong : cases) {
+    INFO(wrong.text);
+    const auto config = parse(wrong.text, "f.toml");
+
+    REQUIRE_FALSE(config.ok());
+    CHECK(config.status().code() == absl::StatusCode::kInvalidArgument);
+    CHECK(std::string(config.status().message()) == wrong.error);
+  }
+}
+
+TEST_CASE("an empty file gives every default", "[config]") {
+  const auto scheduler = parse_scheduler_config("", "f.toml");
+  const auto worker = parse_worker_config("", "f.toml");
+  const auto client = parse_client_config("", "f.toml");
+
+  REQUIRE(scheduler.ok());
+  CHECK(scheduler->grpc_server.addr == "127.0.0.1:50000");
+  CHECK(scheduler->http_server.addr == "127.0.0.1:3000");
+  CHECK(scheduler->scheduling.worker_timeout == 15s);
+  REQUIRE(worker.ok());
+  CHECK(worker->jobs.allowed_commands == std::vector<std::string>{"bash", "sh", "python3"});
+  REQUIRE(client.ok());
+  CHECK(client->addr == std::vector<std::string>{"127.0.0.1:50000"});
+}
+
+TEST_CASE("every default is within what its own key allows", "[config]") {
+  SchedulerConfig scheduler;
+  WorkerConfig worker;
+
+  for (const auto& keys : {config_keys(scheduler), config_keys(worker)}) {
+    for (const ConfigKey& key : keys) {
+      INFO(key.path());
+      CHECK_FALSE(key.comment.empty());
+      CHECK(key.min <= key.max);
+      if (auto* const* duration = std::get_if<std::chrono::nanoseconds*>(&key.target)) {
+        CHECK((**duration).count() >= key.min);
+        CHECK((**duration).count() <= key.max);
+      }
+      if (auto* const* number = std::get_if<uint64_t*>(&key.target)) {
+        CHECK(**number >= static_cast<uint64_t>(key.min));
+        CHECK(**number <= static_cast<uint64_t>(key.max));
+      }
+    }
+  }
+}
+
+TEST_CASE("a full scheduler file fills every member", "[config]") {
+  const auto config = parse_scheduler_config(R"(
+[grpc_server]
+addr = "[::1]:50001"
+use_tls = true
+crt_file = "server.pem"
+key_file = "server.key"
+ca_file = "ca.pem"
+[http_server]
+addr = "0.0.0.0:3001"
+allow_insecure = true
+allowed_hosts = ["jobs.example.org"]
+max_body = "2MiB"
+max_header = 32768
+header_timeout = "3s"
+body_timeout = "4s"
+idle_timeout = "1m"
+max_connections = 17
+[store]
+backend = "sqlite"
+path = "x.db"
+min_free = "1GiB"
+[scheduling]
+worker_timeout = "20s"
+lost_after = "10m"
+heartbeat_interval = "500ms"
+start_wait = "0s"
+max_queued = 5
+[retention]
+max_age = "7d"
+max_jobs = 6
+[compat]
+enabled = false
+[log]
+level = "debug"
+)",
+                                             "f.toml");
+
+  INFO(config.status());
+  REQUIRE(config.ok());
+  CHECK(config->grpc_server.addr == "[::1]:50001");
+  CHECK(config->grpc_server.use_tls);
+  CHECK(config->grpc_server.ca_file == "ca.pem");
+  CHECK(config->http_server.allow_insecure);
+  CHECK(config->http_server.allowed_hosts == std::vector<std::string>{"jobs.example.org"});
+  CHECK(config->http_server.max_body_bytes == 2U << 20U);
+  CHECK(config->http_server.max_header_bytes == 32768);
+  CHECK(config->http_server.header_timeout == 3s);
+  CHECK(config->http_server.body_timeout == 4s);
+  CHECK(config->http_server.idle_timeout == 60s);
+  CHECK(config->http_server.max_connections == 17);
+  CHECK(config->store.path == "x.db");
+  CHECK(config->store.min_free_bytes == 1U << 30U);
+  CHECK(config->scheduling.worker_timeout == 20s);
+  CHECK(config->scheduling.lost_after == 600s);
+  CHECK(config->scheduling.heartbeat_interval == 500ms);
+  CHECK(config->scheduling.start_wait == 0s);
+  CHECK(config->scheduling.max_queued == 5);
+  CHECK(config->retention.max_age == 168h);
+  CHECK(config->retention.max_jobs == 6);
+  CHECK_FALSE(config->compat.enabled);
+  CHECK(config->log.level == "debug");
+}
+
+TEST_CASE("a full worker file fills every member", "[config]") {
+  const auto config = parse_worker_config(R"(
+[grpc_server]
+addr = "127.0.0.1:0"
+advertise_addr = "10.0.0.7:30000"
+[scheduler]
+addr = ["a:50000", "b:50000"]
+[worker]
+name = "node-1"
+labels = { zone = "a", gpu = "yes" }
+on_stop = "stop"
+[capacity]
+slots = 3
+cpus = 2
+memory = "4GiB"
+[jobs]
+scripts_dir = "s"
+data_dir = "d"
+runtime_dir = "r"
+allowed_commands = ["bash", "/usr/bin/python3"]
+allowed_programs = ["/usr/bin/rsync"]
+env_allow = ["PATH"]
+max_output = "64MiB"
+stop_grace = "3s"
+[retention]
+max_age = "1h"
+[log]
+level = "warning"
+)",
+                                          "f.toml");
+
+  INFO(config.status());
+  REQUIRE(config.ok());
+  CHECK(config->grpc_server.advertise_addr == "10.0.0.7:30000");
+  CHECK(config->scheduler.addr == std::vector<std::string>{"a:50000", "b:50000"});
+  CHECK(config->worker.name == "node-1");
+  CHECK(config->worker.labels == std::map<std::string, std::string>{{"gpu", "yes"}, {"zone", "a"}});
+  CHECK(config->worker.on_stop == "stop");
+  CHECK(config->capacity.slots == 3);
+  CHECK(config->capacity.cpus == 2.0);
+  CHECK(config->capacity.memory_bytes == 4ULL << 30U);
+  CHECK(config->jobs.scripts_dir == "s");
+  CHECK(config->jobs.data_dir == "d");
+  CHECK(config->jobs.runtime_dir == "r");
+  CHECK(config->jobs.allowed_commands == std::vector<std::string>{"bash", "/usr/bin/python3"});
+  CHECK(config->jobs.allowed_programs == std::vector<std::string>{"/usr/bin/rsync"});
+  CHECK(config->jobs.env_allow == std::vector<std::string>{"PATH"});
+  CHECK(config->jobs.max_output_bytes == 64U << 20U);
+  CHECK(config->jobs.stop_grace == 3s);
+  CHECK(config->retention.max_age == 1h);
+  CHECK(config->log.level == "warning");
+}
+
+TEST_CASE("the original's files load as they are", "[config]") {
+  const auto scheduler = parse_scheduler_config(R"([grpc_server]
+addr = "127.0.0.1:50000"
+use_tls = false
+crt_file = "server.pem"
+key_file = "server.key"
+
+[http_server]
+addr = "localhost:3000"
+)",
+                                                "config.toml");
+  const auto worker = parse_worker_config(R"([grpc_server]
+addr = "127.0.0.1:30000"
+use_tls = false
+crt_file = ""
+key_file = ""
+
+[scheduler]
+addr = "127.0.0.1:50000"
+)",
+                                          "config.toml");
+
+  CHECK(scheduler.ok());
+  REQUIRE(worker.ok());
+  CHECK(worker->scheduler.addr == std::vector<std::string>{"127.0.0.1:50000"});
+}
+
+TEST_CASE("each error of a scheduler file names file, line, column, key and what is allowed",
+          "[config]") {
+  check_all(
+      {
+          {"[grpc_server]\nadr = \"127.0.0.1:1\"",
+           "f.toml:2:1: grpc_server.adr: unknown key, did you mean addr?"},
+          {"[grpc_server]\nbanana = 1", "f.toml:2:1: grpc_server.banana: unknown key"},
+          {"[grpc_server]\nworker_timeout = \"1s\"",
+           "f.toml:2:1: grpc_server.worker_timeout: unknown key, it belongs into [scheduling]"},
+          {"[grpc_srver]\n", "f.toml:1:1: grpc_srver: unknown table, did you mean grpc_server?"},
+          {"addr = 1", "f.toml:1:1: addr: unknown key, it belongs into [http_server]"},
+          {"log = \"info\"", "f.toml:1:7: log: is a text; allowed is a table, [log]"},
+          {"[grpc_server]\nuse_tls = \"no\"",
+           "f.toml:2:11: grpc_server.use_tls: is a text; allowed is true or false"},
+          {"[grpc_server]\n  addr = 50000",
+           "f.toml:2:10: grpc_server.addr: is an integer; allowed is a text, \"host:port\""},
+          {"[grpc_server]\naddr = \"localhost\"",
+           "f.toml:2:8: grpc_server.addr: \"localhost\" has no port; allowed is host:port, as in "
+           "\"127.0.0.1:3000\""},
+          {"[grpc_server]\naddr = \"127.0.0.1:65536\"",
+           "f.toml:2:8: grpc_server.addr: \"127.0.0.1:65536\" has a port that is not a number "
+           "from 0 to 65535; allowed is host:port, as in \"127.0.0.1:3000\""},
+          {"[scheduling]\nworker_timeout = 15",
+           "f.toml:2:18: scheduling.worker_timeout: is an integer; allowed is a duration, as in "
+           "\"15s\""},
+          {"[scheduling]\nworker_timeout = \"15\"",
+           "f.toml:2:18: scheduling.worker_timeout: \"15\" is not a duration; allowed is a number "
+           "with ms, s, m, h or d, as in \"15s\" or \"1h30m\""},
+          {"[scheduling]\nstart_wait = \"-1s\"",
+           "f.toml:2:14: scheduling.start_wait: \"-1s\" is not a duration; allowed is a number "
+           "with ms, s, m, h or d, as in \"15s\" or \"1h30m\""},
+          {"[scheduling]\nworker_timeout = \"0s\"\nheartbeat_interval = \"1s\"",
+           "f.toml:2:18: scheduling.worker_timeout: \"0s\" is out of range; allowed is 100ms to "
+           "24h"},
+          {"[scheduling]\nmax_queued = 0",
+           "f.toml:2:14: scheduling.max_queued: 0 is out of range; allowed is 1 to 100000000"},
+          {"[scheduling]\nmax_queued = 1.5",
+           "f.toml:2:14: scheduling.max_queued: is a number; allowed is an integer"},
+          {"[store]\nmin_free = \"64Mi\"",
+           "f.toml:2:12: store.min_free: \"64Mi\" is not a size; allowed are bytes or a number "
+           "with KiB, MiB, GiB, TiB, kB, MB, GB or TB"},
+          {"[http_server]\nmax_body = \"1GiB\"",
+           "f.toml:2:12: http_server.max_body: \"1GiB\" is out of range; allowed is 1KiB to 16MiB"},
+          {"[http_server]\nmax_body = true",
+           "f.toml:2:12: http_server.max_body: is true or false; allowed is a size, as in "
+           "\"64MiB\""},
+          {"[http_server]\nallowed_hosts = \"a\"",
+           "f.toml:2:17: http_server.allowed_hosts: is a text; allowed is a list of texts"},
+          {"[http_server]\nallowed_hosts = [\"a\", 2]",
+           "f.toml:2:23: http_server.allowed_hosts: is an integer; allowed is a list of texts"},
+          {"[store]\nbackend = \"postgres\"",
+           "f.toml:2:11: store.backend: \"postgres\": allowed is sqlite"},
+          {"[store]\npath = \"\"",
+           "f.toml:2:8: store.path: \"\": allowed is a text that is not empty"},
+          {"[log]\nlevel = \"inf\"",
+           "f.toml:2:9: log.level: \"inf\": allowed are trace, debug, info, warning, error, did "
+           "you mean info?"},
+          {"[log]\nlevel = 2024-01-01",
+           "f.toml:2:9: log.level: is a date or time; allowed is a text"},
+      },
+      parse_scheduler_config);
+}
+
+TEST_CASE("each error of a worker file names file, line, column, key and what is allowed",
+          "[config]") {
+  check_all(
+      {
+          {"[scheduler]\naddr = []",
+           "f.toml:2:8: scheduler.addr: is empty; allowed is \"host:port\" or a list of them"},
+          {"[scheduler]\naddr = [\"a:1\", \"b:0\"]",
+           "f.toml:2:16: scheduler.addr: \"b:0\": allowed is host:port with a host and a port "
+           "from 1 to 65535"},
+          {"[scheduler]\naddr = 7",
+           "f.toml:2:8: scheduler.addr: is an integer; allowed is \"host:port\" or a list of them"},
+          {"[worker]\nname = \"a b\"",
+           "f.toml:2:8: worker.name: \"a b\": allowed are letters, digits, '.', '_' and '-', at "
+           "most 128 of them"},
+          {"[worker]\nlabels = { zone = 1 }",
+           "f.toml:2:19: worker.labels: is an integer; allowed is a table of texts, as in { zone "
+           "= \"a\" }"},
+          {"[worker]\nlabels = \"zone=a\"",
+           "f.toml:2:10: worker.labels: is a text; allowed is a table of texts, as in { zone = "
+           "\"a\" }"},
+          {"[worker]\non_stop = \"kill\"",
+           "f.toml:2:11: worker.on_stop: \"kill\": allowed are keep, drain, stop"},
+          {"[capacity]\nslots = -1",
+           "f.toml:2:9: capacity.slots: -1 is out of range; allowed is 0 to 1000000"},
+          {"[capacity]\ncpus = nan",
+           "f.toml:2:8: capacity.cpus: nan is out of range; allowed is 0 to 1000000"},
+          {"[capacity]\ncpus = \"2\"", "f.toml:2:8: capacity.cpus: is a text; allowed is a number"},
+          {"[jobs]\nscripts_dir = \"\"",
+           "f.toml:2:15: jobs.scripts_dir: \"\": allowed is a text that is not empty"},
+          {"[jobs]\nallowed_commands = [\"bin/sh\"]",
+           "f.toml:2:21: jobs.allowed_commands: \"bin/sh\": allowed is a program's name without "
+           "'/', or an absolute path"},
+          {"[jobs]\nenv_allow = [\"A=b\"]",
+           "f.toml:2:14: jobs.env_allow: \"A=b\": allowed is the name of an environment variable"},
+          {"[jobs]\nmax_output = 1",
+           "f.toml:2:14: jobs.max_output: 1 is out of range; allowed is 64KiB to 1024TiB"},
+          {"[grpc_server]\nadvertise_addr = \"x\"",
+           "f.toml:2:18: grpc_server.advertise_addr: \"x\" has no port; allowed is host:port, as "
+           "in \"127.0.0.1:3000\""},
+          {"[retention]\nmax_jobs = 1", "f.toml:2:1: retention.max_jobs: unknown key"},
+          {"[jobs]\ndata_dir = \"a\\u0000b\"", "f.toml:2:12: jobs.data_dir: holds a NUL character"},
+      },
+      parse_worker_config);
+}
+
+TEST_CASE("TLS without its files is refused naming them", "[config]") {
+  check_all({{"[grpc_server]\nuse_tls = true\ncrt_file = \"a\"\nkey_file = \"b\"",
+              "f.toml:2:11: grpc_server.use_tls: true needs ca_file in [grpc_server] too"},
+             {"[http_server]\nuse_tls = true",
+              "f.toml:2:11: http_server.use_tls: true needs crt_file, key_file in [http_server] "
+              "too"}},
+            parse_scheduler_config);
+  check_all({{"[grpc_server]\nuse_tls = true",
+              "f.toml:2:11: grpc_server.use_tls: true needs crt_file, key_file, ca_file in "
+              "[grpc_server] too"}},
+            parse_worker_config);
+  check_all({{"ca_file = \"ca.pem\"",
+              "f.toml:1:11: ca_file: TLS needs ca_file, crt_file and key_file together"}},
+            parse_client_config);
+}
+
+TEST_CASE("an address beyond loopback is refused without TLS unless insisted on", "[config]") {
+  check_all({{"[http_server]\naddr = \"0.0.0.0:3000\"",
+              "f.toml:2:8: http_server.addr: \"0.0.0.0:3000\" can be reached from other machines, "
+              "and whoever reaches it can run jobs: set use_tls = true with crt_file and "
+              "key_file, or use a loopback address, or insist with allow_insecure = true"},
+             {"[grpc_server]\naddr = \":50000\"",
+              "f.toml:2:8: grpc_server.addr: \":50000\" can be reached from other machines, and "
+              "whoever reaches it can run jobs: set use_tls = true with crt_file, key_file and "
+              "ca_file, or use a loopback address, or insist with allow_insecure = true"}},
+            parse_scheduler_config);
+  const auto insisted = parse_worker_config(
+      "[grpc_server]\naddr = \"0.0.0.0:30000\"\nallow_insecure = true", "f.toml");
+  const auto secured = parse_worker_config(
+      "[grpc_server]\naddr = \"0.0.0.0:30000\"\nuse_tls = true\ncrt_file = \"c\"\n"
+      "key_file = \"k\"\nca_file = \"a\"",
+      "f.toml");
+
+  CHECK(insisted.ok());
+  CHECK(secured.ok());
+}
+
+TEST_CASE("times that contradict each other are refused", "[config]") {
+  check_all({{"[scheduling]\nheartbeat_interval = \"20s\"",
+              "f.toml:2:22: scheduling.heartbeat_interval: heartbeat_interval (20s) must be "
+              "shorter than worker_timeout (15s)"},
+             {"[scheduling]\nworker_timeout = \"10m\"",
+              "f.toml:2:18: scheduling.worker_timeout: lost_after (5m) must not be shorter than "
+              "worker_timeout (10m)"}},
+            parse_scheduler_config);
+}
+
+TEST_CASE("all errors come at once, in the order of the file", "[config]") {
+  const auto config = parse_worker_config(
+      "[jobs]\nscript_dir = \"s\"\nmax_output = \"much\"\n[worker]\non_stop = 3\n", "w.toml");
+
+  CHECK(std::string(config.status().message()) ==
+        "w.toml:2:1: jobs.script_dir: unknown key, did you mean scripts_dir?\n"
+        "w.toml:3:14: jobs.max_output: \"much\" is not a size; allowed are bytes or a number with "
+        "KiB, MiB, GiB, TiB, kB, MB, GB or TB\n"
+        "w.toml:5:11: worker.on_stop: is an integer; allowed is a text");
+}
+
+TEST_CASE("text that is no TOML is refused with its position", "[config]") {
+  const auto config = parse_scheduler_config("[log]\nlevel = \n", "f.toml");
+
+  REQUIRE_FALSE(config.ok());
+  CHECK(config.status().code() == absl::StatusCode::kInvalidArgument);
+  CHECK(std::string(config.status().message()).starts_with("f.toml:2:"));
+}
+
+TEST_CASE("a file that is missing or a folder is named", "[config]") {
+  const auto missing = load_scheduler_config("/nonexistent/scheduler.toml");
+  const auto folder = load_worker_config("/");
+
+  CHECK(missing.status().code() == absl::StatusCode::kNotFound);
+  CHECK(std::string(missing.status().message()).find("/nonexistent/scheduler.toml") !=
+        std::string::npos);
+  CHECK_FALSE(folder.ok());
+}
+
+}  // namespace
+}  // namespace clusterd

@@ -1,0 +1,138 @@
+#include "core/job_spec_check.h"
+
+#include <catch2/catch.hpp>
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "core/field_error.h"
+#include "core/signal_names.h"
+
+namespace clusterd {
+namespace {
+
+struct Fault {
+  std::string name;
+  std::function<void(v1::JobSpec&)> plant;
+  std::string field;
+  std::string text;  // part of the message
+};
+
+v1::JobSpec good_spec() {
+  v1::JobSpec spec;
+  spec.set_name("nightly");
+  spec.set_path("reports/make.sh");
+  spec.set_command("bash");
+  spec.add_args("5");
+  (*spec.mutable_env())["COLOUR"] = "blue";
+  spec.set_cwd("reports");
+  spec.set_stop_signal("SIGINT");
+  spec.mutable_timeout()->set_seconds(30);
+  return spec;
+}
+
+std::vector<Fault> faults() {
+  const std::string nul("a\0b", 3);
+  return {
+      {"name", [](auto& s) { s.set_name(std::string(257, 'x')); }, "name",
+       "257 bytes are more than"},
+      {"nul name", [nul](auto& s) { s.set_name(nul); }, "name", "NUL"},
+      {"no command",
+       [](auto& s) {
+         s.clear_path();
+         s.clear_command();
+       },
+       "path", "allowed_programs"},
+      {"absolute", [](auto& s) { s.set_path("/etc/passwd"); }, "path",
+       "\"/etc/passwd\" is absolute"},
+      {"dots", [](auto& s) { s.set_path("a/../../b"); }, "path", "\"..\""},
+      {"only dots", [](auto& s) { s.set_path(".."); }, "path", "\"..\""},
+      {"nul path", [nul](auto& s) { s.set_path(nul); }, "path", "NUL"},
+      {"long path", [](auto& s) { s.set_path(std::string(5000, 'p')); }, "path", "4095"},
+      {"nul command", [nul](auto& s) { s.set_command(nul); }, "command", "NUL"},
+      {"nul arg", [nul](auto& s) { s.add_args(nul); }, "args[1]", "NUL"},
+      {"args", [](auto& s) { s.add_args(std::string(128 << 10, 'x')); }, "args", "131072 allowed"},
+      {"env name", [](auto& s) { (*s.mutable_env())[""] = "x"; }, "env", "empty"},
+      {"env equals", [](auto& s) { (*s.mutable_env())["A=B"] = "x"; }, "env", "\"A=B\""},
+      {"env nul name", [nul](auto& s) { (*s.mutable_env())[nul] = "x"; }, "env", "NUL"},
+      {"env nul value", [nul](auto& s) { (*s.mutable_env())["VALUE"] = nul; }, "env", "\"VALUE\""},
+      {"env size", [](auto& s) { (*s.mutable_env())["A"] = std::string(128 << 10, 'x'); }, "env",
+       "131072 allowed"},
+      {"cwd", [](auto& s) { s.set_cwd("../x"); }, "cwd", "\"../x\""},
+      {"stdin", [](auto& s) { s.set_stdin(std::string((64 << 10) + 1, 'x')); }, "stdin",
+       "65537 bytes are more than the 65536 allowed"},
+      {"timeout", [](auto& s) { s.mutable_timeout()->set_seconds(-1); }, "timeout", "-1s"},
+      {"grace", [](auto& s) { s.mutable_stop_grace()->set_nanos(-1); }, "stop_grace", "negative"},
+      {"backoff", [](auto& s) { s.mutable_retry()->mutable_backoff()->set_seconds(-7); },
+       "retry.backoff", "-7s"},
+      {"duration", [](auto& s) { s.mutable_lost_after()->set_seconds(int64_t{1} << 60); },
+       "lost_after", "at most"},
+      {"signal", [](auto& s) { s.set_stop_signal("SIGNOPE"); }, "stop_signal", "\"SIGNOPE\""},
+      {"signal number", [](auto& s) { s.set_stop_signal("65"); }, "stop_signal", "\"65\""},
+      {"priority", [](auto& s) { s.set_priority(1001); }, "priority", "1001"},
+      {"cpus", [](auto& s) { s.mutable_resources()->set_cpus(-0.5); }, "resources.cpus", "-0.5"},
+      {"nan",
+       [](auto& s) { s.mutable_resources()->set_cpus(std::numeric_limits<double>::quiet_NaN()); },
+       "resources.cpus", "nan"},
+      {"mode", [](auto& s) { s.mutable_output()->set_mode(static_cast<v1::OutputSpec::Mode>(9)); },
+       "output.mode", "9"},
+      {"label", [](auto& s) { (*s.mutable_labels())[""] = "x"; }, "labels", "empty"},
+      {"array", [](auto& s) { s.mutable_array()->set_from(3); }, "array.to", "array.from = 3"},
+      {"tasks", [](auto& s) { s.mutable_array()->set_to(1'000'000); }, "array", "1000001 tasks"},
+  };
+}
+
+}  // namespace
+
+TEST_CASE("a sound spec passes", "[job_spec_check]") {
+  CHECK(check_job_spec(good_spec()).ok());
+
+  v1::JobSpec program;
+  program.set_command("/usr/bin/rsync");
+  CHECK(check_job_spec(program).ok());
+}
+
+TEST_CASE("each fault of a spec is refused with its field, its value and what is allowed",
+          "[job_spec_check]") {
+  for (const Fault& fault : faults()) {
+    INFO(fault.name);
+    v1::JobSpec spec = good_spec();
+    fault.plant(spec);
+
+    const absl::Status status = check_job_spec(spec);
+
+    CHECK(status.code() == absl::StatusCode::kInvalidArgument);
+    CHECK(field_of(status) == fault.field);
+    CHECK_THAT(std::string(status.message()), Catch::Contains(fault.text));
+  }
+}
+
+TEST_CASE("the bounds themselves are allowed", "[job_spec_check]") {
+  v1::JobSpec spec = good_spec();
+  spec.set_name(std::string(256, 'x'));
+  spec.set_stdin(std::string(64 << 10, 'x'));
+  spec.set_priority(-1000);
+  spec.mutable_array()->set_from(1);
+  spec.mutable_array()->set_to(1'000'000);
+  spec.clear_args();
+  spec.add_args(std::string((128 << 10) - 1, 'x'));
+
+  CHECK(check_job_spec(spec).ok());
+}
+
+TEST_CASE("signals are known by name, with or without SIG, and by number", "[signal_names]") {
+  CHECK(signal_number("TERM") == 15);
+  CHECK(signal_number("sigint") == 2);
+  CHECK(signal_number("9") == 9);
+  CHECK(signal_number("64") == 64);
+  CHECK_FALSE(signal_number("0"));
+  CHECK_FALSE(signal_number("-1"));
+  CHECK_FALSE(signal_number("33"));  // the C library's own
+  CHECK_FALSE(signal_number("SIG"));
+  CHECK_FALSE(signal_number(""));
+  CHECK(signal_name(15) == "TERM");
+  CHECK(signal_name(40) == "40");
+}
+
+}  // namespace clusterd
