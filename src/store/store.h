@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -34,6 +35,7 @@ struct StoreContents {
   internal::StoreMeta meta;        // the new epoch included
   std::vector<v1::Job> live_jobs;  // every job that has not ended, by seq
   std::vector<internal::WorkerRecord> workers;
+  std::map<v1::Job::State, uint64_t> ended_counts;  // jobs that have ended, by state
   std::vector<std::string> set_aside;  // what did not parse: "jobs 0192…: truncated"
 };
 
