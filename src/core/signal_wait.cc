@@ -1,0 +1,21 @@
+#include "core/signal_wait.h"
+
+#include <pthread.h>
+
+namespace clusterd {
+
+StopSignals::StopSignals() {
+  std::signal(SIGPIPE, SIG_IGN);
+  sigemptyset(&set_);
+  sigaddset(&set_, SIGTERM);
+  sigaddset(&set_, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+}
+
+int StopSignals::wait() const {
+  int signal = 0;
+  sigwait(&set_, &signal);  // can fail only for a set that is invalid
+  return signal;
+}
+
+}  // namespace clusterd

@@ -1,0 +1,82 @@
+#pragma once
+
+#include <atomic>
+#include <boost/asio/thread_pool.hpp>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "core/clock.h"
+#include "core/config.h"
+#include "core/event_loop.h"
+#include "scheduler/term.h"
+#include "store/store.h"
+
+namespace clusterd {
+
+// The scheduler behind its services: the core thread, the threads that read the store, and the
+// current term of office.
+//
+// Every public function may be called from any thread and returns at once. Owned by
+// run_scheduler(); stop() answers all that still waits.
+class SchedulerApp {
+ public:
+  // Begins the first term in the background. All arguments outlive this.
+  SchedulerApp(const SchedulerConfig& config, const Clock& clock, Store& store,
+               WorkerLinkMaker make_link);
+  ~SchedulerApp();
+  SchedulerApp(const SchedulerApp&) = delete;
+  SchedulerApp& operator=(const SchedulerApp&) = delete;
+
+  // Lets the scheduler decide on a call. `done` is called exactly once, on the core thread;
+  // UNAVAILABLE while no term is in office. The id is for abandon().
+  CallId call(Term::Done done, Term::Decide decide);
+  // The same with an id from next_id(), for callers that may be gone when this returns.
+  void call(CallId id, Term::Done done, Term::Decide decide);
+  void abandon(CallId call);
+
+  // Runs `task` where reading the store may block.
+  void read(absl::AnyInvocable<void()> task);
+  // Runs `task` on the core thread with the term, null where none is in office.
+  void with_term(absl::AnyInvocable<void(Term*)> task);
+
+  // Names a call or a stream.
+  [[nodiscard]] uint64_t next_id() { return next_id_++; }
+  [[nodiscard]] Store& store() { return store_; }
+  [[nodiscard]] const Clock& clock() const { return clock_; }
+
+  // OK while a term is in office, else why not.
+  [[nodiscard]] absl::Status readiness() const;
+
+  // Ends the term: every call is answered, every session closed, later calls are UNAVAILABLE.
+  void retire();
+  // Ends the threads. Nothing may be called afterwards.
+  void stop();
+
+ private:
+  void load();
+  void begin_term(absl::StatusOr<StoreContents> contents);
+  void end_term(const absl::Status& why);
+  void set_fault(const std::string& fault);
+
+  const SchedulerConfig& config_;
+  const Clock& clock_;
+  Store& store_;
+  WorkerLinkMaker make_link_;
+  std::atomic<uint64_t> next_id_ = 1;
+  // Shared by readiness() callers and the core thread; empty text: ready.
+  std::atomic<std::shared_ptr<const std::string>> fault_;
+  boost::asio::thread_pool readers_;
+
+  // Core thread only.
+  std::unique_ptr<Term> term_;
+  uint64_t terms_ = 0;  // tells one term's tasks from another's
+  std::optional<BootTime> retry_load_;
+  bool stopping_ = false;
+
+  EventLoop loop_;  // last: it ends first
+};
+
+}  // namespace clusterd

@@ -1,0 +1,209 @@
+// Calls about one job: answered at once, when the job changes, or from the store.
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "clusterd/job_states.h"
+#include "core/field_error.h"
+#include "core/proto_time.h"
+#include "scheduler/scheduler.h"
+
+namespace clusterd {
+namespace {
+
+constexpr auto kDefaultWait = std::chrono::seconds(30);
+constexpr auto kLongestWait = std::chrono::minutes(10);
+
+absl::Status job_not_found(const std::string& job_id) {
+  return field_error(absl::StatusCode::kNotFound, "job_id", "job not found: \"" + job_id + "\"");
+}
+
+const v1::Attempt* attempt_of(const v1::Job& job, uint32_t number) {
+  for (const v1::Attempt& attempt : job.attempts()) {
+    if (attempt.number() == number) return &attempt;
+  }
+  return nullptr;
+}
+
+bool wrote_nothing(const v1::JobEnd& end) {
+  return std::all_of(end.outputs().begin(), end.outputs().end(),
+                     [](const v1::OutputStream& output) { return output.total_bytes() == 0; });
+}
+
+}  // namespace
+
+bool Scheduler::on_worker(const v1::Job& job, const std::string& worker_filter) {
+  return worker_filter.empty() || job.worker_id() == resolve_worker(worker_filter);
+}
+
+Decision Scheduler::ask(CallId call, ParkedCall parked) {
+  Decision out;
+  LiveJob* live = jobs_.find(parked.job_id);
+  if (live == nullptr) {
+    out.effects.emplace_back(ReadStoredJob{call, parked.job_id});
+    parked_[call] = std::move(parked);
+    return out;
+  }
+  if (auto answer = evaluate(parked, live->job)) {
+    out.after = live->commit;
+    out.effects.emplace_back(Reply{call, *std::move(answer)});
+    return out;
+  }
+  live->waiters.push_back(call);
+  parked_[call] = std::move(parked);
+  return out;
+}
+
+Decision Scheduler::stored_job(CallId call, const absl::StatusOr<v1::Job>& job) {
+  Decision out;
+  const auto found = parked_.find(call);
+  if (found == parked_.end()) return out;
+  const ParkedCall parked = std::move(found->second);
+  parked_.erase(found);
+  if (!job.ok()) {
+    out.effects.emplace_back(
+        Reply{call, absl::IsNotFound(job.status()) ? job_not_found(parked.job_id) : job.status()});
+    return out;
+  }
+  auto answer = evaluate(parked, *job);
+  if (!answer) answer = absl::UnavailableError("job " + parked.job_id + " is being changed");
+  out.effects.emplace_back(Reply{call, *std::move(answer)});
+  return out;
+}
+
+std::optional<absl::StatusOr<Answer>> Scheduler::evaluate(const ParkedCall& parked,
+                                                          const v1::Job& job) {
+  using Result = absl::StatusOr<Answer>;
+  if (!on_worker(job, parked.worker_filter)) return Result(job_not_found(parked.job_id));
+  switch (parked.kind) {
+    case ParkedCall::Kind::kJob:
+      return Result(Answer(shown(job)));
+    case ParkedCall::Kind::kNotRunning:
+      return Result(absl::FailedPreconditionError(
+          absl::StrCat("job ", job.job_id(), " is ", v1::Job::State_Name(job.state()))));
+    case ParkedCall::Kind::kEnd:
+      if (!is_final(job.state()) && !parked.expired) return std::nullopt;
+      return Result(Answer(shown(job)));
+    case ParkedCall::Kind::kOutput:
+      return evaluate_output(parked, job);
+    case ParkedCall::Kind::kOutcome: {
+      const v1::Attempt* attempt = attempt_of(job, parked.attempt);
+      if (attempt == nullptr) return Result(job_not_found(parked.job_id));
+      if (!attempt->has_end() && !is_final(job.state()) && !parked.expired) return std::nullopt;
+      return Result(Answer(AttemptOutcome{
+          job.state(), job.attempt() > parked.attempt || job.state() == v1::Job::QUEUED}));
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<absl::StatusOr<Answer>> Scheduler::evaluate_output(const ParkedCall& parked,
+                                                                 const v1::Job& job) {
+  using Result = absl::StatusOr<Answer>;
+  const uint32_t number = parked.attempt == 0 ? job.attempt() : parked.attempt;
+  if (number > job.attempt()) {
+    return Result(field_error(absl::StatusCode::kNotFound, "attempt",
+                              absl::StrCat(number, ", the newest is ", job.attempt())));
+  }
+  const bool starting = number == job.attempt() && job.state() == v1::Job::STARTING;
+  if (number == 0 || starting) {
+    if (parked.follow && !is_final(job.state()) && !parked.expired) return std::nullopt;
+    return Result(Answer(OutputLocation{shown(job), 0, "", 0}));
+  }
+  const v1::Attempt* attempt = attempt_of(job, number);
+  if (attempt == nullptr) {
+    return Result(field_error(absl::StatusCode::kNotFound, "attempt", absl::StrCat(number)));
+  }
+  OutputLocation location{shown(job), number, "", 0};
+  if (attempt->has_end() && wrote_nothing(attempt->end())) return Result(Answer(location));
+  const WorkerEntry* worker = workers_.find(attempt->worker_id());
+  const bool reachable = worker != nullptr && worker->stream != 0 && worker->called_back;
+  const bool wait_for_worker =
+      parked.follow && !parked.expired && worker != nullptr &&
+      (!reachable || (parked.resuming && worker->session == parked.session));
+  if (wait_for_worker) return std::nullopt;
+  if (!reachable) {
+    return Result(absl::UnavailableError(absl::StrCat(
+        "the output is on worker ", worker == nullptr ? attempt->worker_id() : worker->name(),
+        ", which cannot be reached now")));
+  }
+  location.worker_id = worker->id();
+  location.session = worker->session;
+  return Result(Answer(location));
+}
+
+void Scheduler::reconsider(LiveJob& live, Decision& out) {
+  std::vector<CallId> still_waiting;
+  for (const CallId call : live.waiters) {
+    const auto found = parked_.find(call);
+    if (found == parked_.end()) continue;
+    auto answer = evaluate(found->second, live.job);
+    if (!answer) {
+      still_waiting.push_back(call);
+      continue;
+    }
+    out.effects.emplace_back(Reply{call, *std::move(answer)});
+    parked_.erase(found);
+  }
+  live.waiters = std::move(still_waiting);
+}
+
+void Scheduler::reconsider_outputs_of(const WorkerEntry& worker, Decision& out) {
+  for (const std::string& job_id : worker.jobs) {
+    if (LiveJob* live = jobs_.find(job_id)) reconsider(*live, out);
+  }
+}
+
+void Scheduler::expire(CallId call, Decision& out) {
+  const auto found = parked_.find(call);
+  if (found == parked_.end()) return;
+  const LiveJob* live = jobs_.find(found->second.job_id);
+  if (live == nullptr) return;  // the store is being asked
+  found->second.expired = true;
+  out.after = std::max(out.after, live->commit);
+  auto answer = evaluate(found->second, live->job);
+  if (!answer) return;
+  out.effects.emplace_back(Reply{call, *std::move(answer)});
+  parked_.erase(found);
+}
+
+void Scheduler::abandon(CallId call) {
+  parked_.erase(call);  // the job's list of waiters is cleaned at its next change
+}
+
+Decision Scheduler::query(CallId call, const v1::QueryJobRequest& request) {
+  return ask(call, {.job_id = request.job_id(), .worker_filter = request.worker_id()});
+}
+
+Decision Scheduler::wait(CallId call, const v1::WaitJobRequest& request, Now now) {
+  const auto timeout = request.has_timeout() ? from_proto(request.timeout()) : kDefaultWait;
+  timers_.add({now.boot + std::clamp<std::chrono::nanoseconds>(timeout, {}, kLongestWait),
+               TimerKind::kWait, "", call});
+  return ask(call, {.kind = ParkedCall::Kind::kEnd,
+                    .job_id = request.job_id(),
+                    .worker_filter = request.worker_id()});
+}
+
+Decision Scheduler::locate_output(CallId call, const OutputQuery& query, Now now) {
+  const v1::StreamJobRequest& request = query.request;
+  if (query.resuming) {
+    timers_.add({now.boot + config_.worker_timeout, TimerKind::kWait, "", call});
+  }
+  return ask(call, {.kind = ParkedCall::Kind::kOutput,
+                    .job_id = request.job_id(),
+                    .worker_filter = request.worker_id(),
+                    .attempt = request.attempt(),
+                    .follow = request.follow(),
+                    .resuming = query.resuming,
+                    .session = query.session});
+}
+
+Decision Scheduler::outcome_of(CallId call, const v1::AttemptKey& key, Now now) {
+  timers_.add({now.boot + config_.worker_timeout, TimerKind::kWait, "", call});
+  return ask(
+      call, {.kind = ParkedCall::Kind::kOutcome, .job_id = key.job_id(), .attempt = key.attempt()});
+}
+
+}  // namespace clusterd

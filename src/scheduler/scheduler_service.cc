@@ -1,0 +1,207 @@
+#include "scheduler/scheduler_service.h"
+
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/field_error.h"
+#include "core/ids.h"
+#include "core/job_spec_check.h"
+#include "core/signal_names.h"
+#include "rpc/grpc_status.h"
+#include "scheduler/output_relay.h"
+#include "scheduler/unary_call.h"
+
+namespace clusterd {
+namespace {
+
+constexpr size_t kMaxTraceParentBytes = 128;
+
+// What the schema has and this version does not do yet: refused rather than ignored.
+absl::Status check_supported(const v1::JobSpec& spec) {
+  const std::pair<const char*, bool> unsupported[] = {
+      {"array", spec.has_array()},
+      {"after", !spec.after().empty()},
+      {"start_at", spec.has_start_at()},
+      {"start_delay", spec.has_start_delay()},
+      {"queue_timeout", spec.has_queue_timeout()},
+      {"queue", !spec.queue().empty()},
+      {"require", !spec.require().empty()},
+      {"retry", spec.retry().max_attempts() > 1 || !spec.retry().on().empty()},
+      {"lost_after", spec.has_lost_after()},
+      {"resources.custom", !spec.resources().custom().empty()},
+      {"resources.every_worker", spec.resources().every_worker()}};
+  for (const auto& [field, used] : unsupported) {
+    if (used) return invalid_field(field, "is not available in this version; leave it out");
+  }
+  return absl::OkStatus();
+}
+
+std::string metadata_of(const grpc::CallbackServerContext& context, const char* key) {
+  const auto found = context.client_metadata().find(key);
+  if (found == context.client_metadata().end()) return "";
+  return std::string(found->second.data(), found->second.size());
+}
+
+}  // namespace
+
+std::string SchedulerServiceImpl::caller_of(const grpc::CallbackServerContext& context) const {
+  (void)context;
+  return transport_ == Transport::kGateway ? "http" : "grpc";
+}
+
+grpc::ServerUnaryReactor* SchedulerServiceImpl::StartJob(grpc::CallbackServerContext* context,
+                                                         const v1::StartJobRequest* request,
+                                                         v1::Job* response) {
+  absl::Status status = check_job_spec(request->spec());
+  if (status.ok()) status = check_supported(request->spec());
+  if (!status.ok()) return refuse(context, status);
+  SubmitOrder order{.job_id = new_uuid_v7(app_.clock().now().wall),
+                    .spec = request->spec(),
+                    .submitted_by = caller_of(*context),
+                    .trace_parent = metadata_of(*context, "traceparent")};
+  if (order.trace_parent.size() > kMaxTraceParentBytes) order.trace_parent.clear();
+  return start_unary_call(
+      app_, response,
+      [order = std::move(order)](Scheduler& scheduler, CallId call, Now now) mutable {
+        return scheduler.submit(call, std::move(order), now);
+      });
+}
+
+grpc::ServerUnaryReactor* SchedulerServiceImpl::StopJob(grpc::CallbackServerContext* context,
+                                                        const v1::StopJobRequest* request,
+                                                        v1::Job* response) {
+  return start_unary_call(
+      app_, response,
+      [request = *request, who = caller_of(*context)](Scheduler& scheduler, CallId call, Now now) {
+        return scheduler.stop(call, request, who, now);
+      });
+}
+
+grpc::ServerUnaryReactor* SchedulerServiceImpl::SignalJob(grpc::CallbackServerContext* context,
+                                                          const v1::SignalJobRequest* request,
+                                                          v1::Job* response) {
+  const std::optional<int> signal = signal_number(request->signal());
+  if (!signal) {
+    return refuse(context, invalid_field("signal", "\"" + request->signal() +
+                                                       "\" is no signal; a name such as USR1 or a "
+                                                       "number is expected"));
+  }
+  return start_unary_call(
+      app_, response,
+      [request = *request, signal = *signal](Scheduler& scheduler, CallId call, Now) {
+        return scheduler.signal(call, request, signal);
+      });
+}
+
+grpc::ServerUnaryReactor* SchedulerServiceImpl::QueryJob(grpc::CallbackServerContext* context,
+                                                         const v1::QueryJobRequest* request,
+                                                         v1::Job* response) {
+  (void)context;
+  return start_unary_call(app_, response,
+                          [request = *request](Scheduler& scheduler, CallId call, Now) {
+                            return scheduler.query(call, request);
+                          });
+}
+
+grpc::ServerUnaryReactor* SchedulerServiceImpl::WaitJob(grpc::CallbackServerContext* context,
+                                                        const v1::WaitJobRequest* request,
+                                                        v1::Job* response) {
+  (void)context;
+  return start_unary_call(app_, response,
+                          [request = *request](Scheduler& scheduler, CallId call, Now now) {
+                            return scheduler.wait(call, request, now);
+                          });
+}
+
+grpc::ServerUnaryReactor* SchedulerServiceImpl::ListJobs(grpc::CallbackServerContext* context,
+                                                         const v1::ListJobsRequest* request,
+                                                         v1::ListJobsResponse* response) {
+  auto* reactor = context->DefaultReactor();
+  app_.with_term([this, reactor, request, response](Term* term) {
+    if (term == nullptr) {
+      reactor->Finish(to_grpc(absl::UnavailableError("the scheduler is not ready")));
+      return;
+    }
+    v1::ListJobsRequest resolved = *request;
+    if (!resolved.worker_id().empty()) {
+      resolved.set_worker_id(term->scheduler().resolve_worker(resolved.worker_id()));
+    }
+    app_.read([this, reactor, response, resolved = std::move(resolved)] {
+      auto page = app_.store().list_jobs(resolved);
+      if (page.ok()) {
+        *response = *std::move(page);
+        for (v1::Job& job : *response->mutable_jobs()) {
+          for (auto& [name, value] : *job.mutable_spec()->mutable_env()) value.clear();
+        }
+      }
+      reactor->Finish(to_grpc(page.status()));
+    });
+  });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* SchedulerServiceImpl::ListWorkers(grpc::CallbackServerContext* context,
+                                                            const v1::ListWorkersRequest* request,
+                                                            v1::ListWorkersResponse* response) {
+  (void)context;
+  return start_unary_call(app_, response,
+                          [request = *request](Scheduler& scheduler, CallId call, Now) {
+                            return scheduler.list_workers(call, request);
+                          });
+}
+
+grpc::ServerUnaryReactor* SchedulerServiceImpl::GetWorker(grpc::CallbackServerContext* context,
+                                                          const v1::GetWorkerRequest* request,
+                                                          v1::Worker* response) {
+  (void)context;
+  return start_unary_call(app_, response,
+                          [request = *request](Scheduler& scheduler, CallId call, Now) {
+                            return scheduler.get_worker(call, request);
+                          });
+}
+
+grpc::ServerUnaryReactor* SchedulerServiceImpl::GetCluster(grpc::CallbackServerContext* context,
+                                                           const v1::GetClusterRequest* request,
+                                                           v1::Cluster* response) {
+  (void)context;
+  (void)request;
+  return start_unary_call(app_, response, [](Scheduler& scheduler, CallId call, Now) {
+    return scheduler.get_cluster(call);
+  });
+}
+
+grpc::ServerUnaryReactor* SchedulerServiceImpl::ListScripts(grpc::CallbackServerContext* context,
+                                                            const v1::ListScriptsRequest* request,
+                                                            v1::ListScriptsResponse* response) {
+  auto* reactor = context->DefaultReactor();
+  app_.with_term([reactor, request, response](Term* term) {
+    const std::shared_ptr<WorkerLink> link =
+        term == nullptr ? nullptr
+                        : term->link_of(term->scheduler().resolve_worker(request->worker_id()));
+    if (link == nullptr) {
+      reactor->Finish(to_grpc(
+          absl::UnavailableError("worker " + request->worker_id() + " cannot be reached now")));
+      return;
+    }
+    v1::ListWorkerScriptsRequest forwarded;
+    forwarded.set_page_size(request->page_size());
+    forwarded.set_page_token(request->page_token());
+    link->list_scripts(std::move(forwarded),
+                       [reactor, response](absl::StatusOr<v1::ListWorkerScriptsResponse> page) {
+                         if (page.ok()) {
+                           response->mutable_scripts()->Swap(page->mutable_scripts());
+                           response->set_next_page_token(page->next_page_token());
+                         }
+                         reactor->Finish(to_grpc(page.status()));
+                       });
+  });
+  return reactor;
+}
+
+grpc::ServerWriteReactor<v1::StreamJobResponse>* SchedulerServiceImpl::StreamJob(
+    grpc::CallbackServerContext* context, const v1::StreamJobRequest* request) {
+  return new OutputRelay(app_, context, *request);
+}
+
+}  // namespace clusterd

@@ -1,0 +1,57 @@
+#pragma once
+
+#include "clusterd/v1/scheduler_service.grpc.pb.h"
+#include "scheduler/scheduler_app.h"
+
+namespace clusterd {
+
+// Whose word on the caller's identity an instance of the service believes.
+enum class Transport {
+  kNetwork,  // the connection's alone; identity metadata is ignored
+  kGateway,  // the in-process channel of the HTTP gateway, which states it in metadata
+};
+
+// The public service: translates between gRPC and the app. Any thread. `app` outlives the server.
+class SchedulerServiceImpl final : public v1::SchedulerService::CallbackService {
+ public:
+  SchedulerServiceImpl(SchedulerApp& app, Transport transport) : app_(app), transport_(transport) {}
+
+  grpc::ServerUnaryReactor* StartJob(grpc::CallbackServerContext* context,
+                                     const v1::StartJobRequest* request,
+                                     v1::Job* response) override;
+  grpc::ServerUnaryReactor* StopJob(grpc::CallbackServerContext* context,
+                                    const v1::StopJobRequest* request, v1::Job* response) override;
+  grpc::ServerUnaryReactor* SignalJob(grpc::CallbackServerContext* context,
+                                      const v1::SignalJobRequest* request,
+                                      v1::Job* response) override;
+  grpc::ServerUnaryReactor* QueryJob(grpc::CallbackServerContext* context,
+                                     const v1::QueryJobRequest* request,
+                                     v1::Job* response) override;
+  grpc::ServerUnaryReactor* WaitJob(grpc::CallbackServerContext* context,
+                                    const v1::WaitJobRequest* request, v1::Job* response) override;
+  grpc::ServerUnaryReactor* ListJobs(grpc::CallbackServerContext* context,
+                                     const v1::ListJobsRequest* request,
+                                     v1::ListJobsResponse* response) override;
+  grpc::ServerUnaryReactor* ListWorkers(grpc::CallbackServerContext* context,
+                                        const v1::ListWorkersRequest* request,
+                                        v1::ListWorkersResponse* response) override;
+  grpc::ServerUnaryReactor* GetWorker(grpc::CallbackServerContext* context,
+                                      const v1::GetWorkerRequest* request,
+                                      v1::Worker* response) override;
+  grpc::ServerUnaryReactor* GetCluster(grpc::CallbackServerContext* context,
+                                       const v1::GetClusterRequest* request,
+                                       v1::Cluster* response) override;
+  grpc::ServerUnaryReactor* ListScripts(grpc::CallbackServerContext* context,
+                                        const v1::ListScriptsRequest* request,
+                                        v1::ListScriptsResponse* response) override;
+  grpc::ServerWriteReactor<v1::StreamJobResponse>* StreamJob(
+      grpc::CallbackServerContext* context, const v1::StreamJobRequest* request) override;
+
+ private:
+  [[nodiscard]] std::string caller_of(const grpc::CallbackServerContext& context) const;
+
+  SchedulerApp& app_;
+  const Transport transport_;
+};
+
+}  // namespace clusterd

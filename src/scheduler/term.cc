@@ -1,0 +1,227 @@
+#include "scheduler/term.h"
+
+#include <utility>
+
+#include "core/log.h"
+#include "rpc/digest.h"
+
+namespace clusterd {
+namespace {
+
+constexpr int kMostInOneBatch = 1000;
+
+}  // namespace
+
+Term::Term(const SchedulerConfig::Scheduling& config, StoreContents contents,
+           TermSurroundings surroundings)
+    : around_(std::move(surroundings)),
+      scheduler_(config, std::move(contents), around_.clock.now()),
+      store_thread_(around_.store, [this](uint64_t number, const absl::Status& status) {
+        around_.post([this, number, status] { committed(number, status); });
+      }) {}
+
+Term::~Term() {
+  const absl::Status ended =
+      absl::UnavailableError("the scheduler's term ended: outcome unknown, repeat with the key");
+  for (auto& [call, done] : calls_) done(ended);
+  for (auto& [stream, port] : sessions_) port.close(absl::UnavailableError("the term ended"));
+}
+
+void Term::call(CallId call, Done done, Decide decide) {
+  calls_.emplace(call, std::move(done));
+  apply(decide(scheduler_, call, around_.clock.now()));
+}
+
+void Term::abandon(CallId call) {
+  const auto found = calls_.find(call);
+  if (found == calls_.end()) return;
+  scheduler_.abandon(call);
+  Done done = std::move(found->second);
+  calls_.erase(found);
+  done(absl::CancelledError("the caller is gone"));
+}
+
+void Term::open_session(StreamId stream, SessionPort port, const v1::SessionHello& hello) {
+  sessions_.emplace(stream, std::move(port));
+  apply(scheduler_.session_hello(stream, hello, sha256(hello.secret()), around_.clock.now()));
+}
+
+void Term::session_message(StreamId stream, const v1::SessionRequest& message) {
+  if (!sessions_.contains(stream)) return;
+  apply(scheduler_.session_message(stream, message, around_.clock.now()));
+}
+
+void Term::session_closed(StreamId stream) {
+  sessions_.erase(stream);
+  apply(scheduler_.session_closed(stream, around_.clock.now()));
+}
+
+std::shared_ptr<WorkerLink> Term::link_of(const std::string& worker_id) const {
+  const auto found = links_.find(worker_id);
+  return found == links_.end() ? nullptr : found->second;
+}
+
+std::optional<BootTime> Term::turn() {
+  apply(scheduler_.tick(around_.clock.now()));
+  send_starts();
+  send_stops();
+  return scheduler_.next_deadline();
+}
+
+void Term::apply(Decision decision) {
+  if (!decision.persist.empty()) store_thread_.submit(decision.after, std::move(decision.persist));
+  if (decision.effects.empty()) return;
+  if (decision.after <= durable_) {
+    perform(std::move(decision.effects));
+    return;
+  }
+  // A read may wait for a commit that is older than the newest one held back.
+  auto place = held_.end();
+  while (place != held_.begin() && std::prev(place)->first > decision.after) --place;
+  held_.emplace(place, decision.after, std::move(decision.effects));
+}
+
+void Term::committed(uint64_t number, const absl::Status& status) {
+  if (!status.ok()) {
+    around_.on_failure(status);  // this object is gone when it returns
+    return;
+  }
+  durable_ = number;
+  scheduler_.committed(number);
+  while (!held_.empty() && held_.front().first <= durable_) {
+    std::vector<Effect> effects = std::move(held_.front().second);
+    held_.pop_front();
+    perform(std::move(effects));
+  }
+}
+
+void Term::perform(std::vector<Effect> effects) {
+  for (Effect& effect : effects) {
+    std::visit([this](auto& one) { perform(std::move(one)); }, effect);
+  }
+}
+
+void Term::perform(Reply effect) {
+  const auto found = calls_.find(effect.call);
+  if (found == calls_.end()) return;  // abandoned
+  Done done = std::move(found->second);
+  calls_.erase(found);
+  done(std::move(effect.answer));
+}
+
+void Term::perform(ReadStoredJob effect) {
+  around_.read([this, effect, &store = around_.store, post = around_.post] {
+    auto job = store.find_job(effect.job_id);
+    post([this, call = effect.call, job = std::move(job)] {
+      apply(scheduler_.stored_job(call, job));
+    });
+  });
+}
+
+void Term::perform(Dispatch effect) {
+  starts_[{effect.worker_id, effect.session}].push_back(std::move(effect.attempt));
+}
+
+void Term::perform(StopAttempt effect) {
+  stops_[{effect.worker_id, effect.session}].push_back(std::move(effect.key));
+}
+
+void Term::send_starts() {
+  for (auto& [target, attempts] : std::exchange(starts_, {})) {
+    const auto& [worker_id, session] = target;
+    const std::shared_ptr<WorkerLink> link = link_of(worker_id);
+    for (size_t begin = 0; begin < attempts.size(); begin += kMostInOneBatch) {
+      v1::StartJobsRequest request;
+      request.set_epoch(scheduler_.epoch());
+      request.set_session(session);
+      std::vector<v1::AttemptKey> keys;
+      for (size_t i = begin; i < attempts.size() && i < begin + kMostInOneBatch; ++i) {
+        keys.push_back(attempts[i].key());
+        *request.add_attempts() = std::move(attempts[i]);
+      }
+      auto done = [this, worker_id = worker_id, session = session, keys = std::move(keys),
+                   post = around_.post](absl::StatusOr<v1::StartJobsResponse> answer) {
+        post([this, worker_id, session, keys, answer = std::move(answer)] {
+          apply(scheduler_.start_answered(worker_id, session, keys, answer, around_.clock.now()));
+        });
+      };
+      if (link == nullptr) {
+        done(absl::UnavailableError("no link"));
+      } else {
+        link->start_jobs(std::move(request), std::move(done));
+      }
+    }
+  }
+}
+
+void Term::send_stops() {
+  for (auto& [target, keys] : std::exchange(stops_, {})) {
+    const auto& [worker_id, session] = target;
+    v1::StopJobsRequest request;
+    request.set_epoch(scheduler_.epoch());
+    request.set_session(session);
+    for (const v1::AttemptKey& key : keys) *request.add_keys() = key;
+    auto done = [this, worker_id = worker_id, session = session, keys = keys,
+                 post = around_.post](const absl::StatusOr<v1::StopJobsResponse>& answer) {
+      post([this, worker_id, session, keys, status = answer.status()] {
+        apply(scheduler_.stop_answered(worker_id, session, keys, status, around_.clock.now()));
+      });
+    };
+    const std::shared_ptr<WorkerLink> link = link_of(worker_id);
+    if (link == nullptr) {
+      done(absl::UnavailableError("no link"));
+    } else {
+      link->stop_jobs(std::move(request), std::move(done));
+    }
+  }
+}
+
+void Term::perform(SignalAttempt effect) {
+  const std::shared_ptr<WorkerLink> link = link_of(effect.worker_id);
+  if (link == nullptr) {
+    perform(Reply{effect.call, absl::UnavailableError("the job's worker cannot be reached")});
+    return;
+  }
+  link->signal_job(effect.request,
+                   [this, call = effect.call, job = effect.job,
+                    post = around_.post](const absl::StatusOr<v1::SignalAttemptResponse>& answer) {
+                     post([this, call, job, status = answer.status()] {
+                       if (status.ok()) {
+                         perform(Reply{call, Answer(job)});
+                       } else {
+                         perform(Reply{call, status});
+                       }
+                     });
+                   });
+}
+
+void Term::perform(CallBack effect) {
+  std::shared_ptr<WorkerLink>& link = links_[effect.worker_id];
+  if (effect.fresh || link == nullptr) link = around_.make_link(effect.address);
+  link->identify([this, effect, post = around_.post](absl::StatusOr<v1::WorkerIdentity> answer) {
+    post([this, effect, answer = std::move(answer)] {
+      if (!answer.ok()) {
+        log_debug("scheduler", "a worker does not answer when called back",
+                  {{"worker_id", effect.worker_id},
+                   {"address", effect.address},
+                   {"error", answer.status()}});
+      }
+      apply(scheduler_.called_back(effect.worker_id, effect.session, answer, around_.clock.now()));
+    });
+  });
+}
+
+void Term::perform(SendDown effect) {
+  const auto found = sessions_.find(effect.stream);
+  if (found != sessions_.end()) found->second.send(std::move(effect.message));
+}
+
+void Term::perform(CloseStream effect) {
+  const auto found = sessions_.find(effect.stream);
+  if (found == sessions_.end()) return;
+  SessionPort port = std::move(found->second);
+  sessions_.erase(found);
+  port.close(effect.status);
+}
+
+}  // namespace clusterd

@@ -1,0 +1,106 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "core/config.h"
+#include "core/event_loop.h"
+#include "scheduler/decision.h"
+#include "scheduler/scheduler.h"
+#include "scheduler/worker_link.h"
+#include "store/store_thread.h"
+
+namespace clusterd {
+
+// The near end of a worker's Session stream. Called on the core thread.
+struct SessionPort {
+  absl::AnyInvocable<void(v1::SessionResponse)> send;
+  absl::AnyInvocable<void(absl::Status)> close;
+};
+
+// What a term of office works with. All outlive it.
+struct TermSurroundings {
+  const Clock& clock;
+  Store& store;
+  WorkerLinkMaker make_link;
+  // Runs a task on the core thread, if this term is still in office then.
+  std::function<void(absl::AnyInvocable<void()>)> post;
+  // Runs a task that reads the store, on another thread.
+  std::function<void(absl::AnyInvocable<void()>)> read;
+  // A commit failed: this term must be ended. Called on the core thread.
+  std::function<void(absl::Status)> on_failure;
+};
+
+// One term of office: performs what the Scheduler decides: persist, then act, then reply.
+//
+// Made after the store has been loaded, ended by a failed commit or at the end of the process.
+// Owned by SchedulerApp; core thread only. Its end answers every call with UNAVAILABLE and closes
+// every session.
+class Term {
+ public:
+  using Done = absl::AnyInvocable<void(absl::StatusOr<Answer>)>;
+  using Decide = absl::AnyInvocable<Decision(Scheduler&, CallId, Now)>;
+
+  Term(const SchedulerConfig::Scheduling& config, StoreContents contents,
+       TermSurroundings surroundings);
+  ~Term();
+  Term(const Term&) = delete;
+  Term& operator=(const Term&) = delete;
+
+  // Lets the scheduler decide on a call; `done` is called exactly once.
+  void call(CallId call, Done done, Decide decide);
+  // The caller is gone; `done` is called with CANCELLED.
+  void abandon(CallId call);
+
+  // A Session stream opened with this hello.
+  void open_session(StreamId stream, SessionPort port, const v1::SessionHello& hello);
+  void session_message(StreamId stream, const v1::SessionRequest& message);
+  void session_closed(StreamId stream);
+
+  // Sends the batches that this turn filled and handles deadlines; returns the next one.
+  std::optional<BootTime> turn();
+
+  // Null where the worker has none.
+  [[nodiscard]] std::shared_ptr<WorkerLink> link_of(const std::string& worker_id) const;
+  [[nodiscard]] Scheduler& scheduler() { return scheduler_; }
+
+ private:
+  using Orders = std::map<std::pair<std::string, uint64_t>, std::vector<v1::StartAttempt>>;
+  using Stops = std::map<std::pair<std::string, uint64_t>, std::vector<v1::AttemptKey>>;
+
+  void apply(Decision decision);
+  void committed(uint64_t number, const absl::Status& status);
+  void perform(std::vector<Effect> effects);
+  void perform(Reply effect);
+  void perform(ReadStoredJob effect);
+  void perform(Dispatch effect);
+  void perform(StopAttempt effect);
+  void perform(SignalAttempt effect);
+  void perform(CallBack effect);
+  void perform(SendDown effect);
+  void perform(CloseStream effect);
+  void send_starts();
+  void send_stops();
+
+  TermSurroundings around_;
+  Scheduler scheduler_;
+  uint64_t durable_ = 0;
+  std::deque<std::pair<uint64_t, std::vector<Effect>>> held_;  // by the commit they wait for
+  std::map<CallId, Done> calls_;
+  std::map<StreamId, SessionPort> sessions_;
+  // Shared with the calls and streams in flight over them.
+  std::unordered_map<std::string, std::shared_ptr<WorkerLink>> links_;
+  Orders starts_;
+  Stops stops_;
+  StoreThread store_thread_;  // last: it ends first
+};
+
+}  // namespace clusterd

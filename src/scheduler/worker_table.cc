@@ -1,0 +1,123 @@
+#include "scheduler/worker_table.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace clusterd {
+namespace {
+
+// Sums of fractions such as 0.1 + 0.2 stay comparable.
+constexpr double kCpuTolerance = 1e-9;
+
+double free_share(const v1::Worker& worker) {
+  const double slots = std::max(1U, worker.capacity().slots());
+  return 1.0 - worker.in_use().slots() / slots;
+}
+
+}  // namespace
+
+uint32_t slots_of(const v1::JobSpec& spec) { return std::max(1U, spec.resources().slots()); }
+
+WorkerEntry* WorkerTable::find(const std::string& worker_id) {
+  const auto found = workers_.find(worker_id);
+  return found == workers_.end() ? nullptr : &found->second;
+}
+
+WorkerEntry* WorkerTable::find_by_id_or_name(const std::string& id_or_name) {
+  if (WorkerEntry* by_id = find(id_or_name)) return by_id;
+  for (auto& [id, worker] : workers_) {
+    if (worker.name() == id_or_name && worker.state() != v1::Worker::LEFT) return &worker;
+  }
+  return nullptr;
+}
+
+WorkerEntry* WorkerTable::find_by_stream(StreamId stream) {
+  for (auto& [id, worker] : workers_) {
+    if (worker.stream == stream) return &worker;
+  }
+  return nullptr;
+}
+
+WorkerEntry& WorkerTable::insert(internal::WorkerRecord record, BootTime now) {
+  const std::string id = record.worker().worker_id();
+  WorkerEntry& entry = workers_[id];
+  entry.record = std::move(record);
+  entry.record.mutable_worker()->clear_in_use();
+  entry.record.mutable_worker()->clear_jobs();
+  entry.last_heard = now;
+  return entry;
+}
+
+std::string WorkerTable::free_name(const std::string& wished, const std::string& worker_id) {
+  std::string name = wished;
+  for (int number = 2;; ++number) {
+    const WorkerEntry* holder = find_by_id_or_name(name);
+    if (holder == nullptr || holder->id() == worker_id) return name;
+    name = absl::StrCat(wished, "-", number);
+  }
+}
+
+void WorkerTable::take(WorkerEntry& worker, const v1::Job& job) {
+  if (!worker.jobs.insert(job.job_id()).second) return;
+  v1::Worker& shown = *worker.record.mutable_worker();
+  v1::Resources& used = *shown.mutable_in_use();
+  used.set_slots(used.slots() + slots_of(job.spec()));
+  used.set_cpus(used.cpus() + job.spec().resources().cpus());
+  used.set_memory_bytes(used.memory_bytes() + job.spec().resources().memory_bytes());
+  shown.set_jobs(shown.jobs() + 1);
+}
+
+void WorkerTable::release(WorkerEntry& worker, const v1::Job& job) {
+  if (worker.jobs.erase(job.job_id()) == 0) return;
+  v1::Worker& shown = *worker.record.mutable_worker();
+  v1::Resources& used = *shown.mutable_in_use();
+  used.set_slots(used.slots() - slots_of(job.spec()));
+  used.set_cpus(worker.jobs.empty() ? 0 : used.cpus() - job.spec().resources().cpus());
+  used.set_memory_bytes(used.memory_bytes() - job.spec().resources().memory_bytes());
+  shown.set_jobs(shown.jobs() - 1);
+}
+
+std::string WorkerTable::lack_of(const WorkerEntry& worker, const v1::JobSpec& spec) {
+  const v1::Resources& has = worker.record.worker().capacity();
+  const v1::Resources& used = worker.record.worker().in_use();
+  const v1::Resources& wants = spec.resources();
+  if (used.slots() + slots_of(spec) > has.slots()) {
+    return absl::StrCat("needs ", slots_of(spec), " slots, ", has.slots() - used.slots(), " of ",
+                        has.slots(), " are free");
+  }
+  if (wants.cpus() > 0 && used.cpus() + wants.cpus() > has.cpus() + kCpuTolerance) {
+    return absl::StrCat("needs ", wants.cpus(), " cpus, ", has.cpus() - used.cpus(), " of ",
+                        has.cpus(), " are free");
+  }
+  if (wants.memory_bytes() > 0 && used.memory_bytes() + wants.memory_bytes() > has.memory_bytes()) {
+    return absl::StrCat("needs ", wants.memory_bytes(), " bytes of memory, ",
+                        has.memory_bytes() - used.memory_bytes(), " of ", has.memory_bytes(),
+                        " are free");
+  }
+  return "";
+}
+
+bool WorkerTable::fits_empty(const WorkerEntry& worker, const v1::JobSpec& spec) {
+  const v1::Resources& has = worker.record.worker().capacity();
+  return slots_of(spec) <= has.slots() && spec.resources().cpus() <= has.cpus() + kCpuTolerance &&
+         spec.resources().memory_bytes() <= has.memory_bytes();
+}
+
+WorkerEntry* WorkerTable::best_for(const v1::JobSpec& spec) {
+  WorkerEntry* best = nullptr;
+  for (auto& [id, worker] : workers_) {
+    if (!worker.takes_jobs() || !lack_of(worker, spec).empty()) continue;
+    if (best == nullptr || free_share(worker.record.worker()) > free_share(best->record.worker())) {
+      best = &worker;
+    }
+  }
+  return best;
+}
+
+void WorkerTable::for_each(const std::function<void(WorkerEntry&)>& visit) {
+  for (auto& [id, worker] : workers_) visit(worker);
+}
+
+}  // namespace clusterd

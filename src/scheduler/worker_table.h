@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "clusterd/internal/store.pb.h"
+#include "core/clock.h"
+#include "scheduler/decision.h"
+
+namespace clusterd {
+
+// A member of the cluster.
+struct WorkerEntry {
+  internal::WorkerRecord record;
+  uint64_t session = 0;      // current session; 0: none since this term began
+  StreamId stream = 0;       // its stream; 0: closed
+  bool called_back = false;  // answered at its address in this session
+  BootTime last_heard;
+  uint32_t failed_call_backs = 0;
+  std::unordered_set<std::string> jobs;  // whose newest attempt is STARTING or RUNNING here
+
+  [[nodiscard]] const std::string& id() const { return record.worker().worker_id(); }
+  [[nodiscard]] const std::string& name() const { return record.worker().name(); }
+  [[nodiscard]] v1::Worker::State state() const { return record.worker().state(); }
+  // Takes new jobs at this moment.
+  [[nodiscard]] bool takes_jobs() const {
+    return state() == v1::Worker::ALIVE && stream != 0 && !record.worker().draining();
+  }
+};
+
+// The members, by id and by name, and what their jobs take.
+//
+// Owned by Scheduler; core thread only. Pointers to entries hold for the table's life: members
+// that left stay, so that they are known when they come back.
+class WorkerTable {
+ public:
+  [[nodiscard]] WorkerEntry* find(const std::string& worker_id);
+  // By id, else by the name of a member that has not LEFT.
+  [[nodiscard]] WorkerEntry* find_by_id_or_name(const std::string& id_or_name);
+  [[nodiscard]] WorkerEntry* find_by_stream(StreamId stream);
+  WorkerEntry& insert(internal::WorkerRecord record, BootTime now);
+  void erase(const std::string& worker_id) { workers_.erase(worker_id); }
+
+  // `wished`, or `wished-2` and so on: the first that no other member holds.
+  [[nodiscard]] std::string free_name(const std::string& wished, const std::string& worker_id);
+
+  // The job's newest attempt takes, or no longer takes, its resources here.
+  static void take(WorkerEntry& worker, const v1::Job& job);
+  static void release(WorkerEntry& worker, const v1::Job& job);
+
+  // Why the job cannot start here now although the worker takes jobs; empty: it fits.
+  [[nodiscard]] static std::string lack_of(const WorkerEntry& worker, const v1::JobSpec& spec);
+  // The job would fit if nothing else ran here.
+  [[nodiscard]] static bool fits_empty(const WorkerEntry& worker, const v1::JobSpec& spec);
+
+  // The worker with the largest free share of slots where the job fits now; null: none.
+  [[nodiscard]] WorkerEntry* best_for(const v1::JobSpec& spec);
+
+  void for_each(const std::function<void(WorkerEntry&)>& visit);
+
+ private:
+  std::map<std::string, WorkerEntry> workers_;
+};
+
+// Slots that a job takes: 0 is read as 1.
+[[nodiscard]] uint32_t slots_of(const v1::JobSpec& spec);
+
+}  // namespace clusterd
