@@ -1,0 +1,243 @@
+#include "client/scheduler_client.h"
+
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+
+#include <algorithm>
+
+#include "absl/strings/cord.h"
+#include "client/backoff.h"
+#include "clusterd/job_states.h"
+#include "clusterd/v1/scheduler_service.grpc.pb.h"
+#include "core/ids.h"
+#include "core/proto_time.h"
+#include "rpc/credentials.h"
+#include "rpc/grpc_status.h"
+
+namespace clusterd {
+namespace {
+
+using std::chrono::nanoseconds;
+using std::chrono::seconds;
+using Stub = v1::SchedulerService::Stub;
+
+constexpr seconds kCallTimeout(30);
+constexpr seconds kStartTimeout(90);  // `start_wait` may be a minute
+constexpr seconds kWaitSlice(30);
+constexpr seconds kWaitMargin(10);  // on top of what the scheduler is asked to wait
+constexpr std::chrono::hours kStreamTimeout(1);
+constexpr std::chrono::minutes kPatience(10);
+constexpr seconds kFinalPatience(15);  // the job has ended and its output stays away
+
+constexpr char kUnreachable[] = "clusterd/unreachable";
+
+absl::Status unreachable(const std::string& address, const grpc::Status& status) {
+  absl::Status result = absl::UnavailableError("scheduler " + address +
+                                               " cannot be reached: " + status.error_message());
+  result.SetPayload(kUnreachable, absl::Cord());
+  return result;
+}
+
+// What a restart in between looks like from here. INTERNAL and UNKNOWN are what gRPC makes of a
+// connection that dies within a stream.
+bool is_interruption(absl::StatusCode code) {
+  return code == absl::StatusCode::kUnavailable || code == absl::StatusCode::kInternal ||
+         code == absl::StatusCode::kUnknown || code == absl::StatusCode::kCancelled ||
+         code == absl::StatusCode::kDeadlineExceeded || code == absl::StatusCode::kAborted;
+}
+
+}  // namespace
+
+bool is_scheduler_unreachable(const absl::Status& status) {
+  return status.GetPayload(kUnreachable).has_value();
+}
+
+struct SchedulerClient::Endpoint {
+  std::string address;
+  std::shared_ptr<grpc::Channel> channel;
+  std::unique_ptr<Stub> stub;
+};
+
+struct SchedulerClient::Caller {
+  SchedulerClient& client;
+  const std::stop_token& stop;
+
+  // Runs `call(stub, context)`, on the next address too where one does not answer.
+  template <typename Call>
+  absl::Status run(nanoseconds timeout, Call call) {
+    absl::Status failure;
+    for (size_t tried = 0; tried < client.endpoints_.size(); ++tried) {
+      Endpoint& endpoint = *client.endpoints_[client.current_];
+      grpc::ClientContext context;
+      context.set_deadline(std::chrono::system_clock::now() +
+                           std::chrono::duration_cast<std::chrono::milliseconds>(timeout));
+      if (!client.token_.empty()) context.AddMetadata("authorization", "Bearer " + client.token_);
+      const std::stop_callback cancel(stop, [&context] { context.TryCancel(); });
+      const grpc::Status status = call(*endpoint.stub, context);
+      if (stop.stop_requested()) return absl::CancelledError("interrupted");
+      const bool is_connected = endpoint.channel->GetState(false) == GRPC_CHANNEL_READY;
+      const bool is_down = !is_connected &&
+                           (status.error_code() == grpc::StatusCode::UNAVAILABLE ||
+                            status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED);
+      if (!is_down) {
+        client.answered_ = client.answered_ || status.ok() || is_connected;
+        return from_grpc(status);
+      }
+      failure = unreachable(endpoint.address, status);
+      client.current_ = (client.current_ + 1) % client.endpoints_.size();
+    }
+    return failure;
+  }
+
+  template <typename Response, typename Request>
+  absl::StatusOr<Response> unary(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                              Response*),
+                                 const Request& request, nanoseconds timeout = kCallTimeout) {
+    Response response;
+    absl::Status status = run(timeout, [&](Stub& stub, grpc::ClientContext& context) {
+      return (stub.*method)(&context, request, &response);
+    });
+    if (!status.ok()) return status;
+    return response;
+  }
+
+  // One call of StreamJob. OK: it ended in order, or was cut without an error; the assembler
+  // knows which.
+  absl::Status stream(OutputAssembler& assembler, const OutputSink& sink) {
+    absl::Status verdict;
+    const v1::StreamJobRequest request = assembler.next_request();
+    const absl::Status status = run(kStreamTimeout, [&](Stub& stub, grpc::ClientContext& context) {
+      const auto reader = stub.StreamJob(&context, request);
+      v1::StreamJobResponse message;
+      while (verdict.ok() && reader->Read(&message)) {
+        client.answered_ = true;
+        verdict = assembler.accept(message, sink);
+      }
+      if (!verdict.ok()) context.TryCancel();
+      return reader->Finish();
+    });
+    return verdict.ok() ? status : verdict;
+  }
+
+  // How long to go on trying for output that could not be had for `elapsed`.
+  nanoseconds patience(const v1::StreamJobRequest& request, const OutputAssembler& assembler) {
+    if (!client.answered_) return nanoseconds::zero();
+    if (!request.follow()) return assembler.has_started() ? kFinalPatience : seconds::zero();
+    const auto job = client.query(request.job_id(), stop);
+    return job.ok() && is_final(job->state()) ? nanoseconds(kFinalPatience)
+                                              : nanoseconds(kPatience);
+  }
+};
+
+SchedulerClient::SchedulerClient(std::string token) : token_(std::move(token)) {}
+SchedulerClient::~SchedulerClient() = default;
+
+absl::StatusOr<std::unique_ptr<SchedulerClient>> SchedulerClient::make(const ClientConfig& config) {
+  const auto credentials = channel_credentials({config.crt_file, config.key_file, config.ca_file});
+  if (!credentials.ok()) return credentials.status();
+  std::unique_ptr<SchedulerClient> client(new SchedulerClient(config.token));
+  for (const std::string& address : config.addr) {
+    auto channel = make_channel(address, *credentials);
+    auto stub = v1::SchedulerService::NewStub(channel);
+    client->endpoints_.push_back(
+        std::make_unique<Endpoint>(Endpoint{address, std::move(channel), std::move(stub)}));
+  }
+  return client;
+}
+
+absl::StatusOr<v1::Job> SchedulerClient::start(v1::StartJobRequest request,
+                                               const std::stop_token& stop) {
+  if (request.request_id().empty()) request.set_request_id(new_uuid_v4());
+  return Caller{*this, stop}.unary(&Stub::StartJob, request, kStartTimeout);
+}
+
+absl::StatusOr<v1::Job> SchedulerClient::stop_job(const v1::StopJobRequest& request,
+                                                  const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::StopJob, request);
+}
+
+absl::StatusOr<v1::Job> SchedulerClient::query(const std::string& job_id,
+                                               const std::stop_token& stop) {
+  v1::QueryJobRequest request;
+  request.set_job_id(job_id);
+  return Caller{*this, stop}.unary(&Stub::QueryJob, request);
+}
+
+absl::StatusOr<v1::ListJobsResponse> SchedulerClient::list(const v1::ListJobsRequest& request,
+                                                           const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::ListJobs, request);
+}
+
+absl::StatusOr<v1::ListWorkersResponse> SchedulerClient::list_workers(const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::ListWorkers, v1::ListWorkersRequest());
+}
+
+absl::StatusOr<v1::Cluster> SchedulerClient::cluster(const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::GetCluster, v1::GetClusterRequest());
+}
+
+absl::StatusOr<v1::Job> SchedulerClient::wait(const std::string& job_id,
+                                              std::optional<nanoseconds> timeout,
+                                              const std::stop_token& stop) {
+  const auto begin = std::chrono::steady_clock::now();
+  Backoff backoff;
+  v1::WaitJobRequest request;
+  request.set_job_id(job_id);
+  while (true) {
+    nanoseconds slice = kWaitSlice;
+    if (timeout) {
+      const nanoseconds left = *timeout - (std::chrono::steady_clock::now() - begin);
+      slice = std::clamp(left, nanoseconds::zero(), slice);
+    }
+    *request.mutable_timeout() = to_proto(slice);
+    auto job = Caller{*this, stop}.unary(&Stub::WaitJob, request, slice + kWaitMargin);
+    if (job.ok() && is_final(job->state())) return job;
+    if (timeout && std::chrono::steady_clock::now() - begin >= *timeout) {
+      if (!job.ok()) return job;
+      return absl::DeadlineExceededError("job " + job_id + " is still " +
+                                         std::string(name_of(job->state())));
+    }
+    if (job.ok()) {
+      backoff.reset();
+      continue;
+    }
+    const bool go_on = answered_ && is_interruption(job.status().code());
+    if (stop.stop_requested() || !go_on || backoff.elapsed() > kPatience) return job;
+    backoff.pause(stop);
+  }
+}
+
+absl::StatusOr<OutputResult> SchedulerClient::read_output(
+    const v1::StreamJobRequest& request, const OutputSink& sink,
+    const std::function<void(const std::string&)>& notice, const std::stop_token& stop) {
+  Caller caller{*this, stop};
+  OutputAssembler assembler(request);
+  absl::Status sink_status;
+  const OutputSink checked_sink = [&sink, &sink_status](std::string_view bytes) {
+    sink_status = sink(bytes);
+    return sink_status;
+  };
+  Backoff backoff;
+  bool is_told = false;
+  while (true) {
+    const uint64_t before = assembler.position();
+    absl::Status status = caller.stream(assembler, checked_sink);
+    if (assembler.is_done()) {
+      return OutputResult{assembler.attempt(), assembler.skipped(), assembler.end()};
+    }
+    if (!sink_status.ok()) return sink_status;
+    if (stop.stop_requested()) return absl::CancelledError("interrupted");
+    if (!status.ok() && !is_interruption(status.code())) return status;
+    if (assembler.position() > before) {
+      backoff.reset();
+      is_told = false;
+    }
+    if (status.ok()) status = absl::UnavailableError("the stream of output was cut");
+    if (backoff.elapsed() >= caller.patience(request, assembler)) return status;
+    if (!is_told) notice(std::string(status.message()) + "; trying again");
+    is_told = true;
+    backoff.pause(stop);
+  }
+}
+
+}  // namespace clusterd

@@ -1,0 +1,82 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "client/output_assembler.h"
+#include "clusterd/v1/scheduler_service.pb.h"
+#include "core/config.h"
+
+namespace clusterd {
+
+// True for an error that came from no scheduler: none of the addresses answered.
+[[nodiscard]] bool is_scheduler_unreachable(const absl::Status& status);
+
+// How the output of one attempt ended.
+struct OutputResult {
+  uint32_t attempt = 0;  // 0: the job ended without one
+  uint64_t skipped = 0;  // bytes that were released before they could be read
+  v1::OutputEnd end;
+};
+
+// Calls a scheduler's SchedulerService, the next address where one does not answer.
+//
+// Owned by its caller; one thread at a time. Every call blocks, has a deadline, and ends CANCELLED
+// soon after a stop is requested through `stop`. Once a scheduler has answered, waiting and
+// following go on over restarts of scheduler and workers; before, an unreachable scheduler is an
+// error at once.
+class SchedulerClient {
+ public:
+  // INVALID_ARGUMENT names the TLS file that is missing. Connects with the first call.
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<SchedulerClient>> make(
+      const ClientConfig& config);
+  ~SchedulerClient();
+  SchedulerClient(const SchedulerClient&) = delete;
+  SchedulerClient& operator=(const SchedulerClient&) = delete;
+
+  // Errors of these are the scheduler's own, documented at each RPC.
+  // start: an empty `request_id` is filled, so that no address sees the job as another one.
+  [[nodiscard]] absl::StatusOr<v1::Job> start(v1::StartJobRequest request,
+                                              const std::stop_token& stop = {});
+  [[nodiscard]] absl::StatusOr<v1::Job> stop_job(const v1::StopJobRequest& request,
+                                                 const std::stop_token& stop = {});
+  [[nodiscard]] absl::StatusOr<v1::Job> query(const std::string& job_id,
+                                              const std::stop_token& stop = {});
+  [[nodiscard]] absl::StatusOr<v1::ListJobsResponse> list(const v1::ListJobsRequest& request,
+                                                          const std::stop_token& stop = {});
+  [[nodiscard]] absl::StatusOr<v1::ListWorkersResponse> list_workers(
+      const std::stop_token& stop = {});
+  [[nodiscard]] absl::StatusOr<v1::Cluster> cluster(const std::stop_token& stop = {});
+
+  // The job once it has ended. DEADLINE_EXCEEDED after `timeout`; without one there is no bound.
+  [[nodiscard]] absl::StatusOr<v1::Job> wait(const std::string& job_id,
+                                             std::optional<std::chrono::nanoseconds> timeout,
+                                             const std::stop_token& stop = {});
+
+  // Hands a job's output to `sink`, each byte once and in order; with `request.follow` until the
+  // attempt has ended, over restarts of scheduler and worker. `notice` is told, for people, when
+  // the stream is interrupted. UNAVAILABLE: no way to the output for ten minutes, or the job has
+  // ended and its worker stays away. DATA_LOSS: bytes are missing or changed.
+  [[nodiscard]] absl::StatusOr<OutputResult> read_output(
+      const v1::StreamJobRequest& request, const OutputSink& sink,
+      const std::function<void(const std::string&)>& notice, const std::stop_token& stop = {});
+
+ private:
+  struct Endpoint;
+  struct Caller;  // the calls themselves, which need gRPC's headers
+  explicit SchedulerClient(std::string token);
+
+  std::string token_;
+  std::vector<std::unique_ptr<Endpoint>> endpoints_;
+  size_t current_ = 0;     // the endpoint that answered last
+  bool answered_ = false;  // any of them, ever
+};
+
+}  // namespace clusterd
