@@ -9,6 +9,7 @@ struct ProbedFile {
   sqlite3_file base;
   ProbingVfs* vfs;
   bool is_log;
+  bool is_main;
 
   [[nodiscard]] sqlite3_file* real() { return reinterpret_cast<sqlite3_file*>(this + 1); }
   static ProbedFile* of(sqlite3_file* file) { return reinterpret_cast<ProbedFile*>(file); }
@@ -19,6 +20,9 @@ struct ProbedFile {
       if (offset + size > self->vfs->log_room) return SQLITE_FULL;
       self->vfs->log_is_dirty = true;
     }
+    const std::thread::id writer = self->vfs->file_writer;
+    const bool is_kept_out = writer != std::thread::id() && writer != std::this_thread::get_id();
+    if (self->is_main && is_kept_out) return SQLITE_FULL;
     return self->real()->pMethods->xWrite(self->real(), data, size, offset);
   }
 
@@ -104,6 +108,7 @@ int ProbingVfs::open(sqlite3_vfs* vfs, const char* path, sqlite3_file* file, int
   auto* self = static_cast<ProbingVfs*>(vfs->pAppData);
   ProbedFile* probed = ProbedFile::of(file);
   probed->vfs = self;
+  probed->is_main = (flags & SQLITE_OPEN_MAIN_DB) != 0;
   probed->is_log = (flags & SQLITE_OPEN_WAL) != 0;
   const int result = self->base_->xOpen(self->base_, path, probed->real(), flags, out_flags);
   probed->base.pMethods = result == SQLITE_OK ? &kMethods : nullptr;

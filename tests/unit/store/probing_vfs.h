@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <string>
+#include <thread>
 
 namespace clusterd {
 
@@ -23,6 +24,7 @@ class ProbingVfs {
   std::atomic<bool> log_is_dirty{false};     // written since the last sync
   std::atomic<int64_t> log_room{INT64_MAX};  // writes beyond this offset give SQLITE_FULL
   std::atomic<bool> syncs_fail{false};
+  std::atomic<std::thread::id> file_writer;  // where set, others' writes to the file: SQLITE_FULL
 
  private:
   friend struct ProbedFile;

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "store/sqlite_store.h"
 #include "unit/store/probing_vfs.h"
@@ -107,14 +108,15 @@ TEST_CASE("a sync that fails fails the commit, and nothing of it is shown", "[st
   CHECK(probed.store->begin_term()->live_jobs.empty());
 }
 
-TEST_CASE("the log stays bounded under commits that never rest", "[store]") {
-  const Probed probed("bound");
-  const std::string ballast(1 << 20, 'x');
+TEST_CASE("the log stays bounded where the checkpoints beside it get nowhere", "[store]") {
+  Probed probed("bound");
+  probed.vfs.file_writer = std::this_thread::get_id();
   uintmax_t longest = 0;
 
   for (uint64_t seq = 1; seq <= 160; ++seq) {
     Job job = sample_job(seq % 8, Job::RUNNING);
-    job.set_pending_reason(ballast);
+    // SQLite writes only what differs.
+    job.set_pending_reason(std::string(1 << 20, static_cast<char>('A' + seq % 26)));
     REQUIRE(probed.store->commit({batch_of(job)}).ok());
     longest = std::max(longest, std::filesystem::file_size(probed.path() + "-wal"));
   }
