@@ -163,6 +163,7 @@ class Scheduler {
   uint64_t last_session_ = 0;
   uint64_t commit_ = 0;          // of the last decision that persisted something
   uint64_t workers_commit_ = 0;  // of the last change of a member
+  BootTime last_tick_{};
   std::optional<BootTime> expected_tick_;
 };
 

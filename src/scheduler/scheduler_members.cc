@@ -128,7 +128,8 @@ Decision Scheduler::deregister_worker(CallId call, const v1::DeregisterWorkerReq
   }
   const bool leaves = request.leaving() && worker->jobs.empty();
   if (worker->stream != 0) {
-    out.effects.emplace_back(CloseStream{std::exchange(worker->stream, 0), absl::OkStatus()});
+    out.effects.emplace_back(CloseStream{worker->stream, absl::OkStatus()});
+    workers_.set_stream(*worker, 0);
   }
   worker->called_back = false;
   set_worker_state(*worker, leaves ? v1::Worker::LEFT : v1::Worker::OFFLINE,
@@ -153,7 +154,7 @@ Decision Scheduler::session_hello(StreamId stream, const v1::SessionHello& hello
   }
   const bool same_journal = same_boot_and_journal(worker->record.identity(), hello.identity());
   worker->session = ++last_session_;
-  worker->stream = stream;
+  workers_.set_stream(*worker, stream);
   worker->called_back = false;
   worker->failed_call_backs = 0;
   worker->last_heard = now.boot;
@@ -306,7 +307,7 @@ Decision Scheduler::session_closed(StreamId stream, Now now) {
   Decision out;
   WorkerEntry* worker = workers_.find_by_stream(stream);
   if (worker == nullptr) return out;  // superseded
-  worker->stream = 0;
+  workers_.set_stream(*worker, 0);
   worker->called_back = false;
   // Is it gone, or is this only the stream? Asked at once rather than after worker_timeout.
   out.effects.emplace_back(CallBack{.worker_id = worker->id(),
@@ -345,6 +346,7 @@ Decision Scheduler::called_back(const std::string& worker_id, uint64_t session,
   worker->called_back = true;
   worker->failed_call_backs = 0;
   set_worker_state(*worker, v1::Worker::ALIVE, "", out);
+  timers_.add({worker->last_heard + config_.worker_timeout, TimerKind::kSilence, worker_id});
   reconsider_outputs_of(*worker, out);
   place(out, now);
   return seal(std::move(out));
@@ -366,8 +368,8 @@ void Scheduler::check_silence(const std::string& worker_id, Decision& out, Now n
 
 void Scheduler::shift_for_stall(Now now) {
   if (!expected_tick_ || now.boot < *expected_tick_ + kStall) return;
-  // It was this process that did not run: nobody was silent for that long.
-  const auto gap = now.boot - *expected_tick_;
+  // It was this process that did not run: what was said meanwhile is still to be read.
+  const auto gap = now.boot - last_tick_;
   workers_.for_each([gap](WorkerEntry& worker) { worker.last_heard += gap; });
 }
 
@@ -403,6 +405,7 @@ Decision Scheduler::tick(Now now) {
       }
     }
   }
+  last_tick_ = now.boot;
   expected_tick_ = timers_.next();
   return seal(std::move(out));
 }

@@ -34,10 +34,14 @@ WorkerEntry* WorkerTable::find_by_id_or_name(const std::string& id_or_name) {
 }
 
 WorkerEntry* WorkerTable::find_by_stream(StreamId stream) {
-  for (auto& [id, worker] : workers_) {
-    if (worker.stream == stream) return &worker;
-  }
-  return nullptr;
+  const auto found = by_stream_.find(stream);
+  return found == by_stream_.end() ? nullptr : found->second;
+}
+
+void WorkerTable::set_stream(WorkerEntry& worker, StreamId stream) {
+  by_stream_.erase(worker.stream);
+  worker.stream = stream;
+  if (stream != 0) by_stream_[stream] = &worker;
 }
 
 WorkerEntry& WorkerTable::insert(internal::WorkerRecord record, BootTime now) {

@@ -44,7 +44,8 @@ class WorkerTable {
   [[nodiscard]] WorkerEntry* find_by_id_or_name(const std::string& id_or_name);
   [[nodiscard]] WorkerEntry* find_by_stream(StreamId stream);
   WorkerEntry& insert(internal::WorkerRecord record, BootTime now);
-  void erase(const std::string& worker_id) { workers_.erase(worker_id); }
+  // The worker's session goes over `stream` from now on; 0: over none.
+  void set_stream(WorkerEntry& worker, StreamId stream);
 
   // `wished`, or `wished-2` and so on: the first that no other member holds.
   [[nodiscard]] std::string free_name(const std::string& wished, const std::string& worker_id);
@@ -65,6 +66,7 @@ class WorkerTable {
 
  private:
   std::map<std::string, WorkerEntry> workers_;
+  std::unordered_map<StreamId, WorkerEntry*> by_stream_;
 };
 
 // Slots that a job takes: 0 is read as 1.

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "scheduler/scheduler.h"
+
+namespace clusterd {
+
+// A Scheduler in virtual time with everything around it played by hand: commits are durable at
+// once unless held back, effects are collected by kind, replies by call.
+//
+// Owned by a test. Its destructor checks nothing; tests ask what they care about.
+class ClusterOfFakes {
+ public:
+  explicit ClusterOfFakes(SchedulerConfig::Scheduling config = {}, StoreContents contents = {});
+
+  // Registers a worker of that name, opens its session and answers the call back. Returns its id.
+  std::string join(const std::string& name, uint32_t slots);
+  // Opens a session for a known worker, with this inventory; returns the stream.
+  StreamId open_session(const std::string& worker_id,
+                        const std::vector<v1::HeldAttempt>& inventory = {},
+                        const std::string& boot_id = "boot");
+  void answer_call_back(const std::string& worker_id, bool alive = true);
+
+  // Submits; returns the call. The job's id is "job-<n>", n counting from 1.
+  CallId submit(v1::JobSpec spec);
+  void send_event(const std::string& worker_id, v1::JobEvent event);
+  void say_started(const std::string& worker_id, const std::string& job_id, uint32_t attempt = 1);
+  void say_ended(const std::string& worker_id, const std::string& job_id, int exit_code,
+                 uint32_t attempt = 1);
+  void refuse(const std::string& worker_id, const std::string& job_id, const absl::Status& why);
+
+  // Feeds a decision in: records the batch, then performs or holds the effects.
+  void apply(Decision decision);
+  // Moves the clock and lets due timers fire.
+  void advance(std::chrono::nanoseconds by);
+
+  // Commits are held back from now on / become durable.
+  void hold_commits() { holding_ = true; }
+  void release_commits();
+
+  [[nodiscard]] const absl::StatusOr<Answer>* reply(CallId call) const;
+  [[nodiscard]] v1::Job job_reply(CallId call) const;
+  // The job as a query shows it now.
+  [[nodiscard]] v1::Job query(const std::string& job_id);
+  [[nodiscard]] absl::Status query_status(const std::string& job_id);
+  [[nodiscard]] v1::Worker worker(const std::string& id_or_name);
+
+  Now now{BootTime(std::chrono::hours(1)), WallTime(std::chrono::hours(1000))};
+  Scheduler scheduler;
+  CallId next_call = 1;
+  std::map<std::string, v1::Job> stored;  // what is durable
+  std::vector<Dispatch> dispatched;
+  std::vector<StopAttempt> stops;
+  std::vector<CallBack> call_backs;
+  std::vector<SendDown> sent;
+  std::vector<CloseStream> closed;
+
+ private:
+  void perform(std::vector<Effect> effects);
+
+  std::map<CallId, absl::StatusOr<Answer>> replies_;
+  std::map<std::string, StreamId> streams_;
+  std::map<std::string, uint64_t> sessions_;
+  StreamId next_stream_ = 1000;
+  uint64_t jobs_made_ = 0;
+  bool holding_ = false;
+  std::vector<Decision> held_;
+};
+
+// The spec of a job for any worker, or for the one named.
+[[nodiscard]] v1::JobSpec spec_for(const std::string& worker = "", uint32_t slots = 1);
+
+}  // namespace clusterd

@@ -1,0 +1,114 @@
+#include <catch2/catch.hpp>
+
+#include "support/cluster_of_fakes.h"
+
+namespace clusterd {
+namespace {
+
+using std::chrono_literals::operator""s;
+
+OutputQuery ask_for(const std::string& job_id, bool follow) {
+  OutputQuery query;
+  query.request.set_job_id(job_id);
+  query.request.set_follow(follow);
+  return query;
+}
+
+OutputLocation location(const ClusterOfFakes& cluster, CallId call) {
+  REQUIRE(cluster.reply(call) != nullptr);
+  REQUIRE(cluster.reply(call)->ok());
+  return std::get<OutputLocation>(**cluster.reply(call));
+}
+
+TEST_CASE("before the first attempt a follow waits, and a plain read is empty") {
+  ClusterOfFakes cluster;
+  cluster.submit(spec_for());
+
+  cluster.apply(cluster.scheduler.locate_output(50, ask_for("job-1", false), cluster.now));
+  CHECK(location(cluster, 50).attempt == 0);
+  cluster.apply(cluster.scheduler.locate_output(51, ask_for("job-1", true), cluster.now));
+  CHECK(cluster.reply(51) == nullptr);
+  const std::string worker = cluster.join("w", 1);
+  cluster.say_started(worker, "job-1");
+
+  CHECK(location(cluster, 51).attempt == 1);
+  CHECK(location(cluster, 51).worker_id == worker);
+}
+
+TEST_CASE("output of a worker that is away: a read fails, a follow waits for it") {
+  ClusterOfFakes cluster;
+  const std::string worker = cluster.join("w", 1);
+  cluster.submit(spec_for("w"));
+  cluster.say_started(worker, "job-1");
+  const StreamId stream = cluster.open_session(worker, {[] {
+                                                 v1::HeldAttempt held;
+                                                 held.mutable_key()->set_job_id("job-1");
+                                                 held.mutable_key()->set_attempt(1);
+                                                 held.set_started(true);
+                                                 return held;
+                                               }()});
+  cluster.answer_call_back(worker);
+  cluster.apply(cluster.scheduler.session_closed(stream, cluster.now));
+
+  cluster.apply(cluster.scheduler.locate_output(50, ask_for("job-1", false), cluster.now));
+  CHECK(absl::IsUnavailable(cluster.reply(50)->status()));
+  OutputQuery resumed = ask_for("job-1", true);
+  resumed.resuming = true;
+  cluster.apply(cluster.scheduler.locate_output(51, resumed, cluster.now));
+  CHECK(cluster.reply(51) == nullptr);
+  cluster.advance(16s);
+
+  CHECK(absl::IsUnavailable(cluster.reply(51)->status()));
+}
+
+TEST_CASE("the outcome of an attempt is told once its end is recorded") {
+  ClusterOfFakes cluster;
+  const std::string worker = cluster.join("w", 1);
+  cluster.submit(spec_for("w"));
+  cluster.say_started(worker, "job-1");
+  v1::AttemptKey key;
+  key.set_job_id("job-1");
+  key.set_attempt(1);
+
+  cluster.apply(cluster.scheduler.outcome_of(50, key, cluster.now));
+  CHECK(cluster.reply(50) == nullptr);
+  cluster.say_ended(worker, "job-1", 1);
+
+  const auto outcome = std::get<AttemptOutcome>(**cluster.reply(50));
+  CHECK(outcome.job_state == v1::Job::FAILED);
+  CHECK_FALSE(outcome.another_attempt);
+}
+
+TEST_CASE("an unknown job, or attempt, is NOT_FOUND; another worker's job too") {
+  ClusterOfFakes cluster;
+  cluster.join("other", 1);
+  const std::string worker = cluster.join("w", 1);
+  cluster.submit(spec_for("w"));
+  cluster.say_started(worker, "job-1");
+
+  cluster.apply(cluster.scheduler.locate_output(50, ask_for("nothing", true), cluster.now));
+  CHECK(absl::IsNotFound(cluster.reply(50)->status()));
+  OutputQuery later = ask_for("job-1", false);
+  later.request.set_attempt(2);
+  cluster.apply(cluster.scheduler.locate_output(51, later, cluster.now));
+  CHECK(absl::IsNotFound(cluster.reply(51)->status()));
+  OutputQuery elsewhere = ask_for("job-1", false);
+  elsewhere.request.set_worker_id("other");
+  cluster.apply(cluster.scheduler.locate_output(52, elsewhere, cluster.now));
+  CHECK(absl::IsNotFound(cluster.reply(52)->status()));
+}
+
+TEST_CASE("a caller that goes away is forgotten") {
+  ClusterOfFakes cluster;
+  cluster.submit(spec_for());
+  cluster.apply(cluster.scheduler.locate_output(50, ask_for("job-1", true), cluster.now));
+
+  cluster.scheduler.abandon(50);
+  const std::string worker = cluster.join("w", 1);
+  cluster.say_started(worker, "job-1");
+
+  CHECK(cluster.reply(50) == nullptr);
+}
+
+}  // namespace
+}  // namespace clusterd
