@@ -1,0 +1,156 @@
+#include "gateway/dispatcher.h"
+
+#include <algorithm>
+
+#include "clusterd/v1/scheduler_service.pb.h"
+#include "gateway/browser_rules.h"
+#include "gateway/event_answer.h"
+#include "gateway/output_answer.h"
+#include "gateway/problem.h"
+#include "gateway/transcoder.h"
+
+namespace clusterd::gateway {
+namespace {
+
+constexpr std::chrono::nanoseconds kUsualTimeout = std::chrono::seconds(30);
+
+constexpr std::string_view kWelcome =
+    "{\"name\":\"clusterd\",\"jobs\":\"/v1/jobs\",\"workers\":\"/v1/workers\","
+    "\"cluster\":\"/v1/cluster\",\"events\":\"/v1/events\"}\n";
+
+const google::protobuf::ServiceDescriptor& scheduler_service() {
+  return *v1::StartJobRequest::descriptor()->file()->FindServiceByName("SchedulerService");
+}
+
+bool is_probe(std::string_view path) { return path == "/healthz" || path == "/readyz"; }
+
+HttpResponse not_allowed(std::vector<std::string> verbs) {
+  if (std::find(verbs.begin(), verbs.end(), "GET") != verbs.end()) verbs.push_back("HEAD");
+  std::sort(verbs.begin(), verbs.end());
+  verbs.erase(std::unique(verbs.begin(), verbs.end()), verbs.end());
+  std::string allow;
+  for (const std::string& verb : verbs) allow += (allow.empty() ? "" : ", ") + verb;
+  HttpResponse response =
+      problem(absl::UnimplementedError("this path takes " + allow + " only"), 405);
+  response.headers.emplace_back("Allow", allow);
+  return response;
+}
+
+// A record whose output has been deleted is gone, which is more than a conflict.
+HttpResponse output_problem(const absl::Status& status) {
+  return problem(status, absl::IsFailedPrecondition(status) ? 410 : 0);
+}
+
+HttpResponse success(const Route& route, const google::protobuf::Message& message) {
+  auto json = to_json(message);
+  if (!json.ok()) return problem(json.status());
+  HttpResponse response;
+  response.status = route.answer.status() != 0 ? route.answer.status() : 200;
+  response.content_type = "application/json";
+  response.body = *std::move(json) + "\n";
+  if (!route.answer.location().empty()) {
+    response.headers.emplace_back("Location", expand_location(route.answer.location(), message));
+  }
+  return response;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Dispatcher>> Dispatcher::make(std::shared_ptr<grpc::Channel> channel,
+                                                             std::vector<std::string> allowed_hosts,
+                                                             Readiness readiness,
+                                                             bool original_endpoints) {
+  auto routes = RouteTable::make(scheduler_service());
+  if (!routes.ok()) return routes.status();
+  return std::unique_ptr<Dispatcher>(new Dispatcher(std::move(channel), std::move(allowed_hosts),
+                                                    std::move(readiness), original_endpoints,
+                                                    *std::move(routes)));
+}
+
+Dispatcher::Dispatcher(std::shared_ptr<grpc::Channel> channel,
+                       std::vector<std::string> allowed_hosts, Readiness readiness,
+                       bool original_endpoints, RouteTable routes)
+    : channel_(std::move(channel)),
+      allowed_hosts_(std::move(allowed_hosts)),
+      readiness_(std::move(readiness)),
+      has_original_endpoints_(original_endpoints),
+      routes_(std::move(routes)),
+      original_(channel_, scheduler_service()) {}
+
+asio::awaitable<void> Dispatcher::handle(const Exchange& exchange) const {
+  const HttpRequest& request = exchange.request;
+  const bool original = has_original_endpoints_ && OriginalEndpoints::has(request.path);
+  if (!is_probe(request.path)) {
+    const absl::Status allowed = check_browser_rules(request, allowed_hosts_);
+    if (!allowed.ok()) {
+      HttpResponse refusal = original ? original_error(allowed) : problem(allowed);
+      co_await exchange.responder.send(std::move(refusal));
+      co_return;
+    }
+  }
+  if (original) {
+    co_await original_.answer(exchange);
+  } else if (request.path == "/" || is_probe(request.path)) {
+    co_await exchange.responder.send(fixed_answer(request));
+  } else {
+    co_await handle_route(exchange);
+  }
+}
+
+HttpResponse Dispatcher::fixed_answer(const HttpRequest& request) const {
+  if (request.verb != "GET" && request.verb != "HEAD") return not_allowed({"GET"});
+  HttpResponse response;
+  if (request.path == "/") {
+    response.content_type = "application/json";
+    response.body = kWelcome;
+    return response;
+  }
+  const absl::Status ready = request.path == "/readyz" ? readiness_() : absl::OkStatus();
+  if (!ready.ok()) return problem(ready, 503);
+  response.content_type = "text/plain; charset=utf-8";
+  response.body = "ok\n";
+  return response;
+}
+
+asio::awaitable<void> Dispatcher::handle_route(const Exchange& exchange) const {
+  const absl::StatusOr<RouteTable::Match> match =
+      routes_.find(exchange.request.verb, exchange.request.path);
+  if (!match.ok()) {
+    co_await exchange.responder.send(problem(match.status()));
+    co_return;
+  }
+  if (!match->route) {
+    co_await exchange.responder.send(not_allowed(match->allowed));
+    co_return;
+  }
+  absl::StatusOr<MessagePtr> message = request_message(*match, exchange.request);
+  if (!message.ok()) {
+    co_await exchange.responder.send(problem(message.status()));
+    co_return;
+  }
+  co_await handle_call(exchange, *match->route, *std::move(message));
+}
+
+asio::awaitable<void> Dispatcher::handle_call(const Exchange& exchange, const Route& route,
+                                              MessagePtr request) const {
+  if (route.answer.body() == v1::HttpAnswer::SERVER_SENT_EVENTS) {
+    co_await answer_with_events(exchange, channel_, *route.method, std::move(request));
+    co_return;
+  }
+  if (route.answer.body() == v1::HttpAnswer::OUTPUT) {
+    auto typed = std::make_unique<v1::StreamJobRequest>();
+    typed->CopyFrom(*request);
+    OutputAnswer answer(exchange, channel_, output_problem, true);
+    co_await answer.run(*route.method, std::move(typed));
+    co_return;
+  }
+  const std::chrono::nanoseconds timeout = call_timeout(*request);
+  if (timeout != kUsualTimeout) exchange.watch_client();  // it waits for something
+  const absl::StatusOr<MessagePtr> answer =
+      co_await channel_.call(*route.method, *request, timeout, exchange.cancellation);
+  co_await exchange.reader.stop_watch();
+  HttpResponse response = answer.ok() ? success(route, **answer) : problem(answer.status());
+  co_await exchange.responder.send(std::move(response));
+}
+
+}  // namespace clusterd::gateway

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <grpcpp/channel.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "core/config.h"
+
+namespace clusterd {
+
+// The HTTP server of the scheduler: JSON, raw output and server-sent events on top of
+// SchedulerService, by the routes in the protos (docs/architecture.md).
+//
+// Owned by the scheduler's app object and used on its thread. Runs threads of its own from start()
+// to stop(); the destructor stops. The channel's server must serve until stop() has returned.
+class HttpGateway {
+ public:
+  // OK, or why the daemon cannot serve. Called on the gateway's threads; must not block.
+  using Readiness = std::function<absl::Status()>;
+
+  // `channel` leads to SchedulerService (an in-process channel whose server believes what this
+  // says of its callers). `original_endpoints`: /start, /stop, /query and /output as well.
+  HttpGateway(const SchedulerConfig::HttpServer& config, std::shared_ptr<grpc::Channel> channel,
+              Readiness readiness, bool original_endpoints);
+  ~HttpGateway();
+  HttpGateway(const HttpGateway&) = delete;
+  HttpGateway& operator=(const HttpGateway&) = delete;
+
+  // Listens and serves. INVALID_ARGUMENT: the address or a TLS file is no good; UNAVAILABLE: the
+  // address cannot be bound. Nothing runs after an error. At most once.
+  [[nodiscard]] absl::Status start();
+
+  // HOST:PORT that it listens on; after start().
+  [[nodiscard]] std::string address() const;
+
+  // Accepts nothing more, cuts streams and waits, lets other requests finish for up to a second,
+  // joins its threads. Does nothing the second time.
+  void stop();
+
+ private:
+  class Server;
+  std::unique_ptr<Server> server_;
+};
+
+}  // namespace clusterd

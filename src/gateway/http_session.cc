@@ -1,0 +1,88 @@
+#include "gateway/http_session.h"
+
+#include <boost/asio/post.hpp>
+
+#include "gateway/problem.h"
+
+namespace clusterd::gateway {
+namespace {
+
+// The code that comes nearest; the status says more.
+absl::Status status_of(int http_status, const std::string& detail) {
+  if (http_status == 408) return absl::DeadlineExceededError(detail);
+  if (http_status == 413 || http_status == 431) return absl::OutOfRangeError(detail);
+  return absl::InvalidArgumentError(detail);
+}
+
+}  // namespace
+
+HttpSession::HttpSession(asio::any_io_executor strand, std::unique_ptr<Connection> connection,
+                         const Dispatcher& dispatcher, const SchedulerConfig::HttpServer& limits)
+    : strand_(std::move(strand)),
+      connection_(std::move(connection)),
+      dispatcher_(dispatcher),
+      limits_(limits),
+      deadline_(strand_, *connection_),
+      reader_(strand_, *connection_, deadline_, limits) {}
+
+asio::awaitable<void> HttpSession::run() {
+  deadline_.set(limits_.header_timeout);
+  const auto error = co_await connection_->open();
+  if (!error) {
+    while (co_await serve_one()) continue;
+  }
+  connection_->close(false);
+}
+
+asio::awaitable<bool> HttpSession::serve_one() {
+  if (stopping_) co_return false;
+  RequestReader::Outcome outcome = co_await reader_.next();
+  if (std::holds_alternative<RequestReader::Closed>(outcome)) co_return false;
+  if (const auto* fault = std::get_if<RequestReader::Fault>(&outcome)) {
+    co_await refuse(*fault);
+    co_return false;
+  }
+  const HttpRequest request = std::get<HttpRequest>(std::move(outcome));
+  Responder responder(*connection_, deadline_, request, limits_.body_timeout);
+  if (stopping_) responder.end_connection();
+  const Exchange exchange{.strand = strand_,
+                          .request = request,
+                          .responder = responder,
+                          .cancellation = cancellation_,
+                          .reader = reader_};
+  co_await dispatcher_.handle(exchange);
+  if (responder.keeps_alive() && !cancellation_.is_cancelled()) co_return true;
+  co_await reader_.drain();
+  co_return false;
+}
+
+asio::awaitable<void> HttpSession::refuse(RequestReader::Fault fault) {
+  HttpRequest request;
+  request.keep_alive = false;
+  Responder responder(*connection_, deadline_, request, limits_.body_timeout);
+  HttpResponse response = problem(status_of(fault.status, fault.detail), fault.status);
+  co_await responder.send(std::move(response));
+  co_await reader_.drain();
+}
+
+void HttpSession::wind_down() {
+  asio::post(strand_, [self = shared_from_this()] {
+    self->stopping_ = true;
+    if (self->reader_.is_watching()) {
+      self->cancellation_.cancel();
+      self->connection_->cancel();
+    } else if (self->reader_.is_idle()) {
+      self->connection_->cancel();
+    }
+  });
+}
+
+void HttpSession::abort() {
+  asio::post(strand_, [self = shared_from_this()] {
+    self->stopping_ = true;
+    self->cancellation_.cancel();
+    self->connection_->close(true);
+  });
+}
+
+}  // namespace clusterd::gateway

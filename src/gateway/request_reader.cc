@@ -1,0 +1,241 @@
+#include "gateway/request_reader.h"
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+
+namespace clusterd::gateway {
+namespace {
+
+namespace http = boost::beast::http;
+
+constexpr size_t kReadBytes = 16U << 10;
+constexpr size_t kReadAheadBytes = 64U << 10;  // kept of what a client sends before its turn
+constexpr auto kDrainTime = std::chrono::seconds(2);
+
+std::string lower(boost::beast::string_view text) {
+  return absl::AsciiStrToLower(absl::string_view(text.data(), text.size()));
+}
+
+}  // namespace
+
+// One request on its way in.
+class RequestReader::Parser {
+ public:
+  explicit Parser(const SchedulerConfig::HttpServer& limits) {
+    parser_.eager(false);
+    parser_.header_limit(static_cast<uint32_t>(limits.max_header_bytes));
+    parser_.body_limit(limits.max_body_bytes);
+  }
+
+  // Takes what it can of `text` and returns how much that was. Stops after the head once.
+  size_t put(std::string_view text) {
+    need_more_ = false;
+    boost::beast::error_code error;
+    const size_t used = parser_.put(asio::const_buffer(text.data(), text.size()), error);
+    if (error == http::error::need_more) {
+      need_more_ = true;
+    } else {
+      error_ = error;
+    }
+    return used;
+  }
+  void expect_body() { parser_.eager(true); }
+  [[nodiscard]] bool needs_more() const { return need_more_; }
+  [[nodiscard]] bool has_head() const { return parser_.is_header_done(); }
+  [[nodiscard]] bool is_done() const { return parser_.is_done(); }
+  [[nodiscard]] const boost::beast::error_code& error() const { return error_; }
+  [[nodiscard]] std::string expectation() const {
+    return lower(parser_.get()[http::field::expect]);
+  }
+
+  // 0, or the status of a refusal.
+  [[nodiscard]] Fault check_head() const;
+  [[nodiscard]] HttpRequest take();
+
+ private:
+  http::request_parser<http::string_body> parser_;
+  boost::beast::error_code error_;
+  bool need_more_ = true;
+};
+
+RequestReader::Fault RequestReader::Parser::check_head() const {
+  const auto& message = parser_.get();
+  if (message.version() != 10 && message.version() != 11) {
+    return {.status = 505, .detail = "HTTP/1.1 or HTTP/1.0 is needed"};
+  }
+  const auto hosts = message.count(http::field::host);
+  if (hosts > 1 || (hosts == 0 && message.version() == 11)) {
+    return {.status = 400, .detail = "exactly one Host header is needed"};
+  }
+  const std::string wish = expectation();
+  if (!wish.empty() && wish != "100-continue") {
+    return {.status = 417, .detail = "unknown Expect"};
+  }
+  return {.status = 0, .detail = ""};
+}
+
+HttpRequest RequestReader::Parser::take() {
+  HttpRequest request;
+  request.keep_alive = parser_.keep_alive();
+  auto message = parser_.release();
+  request.verb = std::string(message.method_string());
+  request.version = static_cast<int>(message.version());
+  for (const auto& field : message) {
+    request.headers.emplace_back(lower(field.name_string()), std::string(field.value()));
+  }
+  request.authority = std::string(request.header("host").value_or(""));
+  std::string target(message.target());
+  if (absl::StartsWithIgnoreCase(target, "http://") ||
+      absl::StartsWithIgnoreCase(target, "https://")) {
+    const size_t host = target.find("//") + 2;
+    const size_t path = std::min(target.find_first_of("/?", host), target.size());
+    request.authority = target.substr(host, path - host);
+    target.erase(0, path);
+    if (target.empty() || target[0] != '/') target.insert(0, "/");
+  }
+  const size_t question = std::min(target.find('?'), target.size());
+  request.path = target.substr(0, question);
+  if (question < target.size()) request.query = target.substr(question + 1);
+  request.body = std::move(message.body());
+  return request;
+}
+
+RequestReader::RequestReader(const asio::any_io_executor& strand, Connection& connection,
+                             Deadline& deadline, const SchedulerConfig::HttpServer& limits)
+    : strand_(strand),
+      connection_(connection),
+      deadline_(deadline),
+      limits_(limits),
+      watch_ended_(strand) {}
+
+std::string_view RequestReader::unread() const {
+  return std::string_view(buffer_).substr(begin_, end_ - begin_);
+}
+
+asio::awaitable<bool> RequestReader::read_more() {
+  if (deadline_.passed()) co_return false;
+  if (begin_ > 0) {
+    buffer_.erase(0, begin_);
+    end_ -= begin_;
+    begin_ = 0;
+  }
+  buffer_.resize(end_ + kReadBytes);
+  const Transferred got =
+      co_await connection_.read_some(asio::buffer(buffer_.data() + end_, kReadBytes));
+  end_ += got.bytes;
+  co_return !got.error;
+}
+
+asio::awaitable<RequestReader::Outcome> RequestReader::next() {
+  idle_ = true;
+  if (unread().empty()) {
+    buffer_ = std::string();  // an idle connection keeps no buffer
+    begin_ = end_ = 0;
+    deadline_.set(first_ ? std::min(limits_.header_timeout, limits_.idle_timeout)
+                         : limits_.idle_timeout);
+    if (!co_await read_more()) co_return Closed{};
+  }
+  idle_ = false;
+  first_ = false;
+  deadline_.set(limits_.header_timeout);
+  Parser parser(limits_);
+  co_return co_await read_request(parser);
+}
+
+asio::awaitable<RequestReader::Outcome> RequestReader::read_request(Parser& parser) {
+  if (!co_await read_head(parser)) co_return fault_of(parser);
+  const Fault refusal = parser.check_head();
+  if (refusal.status != 0) co_return refusal;
+  if (!co_await confirm_expectation(parser)) co_return Closed{};
+  if (!co_await read_body(parser)) co_return fault_of(parser);
+  deadline_.clear();
+  co_return parser.take();
+}
+
+asio::awaitable<bool> RequestReader::read_head(Parser& parser) {
+  while (true) {
+    begin_ += parser.put(unread());
+    if (parser.error()) co_return false;
+    if (parser.has_head()) co_return true;
+    if (!co_await read_more()) co_return false;
+  }
+}
+
+asio::awaitable<bool> RequestReader::confirm_expectation(Parser& parser) {
+  if (parser.expectation().empty() || parser.is_done() || !unread().empty()) co_return true;
+  constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+  const std::array buffers = {asio::const_buffer(kContinue.data(), kContinue.size())};
+  const Transferred sent = co_await connection_.write(buffers);
+  co_return !sent.error;
+}
+
+asio::awaitable<bool> RequestReader::read_body(Parser& parser) {
+  parser.expect_body();
+  while (!parser.is_done()) {
+    if (!unread().empty()) begin_ += parser.put(unread());
+    if (parser.error()) co_return false;
+    if (parser.is_done()) break;
+    if (!unread().empty() && !parser.needs_more()) continue;
+    deadline_.set(limits_.body_timeout);
+    if (!co_await read_more()) co_return false;
+  }
+  co_return true;
+}
+
+RequestReader::Outcome RequestReader::fault_of(const Parser& parser) const {
+  const auto& error = parser.error();
+  if (error == http::error::header_limit || error == http::error::buffer_overflow) {
+    return Fault{431, "more than " + std::to_string(limits_.max_header_bytes) +
+                          " bytes of request line and headers"};
+  }
+  if (error == http::error::body_limit) {
+    return Fault{413, "more than " + std::to_string(limits_.max_body_bytes) + " bytes of body"};
+  }
+  if (error == http::error::bad_version) return Fault{505, "HTTP/1.1 or HTTP/1.0 is needed"};
+  if (error) return Fault{400, "malformed HTTP: " + error.message()};
+  if (deadline_.passed()) return Fault{408, "the request took too long to arrive"};
+  return Closed{};
+}
+
+void RequestReader::start_watch(std::function<void()> on_gone) {
+  on_gone_ = std::move(on_gone);
+  watching_ = true;
+  watch_stops_ = false;
+  watch_ended_.clear();
+  asio::co_spawn(strand_, watch(), asio::detached);
+}
+
+asio::awaitable<void> RequestReader::watch() {
+  while (!watch_stops_ && unread().size() < kReadAheadBytes) {
+    if (co_await read_more()) continue;
+    if (!watch_stops_) on_gone_();
+    break;
+  }
+  watch_ended_.notify();
+}
+
+asio::awaitable<void> RequestReader::stop_watch() {
+  if (!watching_) co_return;
+  watch_stops_ = true;
+  connection_.cancel();
+  co_await watch_ended_.wait();
+  watching_ = false;
+  on_gone_ = nullptr;
+}
+
+asio::awaitable<void> RequestReader::drain() {
+  connection_.end_writing();
+  deadline_.set(kDrainTime);
+  do {
+    begin_ = end_ = 0;
+  } while (co_await read_more());
+}
+
+}  // namespace clusterd::gateway

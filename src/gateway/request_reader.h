@@ -1,0 +1,77 @@
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "core/config.h"
+#include "gateway/connection.h"
+#include "gateway/deadline.h"
+#include "gateway/event.h"
+#include "gateway/http_message.h"
+
+namespace clusterd::gateway {
+
+// Reads requests from a connection, one after the other, within the limits of the configuration.
+// Owned by the connection's HttpSession; on its strand only. Bytes that a client sends ahead stay
+// here for the next request.
+class RequestReader {
+ public:
+  // The client is gone, or was idle for too long: nothing to answer.
+  struct Closed {};
+  // Answer this and end the connection: what follows cannot be understood.
+  struct Fault {
+    int status = 400;
+    std::string detail;
+  };
+  using Outcome = std::variant<HttpRequest, Fault, Closed>;
+
+  // All must outlive this.
+  RequestReader(const asio::any_io_executor& strand, Connection& connection, Deadline& deadline,
+                const SchedulerConfig::HttpServer& limits);
+
+  asio::awaitable<Outcome> next();
+  // Nothing of a request has been read yet.
+  [[nodiscard]] bool is_idle() const { return idle_; }
+
+  // Calls `on_gone` when the client closes the connection before stop_watch(). What it sends
+  // meanwhile is kept, up to a bound; beyond it a close is not noticed.
+  void start_watch(std::function<void()> on_gone);
+  // Returns when the watch has ended; at once where there is none.
+  asio::awaitable<void> stop_watch();
+  [[nodiscard]] bool is_watching() const { return watching_; }
+
+  // Reads and drops what the client still sends, so that it sees our last answer, for 2 s.
+  asio::awaitable<void> drain();
+
+ private:
+  class Parser;
+
+  [[nodiscard]] std::string_view unread() const;
+  // False when the connection has ended or the deadline has passed.
+  asio::awaitable<bool> read_more();
+  asio::awaitable<Outcome> read_request(Parser& parser);
+  asio::awaitable<bool> read_head(Parser& parser);
+  asio::awaitable<bool> read_body(Parser& parser);
+  asio::awaitable<bool> confirm_expectation(Parser& parser);
+  [[nodiscard]] Outcome fault_of(const Parser& parser) const;
+  asio::awaitable<void> watch();
+
+  const asio::any_io_executor strand_;
+  Connection& connection_;
+  Deadline& deadline_;
+  const SchedulerConfig::HttpServer& limits_;
+  std::string buffer_;
+  size_t begin_ = 0;  // of what is unread in buffer_
+  size_t end_ = 0;
+  bool idle_ = true;
+  bool first_ = true;
+  std::function<void()> on_gone_;
+  bool watching_ = false;
+  bool watch_stops_ = false;
+  Event watch_ended_;
+};
+
+}  // namespace clusterd::gateway

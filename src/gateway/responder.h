@@ -1,0 +1,54 @@
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <chrono>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "gateway/connection.h"
+#include "gateway/deadline.h"
+#include "gateway/http_message.h"
+
+namespace clusterd::gateway {
+
+// Writes the answer to one request: whole with send(), or as a stream with start(), write() and
+// finish(). Owned by the HttpSession for the time of one request; on its strand only.
+class Responder {
+ public:
+  // `write_timeout`: longest stand-still of a whole answer. Streams may stand still for ever:
+  // their readers are allowed to be slow.
+  Responder(Connection& connection, Deadline& deadline, const HttpRequest& request,
+            std::chrono::nanoseconds write_timeout);
+
+  asio::awaitable<void> send(HttpResponse response);
+
+  // The head of a stream; the body of `head` is not used. False: the client is gone.
+  asio::awaitable<bool> start(const HttpResponse& head);
+  // Some bytes of it, which must stay until this returns. False: the client is gone.
+  asio::awaitable<bool> write(std::string_view bytes);
+  // Its regular end.
+  asio::awaitable<void> finish(const HeaderList& trailers);
+  // Ends it so that the client can tell that something is missing.
+  void cut();
+
+  [[nodiscard]] bool has_started() const { return started_; }
+  [[nodiscard]] bool is_head() const { return is_head_; }
+  // The connection can take another request.
+  [[nodiscard]] bool keeps_alive() const { return keep_alive_; }
+  void end_connection() { keep_alive_ = false; }
+
+ private:
+  [[nodiscard]] std::string head_of(const HttpResponse& response) const;
+  asio::awaitable<bool> transfer(std::span<const asio::const_buffer> buffers);
+
+  Connection& connection_;
+  Deadline& deadline_;
+  const std::chrono::nanoseconds write_timeout_;
+  const int version_;
+  const bool is_head_;
+  bool keep_alive_;
+  bool started_ = false;
+};
+
+}  // namespace clusterd::gateway
