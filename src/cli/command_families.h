@@ -1,0 +1,35 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/commands.h"
+
+namespace CLI {
+class App;
+}
+
+namespace clusterd {
+
+// The choice that parsing made; set by the subcommand that was found.
+using Chosen = std::optional<Command>;
+
+// Each adds one family of subcommands to `app`. Both references must live until the parse is over.
+void add_daemon_commands(CLI::App& app, Chosen& chosen);
+void add_job_commands(CLI::App& app, Chosen& chosen);
+void add_cluster_commands(CLI::App& app, Chosen& chosen);
+
+// The options by which a scheduler is found.
+void add_client_options(CLI::App& app, ClientFlags& flags);
+
+// Takes the script or program of `job start` and everything after it off `arguments`, since
+// options of theirs are none of ours. Empty for other commands. `app` knows which options of
+// `job start` take a value.
+[[nodiscard]] std::vector<std::string> take_target(const CLI::App& app,
+                                                   std::vector<std::string>& arguments);
+
+// Fills the target of a `job start` from what take_target took. INVALID_ARGUMENT: nothing there.
+[[nodiscard]] absl::Status set_target(JobStartCommand& command, std::vector<std::string> words);
+
+}  // namespace clusterd

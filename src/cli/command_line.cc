@@ -1,0 +1,122 @@
+#include "cli/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <memory>
+#include <sstream>
+
+#include "cli/command_families.h"
+
+namespace clusterd {
+namespace {
+
+template <typename T>
+std::shared_ptr<T> choose(CLI::App& app, Chosen& chosen) {
+  auto command = std::make_shared<T>();  // shared by the options that fill it and the callback
+  app.callback([command, &chosen] { chosen = *command; });
+  return command;
+}
+
+void add_dev_command(CLI::App& app, Chosen& chosen) {
+  CLI::App& dev = *app.add_subcommand(
+      "dev", "Run a scheduler and a worker on loopback until Ctrl-C; nothing of it is kept.");
+  const auto command = choose<DevCommand>(dev, chosen);
+  dev.add_option("--scripts", command->scripts_dir, "Folder of the scripts that jobs may run")
+      ->type_name("DIR")
+      ->capture_default_str();
+  dev.add_option("--slots", command->slots, "Jobs at one time [processors]")
+      ->check(CLI::Range(1, 1'000'000));
+  dev.add_option("--allow", command->allowed_programs,
+                 "A program that jobs may run without a script (repeatable)")
+      ->type_name("PROGRAM")
+      ->allow_extra_args(false);
+  dev.add_option("--http-port", command->http_port, "Port of the HTTP API; 0: any free one")
+      ->capture_default_str();
+  dev.add_option("--grpc-port", command->grpc_port, "Port of the scheduler; 0: any free one")
+      ->capture_default_str();
+  dev.add_option("--worker-port", command->worker_port, "Port of the worker; 0: any free one")
+      ->capture_default_str();
+}
+
+template <typename T>
+void add_daemon(CLI::App& app, Chosen& chosen, const std::string& name, const std::string& text) {
+  CLI::App& daemon = *app.add_subcommand(name, text);
+  const auto command = choose<T>(daemon, chosen);
+  daemon.add_option("--config", command->config_file, "Configuration file (TOML)")
+      ->type_name("FILE")
+      ->required();
+  daemon.add_flag("--check", command->check, "Check the configuration and exit");
+  daemon
+      .add_option("--port-file", command->port_file,
+                  "Write the addresses there once everything listens")
+      ->type_name("FILE");
+}
+
+template <typename T>
+void add_cluster_command(CLI::App& cluster, Chosen& chosen, const std::string& name,
+                         const std::string& text) {
+  CLI::App& app = *cluster.add_subcommand(name, text);
+  const auto command = choose<T>(app, chosen);
+  add_client_options(app, command->client);
+  app.add_flag("--json", command->json, "Print one JSON document");
+}
+
+absl::StatusOr<Command> to_result(const CLI::App& app, const CLI::ParseError& error) {
+  std::ostringstream out;
+  std::ostringstream ignored;
+  if (app.exit(error, out, ignored) == 0) return HelpCommand{out.str()};
+  return absl::InvalidArgumentError(error.what());
+}
+
+}  // namespace
+
+void add_daemon_commands(CLI::App& app, Chosen& chosen) {
+  add_daemon<SchedulerCommand>(app, chosen, "scheduler", "Run a scheduler.");
+  add_daemon<WorkerCommand>(app, chosen, "worker", "Run a worker.");
+  add_dev_command(app, chosen);
+}
+
+void add_cluster_commands(CLI::App& app, Chosen& chosen) {
+  CLI::App& cluster = *app.add_subcommand("cluster", "Show the cluster.");
+  cluster.require_subcommand(1);
+  add_cluster_command<ClusterStatusCommand>(cluster, chosen, "status", "Counts and the leader.");
+  add_cluster_command<ClusterWorkersCommand>(cluster, chosen, "workers", "All workers.");
+}
+
+void add_client_options(CLI::App& app, ClientFlags& flags) {
+  app.add_option("--addr", flags.addr, "Scheduler [CLUSTERD_ADDR, else 127.0.0.1:50000]")
+      ->type_name("HOST:PORT[,…]");
+  app.add_option("--token", flags.token, "Bearer token [CLUSTERD_TOKEN]");
+  app.add_option("--ca", flags.ca_file, "Authority of its certificate [CLUSTERD_CA]")
+      ->type_name("FILE");
+  app.add_option("--cert", flags.crt_file, "Our certificate [CLUSTERD_CERT]")->type_name("FILE");
+  app.add_option("--key", flags.key_file, "Our private key [CLUSTERD_KEY]")->type_name("FILE");
+}
+
+absl::StatusOr<Command> parse_command_line(std::vector<std::string> arguments) {
+  CLI::App app("Runs scripts and programs on many machines, and brings back what they print.",
+               "clusterd");
+  Chosen chosen;
+  bool is_version = false;
+  app.add_flag("--version", is_version, "Print the version and exit");
+  app.require_subcommand(0, 1);
+  add_daemon_commands(app, chosen);
+  add_job_commands(app, chosen);
+  add_cluster_commands(app, chosen);
+  std::vector<std::string> target = take_target(app, arguments);
+  try {
+    std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the end
+    app.parse(std::move(arguments));
+  } catch (const CLI::ParseError& error) {
+    return to_result(app, error);
+  }
+  if (is_version) return VersionCommand();
+  if (!chosen) return absl::InvalidArgumentError("a command is missing");
+  if (auto* start = std::get_if<JobStartCommand>(&*chosen)) {
+    const absl::Status status = set_target(*start, std::move(target));
+    if (!status.ok()) return status;
+  }
+  return *std::move(chosen);
+}
+
+}  // namespace clusterd

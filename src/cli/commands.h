@@ -1,0 +1,119 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "client/client_settings.h"
+
+namespace clusterd {
+
+// What each command line asks for, as typed: values are checked where they are used.
+
+struct HelpCommand {
+  std::string text;
+};
+
+struct VersionCommand {};
+
+struct SchedulerCommand {
+  std::string config_file;
+  std::string port_file;
+  bool check = false;
+};
+
+struct WorkerCommand {
+  std::string config_file;
+  std::string port_file;
+  bool check = false;
+};
+
+struct DevCommand {
+  std::string scripts_dir = "scripts";
+  uint32_t slots = 0;  // 0: processors
+  std::vector<std::string> allowed_programs;
+  uint16_t http_port = 3000;
+  uint16_t grpc_port = 50000;
+  uint16_t worker_port = 30000;
+};
+
+struct JobStartCommand {
+  ClientFlags client;
+  std::string worker;
+  std::string command;
+  std::string name;
+  std::vector<std::string> env;  // "K=V", or "K" from our own environment
+  std::string env_file;
+  std::string timeout;
+  std::string cwd;
+  std::string stdin_file;  // "-": our own standard input
+  std::string stop_signal;
+  std::string stop_grace;
+  int32_t priority = 0;
+  std::vector<std::string> labels;
+  bool follow = false;
+  bool wait = false;
+  bool json = false;
+  bool is_program = false;        // `target` is one of allowed_programs, not a script
+  std::string target;             // the script's path, or the program
+  std::vector<std::string> args;  // everything after it, untouched
+};
+
+struct JobStopCommand {
+  ClientFlags client;
+  std::string job_id;
+  std::string reason;
+  bool json = false;
+};
+
+struct JobQueryCommand {
+  ClientFlags client;
+  std::string job_id;
+  bool json = false;
+};
+
+struct JobWaitCommand {
+  ClientFlags client;
+  std::string job_id;
+  std::string timeout;  // empty: no bound
+  bool json = false;
+};
+
+struct JobLogsCommand {
+  ClientFlags client;
+  std::string job_id;
+  bool follow = false;
+  uint32_t tail_lines = 0;
+  uint64_t offset = 0;
+  std::string stream;  // stdout, stderr, merged; empty: the only one
+  uint32_t attempt = 0;
+};
+
+struct JobListCommand {
+  ClientFlags client;
+  std::vector<std::string> states;
+  std::string worker;
+  std::string name;
+  std::vector<std::string> labels;
+  uint32_t limit = 100;
+  bool json = false;
+};
+
+struct ClusterStatusCommand {
+  ClientFlags client;
+  bool json = false;
+};
+
+struct ClusterWorkersCommand {
+  ClientFlags client;
+  bool json = false;
+};
+
+using Command =
+    std::variant<HelpCommand, VersionCommand, SchedulerCommand, WorkerCommand, DevCommand,
+                 JobStartCommand, JobStopCommand, JobQueryCommand, JobWaitCommand, JobLogsCommand,
+                 JobListCommand, ClusterStatusCommand, ClusterWorkersCommand>;
+
+}  // namespace clusterd

@@ -1,0 +1,173 @@
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "cli/command_families.h"
+
+namespace clusterd {
+namespace {
+
+constexpr char kProgram[] = "--program";
+
+template <typename T>
+std::shared_ptr<T> add(CLI::App& job, Chosen& chosen, const std::string& name,
+                       const std::string& text) {
+  CLI::App& app = *job.add_subcommand(name, text);
+  auto command = std::make_shared<T>();  // shared by the options that fill it and the callback
+  app.callback([command, &chosen] { chosen = *command; });
+  add_client_options(app, command->client);
+  return command;
+}
+
+void add_job_id(CLI::App& app, std::string& job_id) {
+  app.add_option("JOB_ID", job_id, "The job")->required();
+}
+
+void add_repeatable(CLI::App& app, const std::string& name, std::vector<std::string>& values,
+                    const std::string& type, const std::string& text) {
+  app.add_option(name, values, text)->type_name(type)->allow_extra_args(false);
+}
+
+void add_start(CLI::App& job, Chosen& chosen) {
+  const auto command =
+      add<JobStartCommand>(job, chosen, "start", "Start a script, or with --program a program.");
+  CLI::App& app = *job.get_subcommand("start");
+  app.add_option("--worker", command->worker, "Worker, by id or name [any]")->type_name("ID");
+  app.add_option("--command", command->command, "Interpreter of the script")->type_name("NAME");
+  app.add_option("--name", command->name, "A name for people");
+  add_repeatable(app, "--env", command->env, "K=V|K",
+                 "Environment variable; without a value, from here (repeatable)");
+  app.add_option("--env-file", command->env_file, "File with a K=V in each line")
+      ->type_name("FILE");
+  app.add_option("--timeout", command->timeout, "Longest run (30s, 5m, 2h)")->type_name("TIME");
+  app.add_option("--cwd", command->cwd, "Working folder below the scripts folder")
+      ->type_name("DIR");
+  app.add_option("--stdin", command->stdin_file, "Standard input; -: from here")->type_name("FILE");
+  app.add_option("--stop-signal", command->stop_signal, "Signal that asks it to end [TERM]")
+      ->type_name("SIGNAL");
+  app.add_option("--stop-grace", command->stop_grace, "Time between that signal and KILL")
+      ->type_name("TIME");
+  app.add_option("--priority", command->priority, "Higher goes first")
+      ->check(CLI::Range(-1000, 1000));
+  add_repeatable(app, "--label", command->labels, "K=V", "Label of the job (repeatable)");
+  auto* follow =
+      app.add_flag("--follow", command->follow, "Print its output, then exit as the job did");
+  auto* wait = app.add_flag("--wait", command->wait, "Wait for its end, then exit as the job did");
+  auto* json = app.add_flag("--json", command->json, "Print the job as JSON instead of its id");
+  follow->excludes(wait)->excludes(json);
+  app.footer(
+      "PATH [ARGS...]            the script below the worker's scripts folder\n"
+      "--program NAME [ARGS...]  instead of PATH: one of the worker's allowed programs\n"
+      "Everything after PATH or NAME belongs to the job, options too.");
+}
+
+void add_stop_query_wait(CLI::App& job, Chosen& chosen) {
+  const auto stop = add<JobStopCommand>(job, chosen, "stop", "Stop a job and wait for its end.");
+  CLI::App& stop_app = *job.get_subcommand("stop");
+  add_job_id(stop_app, stop->job_id);
+  stop_app.add_option("--reason", stop->reason, "Why, for the record");
+  stop_app.add_flag("--json", stop->json, "Print the job as JSON");
+
+  const auto query = add<JobQueryCommand>(job, chosen, "query", "Show a job.");
+  CLI::App& query_app = *job.get_subcommand("query");
+  add_job_id(query_app, query->job_id);
+  query_app.add_flag("--json", query->json, "Print the job as JSON");
+
+  const auto wait =
+      add<JobWaitCommand>(job, chosen, "wait", "Wait for a job's end, then exit as the job did.");
+  CLI::App& wait_app = *job.get_subcommand("wait");
+  add_job_id(wait_app, wait->job_id);
+  wait_app.add_option("--timeout", wait->timeout, "Longest wait [none]")->type_name("TIME");
+  wait_app.add_flag("--json", wait->json, "Print the job as JSON");
+}
+
+void add_logs(CLI::App& job, Chosen& chosen) {
+  const auto command = add<JobLogsCommand>(job, chosen, "logs", "Print a job's output.");
+  CLI::App& app = *job.get_subcommand("logs");
+  add_job_id(app, command->job_id);
+  app.add_flag("-f,--follow", command->follow, "Go on until the attempt has ended");
+  auto* tail = app.add_option("--tail", command->tail_lines, "Only the last lines")
+                   ->type_name("N")
+                   ->check(CLI::Range(1U, 4'000'000'000U));
+  auto* offset = app.add_option("--offset", command->offset, "From this byte on")->type_name("B");
+  tail->excludes(offset);
+  app.add_option("--stream", command->stream, "Of a job with separate streams")
+      ->check(CLI::IsMember({"stdout", "stderr", "merged"}));
+  app.add_option("--attempt", command->attempt, "Which execution [the newest]")->type_name("N");
+}
+
+void add_list(CLI::App& job, Chosen& chosen) {
+  const auto command = add<JobListCommand>(job, chosen, "list", "List jobs, newest first.");
+  CLI::App& app = *job.get_subcommand("list");
+  add_repeatable(app, "--state", command->states, "STATE", "In this state (repeatable)");
+  app.add_option("--worker", command->worker, "Of this worker, by id or name")->type_name("ID");
+  app.add_option("--name", command->name, "With this name");
+  add_repeatable(app, "--label", command->labels, "K[=V]", "With this label (repeatable)");
+  app.add_option("--limit", command->limit, "At most this many")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  app.add_flag("--json", command->json, "Print one JSON document");
+}
+
+// Options of `job start` whose value is the next word.
+bool takes_next_word(const CLI::App& start, const std::string& word) {
+  if (word.find('=') != std::string::npos) return false;
+  const CLI::Option* option = start.get_option_no_throw(word);
+  return option != nullptr && option->get_items_expected_max() > 0;
+}
+
+}  // namespace
+
+void add_job_commands(CLI::App& app, Chosen& chosen) {
+  CLI::App& job = *app.add_subcommand("job", "Start, stop and show jobs.");
+  job.require_subcommand(1);
+  add_start(job, chosen);
+  add_stop_query_wait(job, chosen);
+  add_logs(job, chosen);
+  add_list(job, chosen);
+}
+
+std::vector<std::string> take_target(const CLI::App& app, std::vector<std::string>& arguments) {
+  if (arguments.size() < 2 || arguments[0] != "job" || arguments[1] != "start") return {};
+  const CLI::App& start = *app.get_subcommand("job")->get_subcommand("start");
+  size_t at = 2;
+  for (; at < arguments.size(); ++at) {
+    const std::string& word = arguments[at];
+    const bool is_program = word == kProgram || word.starts_with(std::string(kProgram) + "=");
+    if (is_program || word == "--" || word == "-" || !word.starts_with('-')) break;
+    if (takes_next_word(start, word)) ++at;
+  }
+  at = std::min(at, arguments.size());
+  const auto begin = arguments.begin() + static_cast<std::ptrdiff_t>(at);
+  std::vector<std::string> target(begin, arguments.end());
+  arguments.erase(begin, arguments.end());
+  return target;
+}
+
+absl::Status set_target(JobStartCommand& command, std::vector<std::string> words) {
+  const std::string equals = std::string(kProgram) + "=";
+  if (!words.empty() && words.front() == "--") {
+    words.erase(words.begin());
+  } else if (!words.empty() && words.front() == kProgram) {
+    command.is_program = true;
+    words.erase(words.begin());
+  } else if (!words.empty() && words.front().starts_with(equals)) {
+    command.is_program = true;
+    words.front().erase(0, equals.size());
+  }
+  if (words.empty() || words.front().empty()) {
+    return absl::InvalidArgumentError(command.is_program
+                                          ? "--program: the program's name is missing"
+                                          : "PATH: the script is missing");
+  }
+  if (command.is_program && !command.command.empty()) {
+    return absl::InvalidArgumentError("--command: is for scripts; --program has no interpreter");
+  }
+  command.target = std::move(words.front());
+  words.erase(words.begin());
+  command.args = std::move(words);
+  return absl::OkStatus();
+}
+
+}  // namespace clusterd

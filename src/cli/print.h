@@ -1,0 +1,28 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "clusterd/v1/scheduler_service.pb.h"
+
+namespace clusterd {
+
+// One JSON document with the protos' field names, as over HTTP, without a newline at its end.
+[[nodiscard]] absl::StatusOr<std::string> to_json(const google::protobuf::Message& message);
+
+// For people; each ends in a newline.
+[[nodiscard]] std::string describe_job(const v1::Job& job);
+[[nodiscard]] std::string describe_jobs(const std::vector<v1::Job>& jobs);
+[[nodiscard]] std::string describe_workers(const v1::ListWorkersResponse& workers);
+[[nodiscard]] std::string describe_cluster(const v1::Cluster& cluster);
+
+// "FAILED: exit code 37"; how a job stands, or ended and why, in a few words.
+[[nodiscard]] std::string summary_of(const v1::Job& job);
+
+// Writes everything to standard output. CANCELLED with an empty message where the reader has gone.
+[[nodiscard]] absl::Status write_stdout(std::string_view bytes);
+
+}  // namespace clusterd
