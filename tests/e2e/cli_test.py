@@ -1,0 +1,170 @@
+"""The command line: what it prints where, and what it exits with."""
+import json
+import signal
+import subprocess
+import tempfile
+import unittest
+
+from cluster import Cluster, executable, wait_until
+
+UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+
+class CliTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = cls.enterClassContext(Cluster())
+        cls.cluster.script("count.sh", 'for i in $(seq "$1"); do echo "line $i of $1"; done\n')
+        cls.cluster.script("exit.sh", 'echo to stdout; echo to stderr >&2; exit "$1"\n')
+        cls.cluster.script("suicide.sh", "kill -9 $$; sleep 1000\n")
+        cls.cluster.script("forever.sh", "echo begun; sleep 1000\n")
+        cls.cluster.script("no_interpreter.sh", "#!/no/such/interpreter\n")
+        cls.cluster.start_worker(allowed_programs=["/bin/echo"])
+
+    def check(self, result, code, stdout=None):
+        self.assertEqual(result.returncode, code, result)
+        if stdout is not None:
+            self.assertEqual(result.stdout, stdout)
+        return result
+
+    def start(self, *args):
+        result = self.check(self.cluster.cli("job", "start", *args), 0)
+        self.assertRegex(result.stdout, rf"^{UUID}\n$")
+        return result.stdout.strip()
+
+    def test_follow_prints_as_the_script_prints(self):
+        result = self.cluster.cli("job", "start", "--follow", "--command", "bash", "count.sh", "5")
+        self.check(result, 0, "".join(f"line {i} of 5\n" for i in range(1, 6)))
+
+    def test_where_it_waits_it_exits_with_the_jobs_code(self):
+        for way in ("--follow", "--wait"):
+            for args, code in ((("exit.sh", "37"), 37), (("suicide.sh",), 137),
+                               (("exit.sh", "0"), 0)):
+                result = self.cluster.cli("job", "start", way, "--command", "bash", *args)
+                self.check(result, code)
+        self.check(self.cluster.cli("job", "start", "--follow", "no_interpreter.sh"), 126)
+        self.check(self.cluster.cli("job", "start", "--follow", "--timeout", "300ms", "--command",
+                                    "bash", "forever.sh"), 124, "begun\n")
+
+    def test_stopped_job(self):
+        job_id = self.start("--command", "bash", "forever.sh")
+        self.cluster.wait_for_state(job_id, "RUNNING")
+        self.check(self.cluster.cli("job", "stop", job_id), 0)
+        self.assertEqual(self.cluster.job(job_id)["state"], "STOPPED")
+        self.check(self.cluster.cli("job", "wait", job_id), 130)
+
+    def test_logs(self):
+        job_id = self.start("--command", "bash", "--name", "counted", "--env", "A=b", "count.sh",
+                            "3")
+        self.check(self.cluster.cli("job", "wait", job_id), 0)
+        everything = "line 1 of 3\nline 2 of 3\nline 3 of 3\n"
+        self.check(self.cluster.cli("job", "logs", job_id), 0, everything)
+        self.check(self.cluster.cli("job", "logs", "-f", job_id), 0, everything)
+        self.check(self.cluster.cli("job", "logs", "--tail", "1", job_id), 0, "line 3 of 3\n")
+        self.check(self.cluster.cli("job", "logs", "--offset", "24", job_id), 0, "line 3 of 3\n")
+
+    def test_json(self):
+        result = self.cluster.cli("job", "start", "--json", "--wait", "--command", "bash",
+                                  "exit.sh", "3")
+        self.check(result, 3)
+        job = json.loads(result.stdout)
+        self.assertEqual((job["state"], job["end"]["exit_code"]), ("FAILED", 3))
+        queried = json.loads(self.check(
+            self.cluster.cli("job", "query", "--json", job["job_id"]), 0).stdout)
+        self.assertEqual(queried, self.cluster.job(job["job_id"]))
+        listed = json.loads(self.check(self.cluster.cli("job", "list", "--json"), 0).stdout)
+        self.assertIn(job["job_id"], json.dumps(listed))
+
+    def test_list_and_query_for_people(self):
+        job_id = self.start("--command", "bash", "--name", "by-name", "count.sh", "1")
+        self.cluster.wait(job_id)
+        listed = self.check(self.cluster.cli("job", "list"), 0).stdout
+        line = next(line for line in listed.splitlines() if job_id in line)
+        self.assertIn("SUCCEEDED", line)
+        self.assertIn("by-name", line)
+        self.assertIn("SUCCEEDED", self.check(self.cluster.cli("job", "query", job_id), 0).stdout)
+
+    def test_programs(self):
+        result = self.cluster.cli("job", "start", "--follow", "--program", "echo", "a b", "-n")
+        self.check(result, 0, "a b -n\n")
+        self.check(self.cluster.cli("job", "start", "--follow", "--program", "cat"), 77)
+
+    def test_errors_go_to_stderr_with_their_exit_codes(self):
+        for args, code, text in (
+                (("job", "start", "--frobnicate", "x"), 64, "frobnicate"),
+                (("job", "start", "--worker", "w1", "--command", "bash", "../x.sh"), 64, "path"),
+                (("job", "start", "--worker", "w1", "--command", "perl", "count.sh"), 77, "perl"),
+                (("job", "start", "--worker", "none", "--command", "bash", "count.sh"), 66, "none"),
+                (("job", "query", "none"), 66, "none"),
+                (("job", "logs", "none"), 66, "none"),
+                (("no-such-command",), 64, "")):
+            with self.subTest(args=args):
+                result = self.check(self.cluster.cli(*args), code, "")
+                self.assertIn(text, result.stderr)
+
+    def test_unreachable_scheduler(self):
+        result = subprocess.run(
+            [executable(), "job", "list"], capture_output=True, text=True, timeout=60, check=False,
+            env={**self.cluster.cli_environment(), "CLUSTERD_ADDR": "127.0.0.1:1"})
+        self.check(result, 69, "")
+        self.assertIn("127.0.0.1:1", result.stderr)
+
+    def test_interrupt_of_run_stops_the_job(self):
+        before = set(self.cluster.job_ids())
+        process = subprocess.Popen(
+            [executable(), "run", "--command", "bash", "forever.sh"], stdout=subprocess.PIPE,
+            env=self.cluster.cli_environment())
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.kill)
+        self.assertEqual(process.stdout.readline(), b"begun\n")
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(timeout=60), 130)
+        (job_id,) = set(self.cluster.job_ids()) - before
+        self.assertEqual(self.cluster.wait(job_id)["state"], "STOPPED")
+
+    def test_version(self):
+        self.assertRegex(self.check(self.cluster.cli("--version"), 0).stdout, r"\d+\.\d+\.\d+")
+
+
+class CheckTest(unittest.TestCase):
+    def check_config(self, mode, text):
+        with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+            file.write(text)
+            file.flush()
+            return subprocess.run([executable(), mode, "--config", file.name, "--check"],
+                                  capture_output=True, text=True, timeout=60, check=False)
+
+    def test_good_configuration(self):
+        for mode in ("scheduler", "worker"):
+            result = self.check_config(mode, '[log]\nlevel = "info"\n')
+            self.assertEqual(result.returncode, 0, result)
+
+    def test_all_errors_at_once_with_line_and_column(self):
+        result = self.check_config("scheduler", '[store]\npaht = "x"\n\n[scheduling]\n'
+                                                'worker_timeout = 5\n[nonsense]\nx = 1\n')
+        self.assertEqual(result.returncode, 64, result)
+        for text in ("paht", "2:1", "worker_timeout", "5:", "nonsense"):
+            self.assertIn(text, result.stderr)
+
+
+class RestartTest(unittest.TestCase):
+    def test_logs_follow_through_a_restart_of_the_scheduler(self):
+        with Cluster() as cluster:
+            cluster.script("slow.sh", "for i in $(seq 200); do echo $i; sleep 0.01; done\n")
+            cluster.start_worker()
+            job_id = cluster.start("slow.sh")
+            process = subprocess.Popen([executable(), "job", "logs", "-f", job_id],
+                                       stdout=subprocess.PIPE, env=cluster.cli_environment())
+            self.addCleanup(process.stdout.close)
+            self.addCleanup(process.kill)
+            first = process.stdout.readline()
+            cluster.scheduler.kill()
+            cluster.start_scheduler()
+            rest = process.stdout.read()
+            self.assertEqual(process.wait(timeout=60), 0)
+            self.assertEqual((first + rest).split(), [b"%d" % i for i in range(1, 201)])
+            wait_until(lambda: "end" in cluster.job(job_id), "the end is known")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

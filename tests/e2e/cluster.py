@@ -1,0 +1,297 @@
+"""A cluster of real processes in a temporary folder, for tests from outside.
+
+The executable is $CLUSTERD. Nothing is shared between two clusters, all ports are free ones, and
+Cluster.close() ends every process and fails the test if one of them outlives it.
+"""
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import urllib.parse
+
+from http_client import HttpClient
+
+DEADLINE_SECONDS = 60
+POLL_SECONDS = 0.02
+
+
+def executable():
+    try:
+        return os.environ["CLUSTERD"]
+    except KeyError:
+        raise SystemExit("set CLUSTERD to the path of the clusterd executable") from None
+
+
+def wait_until(condition, what, seconds=DEADLINE_SECONDS):
+    """Polls until `condition()` is true and returns what it gave."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(POLL_SECONDS)
+
+
+def peak_memory_bytes(pid):
+    """VmHWM of a process; None where a sanitizer makes the number meaningless."""
+    if "libasan" in pathlib.Path(f"/proc/{pid}/maps").read_text():
+        return None
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError(f"process {pid} has no VmHWM")
+
+
+def processes():
+    """(pid, command line, working folder) of every process that is not a zombie."""
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+            command = pathlib.Path(f"/proc/{entry}/cmdline").read_bytes()
+            folder = os.readlink(f"/proc/{entry}/cwd")
+            if command:
+                yield int(entry), command.replace(b"\0", b" ").decode(errors="replace"), folder
+
+
+def to_toml(sections):
+    """{"section": {"key": value}} as TOML; strings, numbers, booleans, lists and flat tables."""
+    def text(value):
+        if isinstance(value, dict):
+            return "{" + ", ".join(f"{json.dumps(k)} = {text(v)}" for k, v in value.items()) + "}"
+        return json.dumps(value, ensure_ascii=False)
+
+    return "".join(
+        f"[{name}]\n" + "".join(f"{key} = {text(value)}\n" for key, value in keys.items())
+        for name, keys in sections.items())
+
+
+class Daemon:
+    """One `clusterd scheduler` or `clusterd worker` process."""
+
+    def __init__(self, folder, name, mode, sections, wrapper=()):
+        self.name = name
+        self.folder = folder
+        self.port_file = folder / f"{name}.ports"
+        self.log = folder / f"{name}.log"
+        config = folder / f"{name}.toml"
+        config.write_text(to_toml(sections))
+        self.port_file.unlink(missing_ok=True)
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [*wrapper, executable(), mode, "--config", str(config),
+                 "--port-file", str(self.port_file)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/")
+        self.ports = self._wait_for_ports()
+
+    def _wait_for_ports(self):
+        def listening():
+            if self.process.poll() is not None:
+                raise AssertionError(f"{self.name} ended with code {self.process.returncode}:\n"
+                                     f"{self.log.read_text(errors='replace')}")
+            return self.port_file.exists()
+
+        try:
+            wait_until(listening, f"{self.name} writes its port file")
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            raise
+        return dict(line.split("=", 1) for line in self.port_file.read_text().splitlines())
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def terminate(self):
+        """SIGTERM; the exit code and the seconds that it took."""
+        start = time.monotonic()
+        self.process.terminate()
+        code = self.process.wait(timeout=DEADLINE_SECONDS)
+        return code, time.monotonic() - start
+
+
+class Cluster:
+    """A scheduler and some workers. Use as a context manager, or close() it."""
+
+    def __init__(self, scheduling=None, **scheduler_sections):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="clusterd-e2e-"))
+        self.scripts = self.folder / "scripts"
+        self.scripts.mkdir()
+        self.workers = {}
+        self.scheduler = None
+        self.http_address = "127.0.0.1:0"
+        self.grpc_address = "127.0.0.1:0"
+        self.scheduler_sections = {"scheduling": scheduling or {}, **scheduler_sections}
+        self.start_scheduler()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        self.close(check=kind is None)
+
+    def start_scheduler(self, wrapper=()):
+        """Starts it, or starts it again at the same addresses with the same store."""
+        sections = {
+            "grpc_server": {"addr": self.grpc_address},
+            "http_server": {"addr": self.http_address},
+            "store": {"path": str(self.folder / "clusterd.db")},
+            "log": {"level": "debug"},
+            **self.scheduler_sections,
+        }
+        self.scheduler = Daemon(self.folder, "scheduler", "scheduler", sections, wrapper)
+        self.http_address = self.scheduler.ports["http"]
+        self.grpc_address = self.scheduler.ports["grpc"]
+        self.http = HttpClient(self.http_address)
+
+    def data_folder(self, name):
+        return self.folder / f"{name}-data"
+
+    def start_worker(self, name="w1", slots=8, on_stop="stop", alive=True, **jobs):
+        """Starts a worker, or starts it again; returns when the scheduler sees it ALIVE."""
+        sections = {
+            "grpc_server": {"addr": "127.0.0.1:0"},
+            "scheduler": {"addr": self.grpc_address},
+            "worker": {"name": name, "on_stop": on_stop},
+            "capacity": {"slots": slots},
+            "jobs": {"scripts_dir": str(self.scripts), "data_dir": str(self.data_folder(name)),
+                     "runtime_dir": str(self.folder / f"{name}-run"), **jobs},
+            "log": {"level": "debug"},
+        }
+        self.workers[name] = Daemon(self.folder, name, "worker", sections)
+        if alive:
+            self.wait_for_worker(name, "ALIVE")
+        return self.workers[name]
+
+    def launchers(self, name="w1"):
+        """Process ids of the launchers of a worker: their command line names its data_dir."""
+        folder = str(self.data_folder(name))
+        return [pid for pid, command, _ in processes()
+                if folder in command and pid != self.workers[name].pid]
+
+    def wait_for_worker(self, name, state):
+        def seen():
+            answer = self.http.get("/v1/workers")
+            return answer.status == 200 and any(
+                worker["name"] == name and worker["state"] == state
+                for worker in answer.json()["workers"])
+
+        wait_until(seen, f"worker {name} is {state}")
+
+    def worker_id(self, name="w1"):
+        return self.http.get(f"/v1/workers/{name}").json()["worker_id"]
+
+    def script(self, name, text):
+        file = self.scripts / name
+        file.write_text(text)
+        file.chmod(0o755)
+        return name
+
+    def start(self, path, *args, worker="", **spec):
+        """Starts a script with bash and returns the job's id."""
+        body = {"path": path, "args": [str(arg) for arg in args], "command": "bash", **spec}
+        where = f"/v1/workers/{worker}/jobs" if worker else "/v1/jobs"
+        answer = self.http.post(where, body)
+        if answer.status != 201:
+            raise AssertionError(f"start of {body}: {answer.status} {answer.body}")
+        return answer.json()["job_id"]
+
+    def run(self, path, *args, **spec):
+        """Starts a script, waits for its end and returns (output, job)."""
+        job_id = self.start(path, *args, **spec)
+        job = self.wait(job_id)
+        return self.output(job_id), job
+
+    def job(self, job_id):
+        answer = self.http.get(f"/v1/jobs/{job_id}")
+        if answer.status != 200:
+            raise AssertionError(f"job {job_id}: {answer.status} {answer.body}")
+        return answer.json()
+
+    def wait(self, job_id):
+        """The job when it has ended, through restarts of the scheduler too."""
+        def ended():
+            with contextlib.suppress(OSError):
+                answer = self.http.get(f"/v1/jobs/{job_id}/wait?timeout=5s")
+                if answer.status == 200 and "end" in answer.json():
+                    return answer.json()
+                if answer.status not in (200, 503):
+                    raise AssertionError(f"wait for {job_id}: {answer.status} {answer.body}")
+            return None
+
+        return wait_until(ended, f"job {job_id} ends")
+
+    def wait_for_state(self, job_id, state):
+        return wait_until(lambda: self.job(job_id)["state"] == state, f"{job_id} is {state}")
+
+    def output(self, job_id, **query):
+        answer = self.http.get(f"/v1/jobs/{job_id}/output?{urllib.parse.urlencode(query)}")
+        if answer.status != 200:
+            raise AssertionError(f"output of {job_id}: {answer.status} {answer.body}")
+        return answer.body
+
+    def job_ids(self):
+        return [job["job_id"] for job in self.http.get("/v1/jobs?page_size=1000").json()["jobs"]]
+
+    def cli(self, *args, stdin=None, timeout=DEADLINE_SECONDS):
+        return subprocess.run([executable(), *args], input=stdin, capture_output=True, text=True,
+                              timeout=timeout, env=self.cli_environment(), check=False)
+
+    def cli_environment(self):
+        return {"PATH": os.environ["PATH"], "HOME": str(self.folder),
+                "CLUSTERD_ADDR": self.grpc_address}
+
+    def leftovers(self):
+        """Processes of this cluster: they run in its folder or name it."""
+        folder = str(self.folder)
+        return [(pid, command) for pid, command, working_folder in processes()
+                if folder in command or working_folder.startswith(folder)]
+
+    def close(self, check=True):
+        """Stops everything in order, fails if anything is left, and removes the folder."""
+        try:
+            codes = {daemon.name: self._stop(daemon)
+                     for daemon in [*self.workers.values(), self.scheduler]}
+            if check:
+                wait_until(lambda: not self.leftovers(), "every process of the cluster ends", 15)
+                bad = {name: code for name, code in codes.items() if code not in (0, -9)}
+                if bad:
+                    raise AssertionError(f"exit codes: {bad}")
+        except AssertionError as error:
+            logs = "".join(f"--- {log.name}\n{log.read_text(errors='replace')[-4000:]}"
+                           for log in sorted(self.folder.glob("*.log")))
+            raise AssertionError(f"{error}; left: {self.leftovers()}\n{logs}") from error
+        finally:
+            self._kill_leftovers()
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    @staticmethod
+    def _stop(daemon):
+        if daemon.process.poll() is None:
+            daemon.process.send_signal(signal.SIGCONT)
+            daemon.process.terminate()
+            try:
+                daemon.process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                daemon.kill()
+                return "none within 30 s of SIGTERM"
+        return daemon.process.returncode
+
+    def _kill_leftovers(self):
+        # A launcher whose worker has gone may start nothing new, so two rounds find everything.
+        for _ in range(2):
+            for pid, _ in self.leftovers():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,118 @@
+"""A hung worker delays nobody else; many starts at once run exactly once each."""
+import collections
+import os
+import signal
+import statistics
+import threading
+import time
+import unittest
+
+from cluster import Cluster
+from http_client import HttpConnection
+
+CONNECTIONS = 64
+STARTS = 1000
+
+
+class HungWorkerTest(unittest.TestCase):
+    def test_a_stopped_worker_delays_no_request_to_another(self):
+        with Cluster({"worker_timeout": "120s"}) as cluster:
+            cluster.script("echo.sh", "echo done\n")
+            hung = cluster.start_worker("hung", slots=64)
+            cluster.start_worker("free", slots=64)
+            on_hung = cluster.start("echo.sh", worker="hung")
+            cluster.wait(on_hung)
+            usual = self.seconds_of_jobs(cluster)
+            os.kill(hung.pid, signal.SIGSTOP)
+
+            stop = threading.Event()
+            answers = collections.Counter()
+            threads = [threading.Thread(target=self.ask_hung, args=(cluster, on_hung, stop, answers))
+                       for _ in range(16)]
+            for thread in threads:
+                thread.start()
+            readers = [HttpConnection(cluster.http_address) for _ in range(16)]
+            for reader in readers:
+                reader.send("GET", f"/v1/jobs/{on_hung}/output?follow=true")
+            beside_it = self.seconds_of_jobs(cluster)
+            stop.set()
+            for thread in threads:
+                thread.join(timeout=60)
+            os.kill(hung.pid, signal.SIGCONT)
+
+            # Nothing was decided about the hung worker's starts: no verdict is no failure.
+            self.assertEqual(set(answers), {(201, "STARTING")}, answers)
+            self.assertLess(statistics.median(beside_it), 3 * statistics.median(usual) + 0.1)
+            self.assertLess(max(beside_it), 2)
+            for reader in readers:
+                reader.close()
+            for job_id in cluster.job_ids():
+                self.assertEqual(cluster.wait(job_id)["state"], "SUCCEEDED")
+
+    @staticmethod
+    def seconds_of_jobs(cluster):
+        """How long each of some jobs on the free worker takes, start to known end."""
+        durations = []
+        for _ in range(30):
+            start = time.monotonic()
+            cluster.wait(cluster.start("echo.sh", worker="free"))
+            durations.append(time.monotonic() - start)
+        return durations
+
+    @staticmethod
+    def ask_hung(cluster, _, stop, answers):
+        for _ in range(3):
+            answer = cluster.http.post("/v1/workers/hung/jobs",
+                                       {"path": "echo.sh", "command": "bash"})
+            state = answer.json().get("state") if answer.status == 201 else answer.body
+            answers[(answer.status, state)] += 1
+            if stop.is_set():
+                return
+
+
+class ManyStartsTest(unittest.TestCase):
+    def test_1000_starts_from_64_connections_run_once_each(self):
+        with Cluster() as cluster:
+            ran = cluster.folder / "ran"
+            cluster.script("mark.sh", 'echo "$CLUSTERD_JOB_ID" >> "$1"\n')
+            cluster.start_worker("w1", slots=8)
+            cluster.start_worker("w2", slots=8)
+            body = {"path": "mark.sh", "command": "bash", "args": [str(ran)]}
+            answers, errors = [], []
+            left = collections.deque(range(STARTS))
+            all_ready = threading.Barrier(CONNECTIONS)
+
+            def start_some():
+                try:
+                    connection = HttpConnection(cluster.http_address)
+                    all_ready.wait(timeout=60)
+                    while left:
+                        try:
+                            left.popleft()
+                        except IndexError:
+                            break
+                        answer = connection.request("POST", "/v1/jobs", body)
+                        answers.append((answer.status, answer.json()))
+                    connection.close()
+                except Exception as error:  # told to the test below
+                    errors.append(error)
+
+            threads = [threading.Thread(target=start_some) for _ in range(CONNECTIONS)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(timeout=120)
+
+            self.assertEqual(errors, [])
+            self.assertEqual(len(answers), STARTS)
+            self.assertEqual(collections.Counter(status for status, _ in answers), {201: STARTS})
+            accepted = [job["job_id"] for _, job in answers]
+            for job_id in accepted:
+                self.assertEqual(cluster.wait(job_id)["state"], "SUCCEEDED")
+            self.assertEqual(sorted(ran.read_text().split()), sorted(accepted))
+            self.assertEqual(sorted(cluster.job_ids()), sorted(accepted))
+            self.assertEqual(len({job["seq"] for _, job in answers}), STARTS)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,127 @@
+"""Output: large, to many readers, beside one that does not read; and nothing is lost."""
+import contextlib
+import hashlib
+import os
+import socket
+import threading
+import time
+import unittest
+
+from cluster import Cluster, peak_memory_bytes
+from http_client import HttpConnection
+
+LINES = 1_000_000
+LINE_BYTES = 100
+MEMORY_BYTES = 100 << 20
+
+
+def expected_checksum():
+    digest = hashlib.sha256()
+    for start in range(1, LINES + 1, 10_000):
+        digest.update(b"".join(b"%099d\n" % i for i in range(start, start + 10_000)))
+    return digest.hexdigest()
+
+
+class Reader(threading.Thread):
+    def __init__(self, cluster, job_id):
+        super().__init__(daemon=True)
+        self.cluster, self.job_id = cluster, job_id
+        self.digest, self.length, self.trailers = hashlib.sha256(), 0, None
+        self.start()
+
+    def run(self):
+        with self.cluster.http.open(f"/v1/jobs/{self.job_id}/output?follow=true") as answer:
+            for chunk in answer.chunks():
+                self.digest.update(chunk)
+                self.length += len(chunk)
+            self.trailers = answer.trailers
+
+
+class LargeOutputTest(unittest.TestCase):
+    def test_100_megabytes_to_four_readers_beside_one_that_reads_nothing(self):
+        with Cluster() as cluster:
+            cluster.script("large.sh", 'read -r _ < "$1"; exec seq -f %099.0f 1 "$2"\n')
+            cluster.script("small.sh", "echo done\n")
+            worker = cluster.start_worker()
+            gate = cluster.folder / "gate"
+            os.mkfifo(gate)
+            job_id = cluster.start("large.sh", gate, LINES)
+
+            with contextlib.closing(self.reader_that_reads_nothing(cluster, job_id)):
+                readers = [Reader(cluster, job_id) for _ in range(4)]
+                gate.write_text("go\n")
+                slowest = self.slowest_small_job(cluster, readers)
+                for reader in readers:
+                    reader.join(timeout=120)
+                    self.assertIsNotNone(reader.trailers, f"{reader.length} bytes, then nothing")
+
+            self.assertEqual(cluster.wait(job_id)["state"], "SUCCEEDED")
+            want = expected_checksum()
+            for reader in readers:
+                self.assertEqual(reader.length, LINES * LINE_BYTES)
+                self.assertEqual(reader.trailers["clusterd-output-length"],
+                                 str(LINES * LINE_BYTES))
+                self.assertEqual(reader.digest.hexdigest(), want)
+            self.assertLess(slowest, 10, "a small job took long beside the large output")
+            for process in (cluster.scheduler.pid, worker.pid, *cluster.launchers()):
+                peak = peak_memory_bytes(process)
+                if peak is not None:
+                    self.assertLess(peak, MEMORY_BYTES, f"process {process}")
+
+    @staticmethod
+    def reader_that_reads_nothing(cluster, job_id):
+        connection = HttpConnection(cluster.http_address)
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.send("GET", f"/v1/jobs/{job_id}/output?follow=true")
+        return connection
+
+    @staticmethod
+    def slowest_small_job(cluster, readers):
+        slowest = 0
+        while any(reader.is_alive() for reader in readers):
+            start = time.monotonic()
+            cluster.run("small.sh")
+            slowest = max(slowest, time.monotonic() - start)
+        return slowest
+
+
+class ReopenedOutputTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = cls.enterClassContext(Cluster())
+        cls.cluster.start_worker()
+
+    def check_output(self, text, want):
+        self.cluster.script("reopen.sh", text)
+        output, job = self.cluster.run("reopen.sh")
+        self.assertEqual(output.decode().splitlines(), want)
+        self.assertEqual(job["state"], "SUCCEEDED")
+
+    def test_opening_standard_error_by_name_truncates_nothing(self):
+        self.check_output("echo one; echo two > /dev/stderr; echo three\n", ["one", "two", "three"])
+
+    def test_opening_standard_output_by_name_truncates_nothing(self):
+        self.check_output("echo one; : > /dev/stdout; echo two > /dev/stdout; echo three\n",
+                          ["one", "two", "three"])
+
+    def test_tee_to_standard_output_truncates_nothing(self):
+        self.check_output("echo one; echo two | tee /dev/stdout; echo three\n",
+                          ["one", "two", "two", "three"])
+
+    def test_both_streams_in_true_order(self):
+        self.check_output("for i in 1 2 3; do echo out $i; echo err $i >&2; done\n",
+                          [f"{stream} {i}" for i in (1, 2, 3) for stream in ("out", "err")])
+
+    def test_bytes_of_every_value(self):
+        self.cluster.script("bytes.py", "import sys\n"
+                            "sys.stdout.buffer.write(bytes(range(256)) * 1000)\n")
+        output, _ = self.cluster.run("bytes.py", command="python3")
+        self.assertEqual(output, bytes(range(256)) * 1000)
+
+    def test_output_of_a_background_process_after_the_main_one(self):
+        # What is left of the tree is ended; what it wrote before is kept.
+        self.check_output("(echo early; sleep 1000) & sleep 0.2; echo main\n", ["early", "main"])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,116 @@
+"""Jobs outlive the processes of ours that started them: kill -9 of the worker and the launcher."""
+import os
+import signal
+import subprocess
+import unittest
+
+from cluster import Cluster, executable, wait_until
+from follower import Follower
+
+LINES = 1000
+SCRIPT = 'for i in $(seq 1000); do echo "line $i"; sleep 0.01; done; exit 37\n'
+WANT = b"".join(b"line %d\n" % i for i in range(1, LINES + 1))
+LINES_BETWEEN_KILLS = 100  # about a second
+
+
+class SurvivalTest(unittest.TestCase):
+    def follow_while(self, cluster, kill):
+        """Runs the script under a follower and calls `kill` after each hundred lines."""
+        job_id = cluster.start("numbers.sh", worker="w1")
+        follower = Follower(cluster, job_id)
+        terminal = subprocess.Popen([executable(), "job", "logs", "-f", job_id],
+                                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                    env=cluster.cli_environment())
+        self.addCleanup(terminal.stdout.close)
+        self.addCleanup(terminal.kill)
+        kills = 0
+        for lines in range(LINES_BETWEEN_KILLS, LINES, LINES_BETWEEN_KILLS):
+            wait_until(lambda: follower.output.count(b"\n") >= lines or not follower.is_alive(),
+                       f"the follower sees line {lines}")
+            kill()
+            kills += 1
+
+        output = follower.result()
+        self.assertEqual(output.split(b"\n"), WANT.split(b"\n"))
+        job = cluster.wait(job_id)
+        self.assertEqual(job["end"].get("exit_code"), 37, job)
+        self.assertEqual((job["state"], job["attempt"]), ("FAILED", 1))
+        self.assertEqual(cluster.output(job_id), WANT)
+        self.assertEqual(terminal.communicate(timeout=60)[0], WANT)
+        self.assertGreaterEqual(kills, 9)
+
+    def test_worker_killed_every_hundred_lines(self):
+        with Cluster() as cluster:
+            cluster.script("numbers.sh", SCRIPT)
+            cluster.start_worker()
+            launchers = cluster.launchers()
+            self.assertEqual(len(launchers), 1)
+
+            def kill():
+                cluster.workers["w1"].kill()
+                cluster.start_worker(alive=False)
+
+            self.follow_while(cluster, kill)
+            self.assertEqual(cluster.launchers(), launchers)
+
+    def test_launcher_killed_every_hundred_lines(self):
+        with Cluster() as cluster:
+            cluster.script("numbers.sh", SCRIPT)
+            cluster.script("echo.sh", "echo again\n")
+            worker = cluster.start_worker()
+
+            def kill():
+                (old,) = cluster.launchers()
+                os.kill(old, signal.SIGKILL)
+                wait_until(lambda: [pid for pid in cluster.launchers() if pid != old],
+                           "a new launcher")
+
+            self.follow_while(cluster, kill)
+            self.assertIsNone(worker.process.poll(), "the worker is still the first one")
+            cluster.wait_for_worker("w1", "ALIVE")
+            self.assertEqual(cluster.run("echo.sh")[0], b"again\n")
+
+    def test_a_job_that_ends_while_its_worker_is_away(self):
+        with Cluster() as cluster:
+            cluster.script("gated.sh", 'echo begun; read -r _ < "$1"; echo done; exit 37\n')
+            gate = cluster.folder / "gate"
+            os.mkfifo(gate)
+            cluster.start_worker()
+            job_id = cluster.start("gated.sh", gate)
+            cluster.wait_for_state(job_id, "RUNNING")
+            cluster.workers["w1"].kill()
+            gate.write_text("go\n")
+
+            cluster.start_worker()
+
+            job = cluster.wait(job_id)
+            self.assertEqual((job["state"], job["end"].get("exit_code")), ("FAILED", 37))
+            self.assertEqual(cluster.output(job_id), b"begun\ndone\n")
+
+    def test_a_worker_that_stops_in_order_leaves_its_jobs_running(self):
+        with Cluster() as cluster:
+            cluster.script("gated.sh", 'echo begun; read -r _ < "$1"; echo done; exit 37\n')
+            gate = cluster.folder / "gate"
+            os.mkfifo(gate)
+            worker = cluster.start_worker(on_stop="keep")
+            job_id = cluster.start("gated.sh", gate)
+            cluster.wait_for_state(job_id, "RUNNING")
+
+            code, seconds = worker.terminate()
+
+            self.assertEqual(code, 0)
+            self.assertLess(seconds, 2)
+            cluster.wait_for_worker("w1", "OFFLINE")
+            self.assertEqual(cluster.job(job_id)["state"], "RUNNING")
+            self.assertEqual(cluster.http.get(f"/v1/jobs/{job_id}/output").status, 503)
+            refused = cluster.http.post("/v1/workers/w1/jobs",
+                                        {"path": "gated.sh", "command": "bash"})
+            self.assertEqual(refused.status, 503)
+            cluster.start_worker()
+            gate.write_text("go\n")
+            self.assertEqual(cluster.wait(job_id)["end"].get("exit_code"), 37)
+            self.assertEqual(cluster.output(job_id), b"begun\ndone\n")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
