@@ -7,7 +7,10 @@ using std::chrono::steady_clock;
 Deadline::Deadline(const asio::any_io_executor& strand, Connection& connection)
     : state_(std::make_shared<State>(strand, connection)) {}
 
-Deadline::~Deadline() {
+Deadline::~Deadline() { end(); }
+
+void Deadline::end() {
+  if (!state_->connection) return;
   state_->connection = nullptr;
   state_->timer.cancel();
 }

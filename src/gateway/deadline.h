@@ -22,6 +22,8 @@ class Deadline {
   // From now on; replaces the one before.
   void set(std::chrono::nanoseconds timeout);
   void clear();
+  // No deadline any more, for good: what is left of it may then go on any thread.
+  void end();
   // It has passed since the last set().
   [[nodiscard]] bool passed() const { return state_->passed; }
 

@@ -32,6 +32,7 @@ asio::awaitable<void> HttpSession::run() {
     while (co_await serve_one()) continue;
   }
   connection_->close(false);
+  deadline_.end();
 }
 
 asio::awaitable<bool> HttpSession::serve_one() {
@@ -51,7 +52,8 @@ asio::awaitable<bool> HttpSession::serve_one() {
                           .cancellation = cancellation_,
                           .reader = reader_};
   co_await dispatcher_.handle(exchange);
-  if (responder.keeps_alive() && !cancellation_.is_cancelled()) co_return true;
+  if (cancellation_.is_cancelled()) co_return false;
+  if (responder.keeps_alive()) co_return true;
   co_await reader_.drain();
   co_return false;
 }

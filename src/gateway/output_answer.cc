@@ -85,6 +85,8 @@ asio::awaitable<void> OutputAnswer::relay(MessageStream& stream) {
     if (step == Step::kBroken) {
       stream.cancel();
       if (responder.has_started()) responder.cut();
+    } else if (responder.is_head()) {
+      stream.cancel();
     }
     co_return;
   }

@@ -231,6 +231,7 @@ asio::awaitable<void> RequestReader::stop_watch() {
 }
 
 asio::awaitable<void> RequestReader::drain() {
+  idle_ = true;
   connection_.end_writing();
   deadline_.set(kDrainTime);
   do {

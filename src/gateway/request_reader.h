@@ -33,7 +33,7 @@ class RequestReader {
                 const SchedulerConfig::HttpServer& limits);
 
   asio::awaitable<Outcome> next();
-  // Nothing of a request has been read yet.
+  // Waits for a request or, after the last answer, for the end: nothing is lost by ending it.
   [[nodiscard]] bool is_idle() const { return idle_; }
 
   // Calls `on_gone` when the client closes the connection before stop_watch(). What it sends
