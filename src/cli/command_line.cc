@@ -31,10 +31,13 @@ void add_dev_command(CLI::App& app, Chosen& chosen) {
       ->type_name("PROGRAM")
       ->allow_extra_args(false);
   dev.add_option("--http-port", command->http_port, "Port of the HTTP API; 0: any free one")
+      ->check(CLI::Range(0, 65'535))
       ->capture_default_str();
   dev.add_option("--grpc-port", command->grpc_port, "Port of the scheduler; 0: any free one")
+      ->check(CLI::Range(0, 65'535))
       ->capture_default_str();
   dev.add_option("--worker-port", command->worker_port, "Port of the worker; 0: any free one")
+      ->check(CLI::Range(0, 65'535))
       ->capture_default_str();
 }
 

@@ -90,11 +90,15 @@ void add_logs(CLI::App& job, Chosen& chosen) {
   auto* tail = app.add_option("--tail", command->tail_lines, "Only the last lines")
                    ->type_name("N")
                    ->check(CLI::Range(1U, 4'000'000'000U));
-  auto* offset = app.add_option("--offset", command->offset, "From this byte on")->type_name("B");
+  auto* offset = app.add_option("--offset", command->offset, "From this byte on")
+                     ->type_name("B")
+                     ->check(CLI::NonNegativeNumber);
   tail->excludes(offset);
   app.add_option("--stream", command->stream, "Of a job with separate streams")
       ->check(CLI::IsMember({"stdout", "stderr", "merged"}));
-  app.add_option("--attempt", command->attempt, "Which execution [the newest]")->type_name("N");
+  app.add_option("--attempt", command->attempt, "Which execution [the newest]")
+      ->type_name("N")
+      ->check(CLI::NonNegativeNumber);
 }
 
 void add_list(CLI::App& job, Chosen& chosen) {

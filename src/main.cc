@@ -1,0 +1,66 @@
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "cli/command_line.h"
+#include "cli/exit_codes.h"
+#include "cli/run_daemon.h"
+#include "cli/run_dev.h"
+#include "cli/run_job.h"
+#include "clusterd/version.h"
+#include "scheduler/run_scheduler.h"
+#include "worker/launcher/run_launcher.h"
+#include "worker/run_worker.h"
+
+namespace clusterd {
+namespace {
+
+int run(const HelpCommand& command) {
+  std::fputs(command.text.c_str(), stdout);
+  return kExitOk;
+}
+
+int run(const VersionCommand&) {
+  std::printf("clusterd %s (%s)\n", version(), build_description());
+  return kExitOk;
+}
+
+int run(const SchedulerCommand& command) {
+  const auto config = prepare(command);
+  if (!config.ok()) return report_error(config.status());
+  if (!command.check) return run_scheduler(*config, command.port_file);
+  std::puts("OK");
+  return kExitOk;
+}
+
+int run(const WorkerCommand& command) {
+  const auto config = prepare(command);
+  if (!config.ok()) return report_error(config.status());
+  if (!command.check) return run_worker(*config, command.port_file);
+  if (const absl::Status status = check_folders(*config); !status.ok()) return report_error(status);
+  std::puts("OK");
+  return kExitOk;
+}
+
+int run_command_line(const std::vector<std::string>& arguments) {
+  const auto command = parse_command_line(arguments);
+  if (!command.ok()) {
+    const int code = report_error(command.status());
+    std::fputs("  see `clusterd --help`\n", stderr);
+    return code;
+  }
+  return std::visit([](const auto& chosen) { return run(chosen); }, *command);
+}
+
+}  // namespace
+}  // namespace clusterd
+
+int main(int argc, char** argv) {
+  // Before anything else: the launcher lives without gRPC and without threads of a library.
+  if (argc > 1 && std::string_view(argv[1]) == "launcher") {
+    return clusterd::run_launcher(argc - 1, argv + 1);
+  }
+  return clusterd::run_command_line({argv + (argc > 0 ? 1 : 0), argv + argc});
+}

@@ -1,0 +1,134 @@
+#include "cli/job_spec_builder.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <fstream>
+
+namespace clusterd {
+namespace {
+
+const Environment kNoEnvironment = [](const char*) { return std::nullopt; };
+
+JobStartCommand script() {
+  JobStartCommand command;
+  command.target = "count.sh";
+  return command;
+}
+
+std::string write_file(const std::string& content) {
+  std::string path = "/tmp/job-spec-XXXXXX";
+  const int file = mkstemp(path.data());
+  REQUIRE(file >= 0);
+  REQUIRE(write(file, content.data(), content.size()) == static_cast<ssize_t>(content.size()));
+  close(file);
+  return path;
+}
+
+TEST_CASE("a script goes into path, a program into command", "[job_spec]") {
+  JobStartCommand command = script();
+  command.command = "bash";
+  command.args = {"5", "-x"};
+  JobStartCommand program;
+  program.is_program = true;
+  program.target = "rsync";
+
+  const auto spec = build_job_spec(command, kNoEnvironment);
+  const auto other = build_job_spec(program, kNoEnvironment);
+
+  REQUIRE(spec.ok());
+  CHECK(spec->path() == "count.sh");
+  CHECK(spec->command() == "bash");
+  CHECK(spec->args_size() == 2);
+  CHECK_FALSE(spec->has_timeout());
+  REQUIRE(other.ok());
+  CHECK(other->path().empty());
+  CHECK(other->command() == "rsync");
+}
+
+TEST_CASE("variables come from a file, from options and from here, later ones win", "[job_spec]") {
+  const std::string file = write_file("# comment\n\nA=file\nB=x=y\nLAST=1");
+  JobStartCommand command = script();
+  command.env_file = file;
+  command.env = {"A=option", "HERE", "EMPTY="};
+
+  const auto spec = build_job_spec(command, [](const char* name) -> std::optional<std::string> {
+    if (std::string(name) == "HERE") return "here";
+    return std::nullopt;
+  });
+
+  unlink(file.c_str());
+  REQUIRE(spec.ok());
+  CHECK(spec->env().size() == 5);
+  CHECK(spec->env().at("A") == "option");
+  CHECK(spec->env().at("B") == "x=y");
+  CHECK(spec->env().at("LAST") == "1");
+  CHECK(spec->env().at("HERE") == "here");
+  CHECK(spec->env().at("EMPTY").empty());
+}
+
+TEST_CASE("times, labels and standard input are taken over", "[job_spec]") {
+  const std::string file = write_file(std::string("a\0b", 3));
+  JobStartCommand command = script();
+  command.timeout = "90s";
+  command.stop_grace = "1.5s";
+  command.labels = {"k=v"};
+  command.stdin_file = file;
+
+  const auto spec = build_job_spec(command, kNoEnvironment);
+
+  unlink(file.c_str());
+  REQUIRE(spec.ok());
+  CHECK(spec->timeout().seconds() == 90);
+  CHECK(spec->stop_grace().nanos() == 500'000'000);
+  CHECK(spec->labels().at("k") == "v");
+  CHECK(spec->stdin() == std::string("a\0b", 3));
+}
+
+TEST_CASE("what is wrong is named by its option", "[job_spec]") {
+  const auto error_of = [](auto change) {
+    JobStartCommand command = script();
+    change(command);
+    const auto spec = build_job_spec(command, kNoEnvironment);
+    REQUIRE_FALSE(spec.ok());
+    return std::string(spec.status().message());
+  };
+
+  CHECK(error_of([](auto& c) { c.timeout = "soon"; }).starts_with("--timeout: \"soon\""));
+  CHECK(error_of([](auto& c) { c.stop_grace = "-1s"; }).starts_with("--stop-grace: \"-1s\""));
+  CHECK(error_of([](auto& c) { c.env = {"NOT_HERE"}; }).starts_with("--env: \"NOT_HERE\""));
+  CHECK(error_of([](auto& c) { c.env = {"=x"}; }).starts_with("--env: "));
+  CHECK(error_of([](auto& c) { c.labels = {"k"}; }).starts_with("--label: \"k\""));
+  CHECK(error_of([](auto& c) { c.env_file = "/nonexistent"; }).starts_with("--env-file: "));
+  CHECK(error_of([](auto& c) { c.stdin_file = "/nonexistent"; }).starts_with("--stdin: "));
+  CHECK(error_of([](auto& c) { c.args = {"\xFF"}; }).starts_with("ARGS: "));
+}
+
+TEST_CASE("a bad line of an environment file is named by number, its text is not shown",
+          "[job_spec]") {
+  const std::string file = write_file("A=1\nsecret without a name\n");
+  JobStartCommand command = script();
+  command.env_file = file;
+
+  const auto spec = build_job_spec(command, kNoEnvironment);
+
+  unlink(file.c_str());
+  REQUIRE_FALSE(spec.ok());
+  CHECK(std::string(spec.status().message()).find(file + ":2") != std::string::npos);
+  CHECK(std::string(spec.status().message()).find("secret") == std::string::npos);
+}
+
+TEST_CASE("standard input above 64 KiB is refused", "[job_spec]") {
+  const std::string file = write_file(std::string((64 << 10) + 1, 'x'));
+  JobStartCommand command = script();
+  command.stdin_file = file;
+
+  const auto spec = build_job_spec(command, kNoEnvironment);
+
+  unlink(file.c_str());
+  CHECK(spec.status().code() == absl::StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace clusterd
