@@ -1,11 +1,15 @@
 """The command line: what it prints where, and what it exits with."""
 import json
+import os
+import pathlib
+import re
 import signal
 import subprocess
 import tempfile
 import unittest
 
-from cluster import Cluster, executable, wait_until
+from cluster import Cluster, executable, processes, wait_until
+from http_client import HttpClient
 
 UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
@@ -109,18 +113,20 @@ class CliTest(unittest.TestCase):
         self.check(result, 69, "")
         self.assertIn("127.0.0.1:1", result.stderr)
 
-    def test_interrupt_of_run_stops_the_job(self):
+    def test_interrupt_of_a_follow_leaves_the_job_running(self):
         before = set(self.cluster.job_ids())
         process = subprocess.Popen(
-            [executable(), "run", "--command", "bash", "forever.sh"], stdout=subprocess.PIPE,
-            env=self.cluster.cli_environment())
-        self.addCleanup(process.stdout.close)
+            [executable(), "job", "start", "--follow", "--command", "bash", "forever.sh"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.cluster.cli_environment())
         self.addCleanup(process.kill)
         self.assertEqual(process.stdout.readline(), b"begun\n")
         process.send_signal(signal.SIGINT)
-        self.assertEqual(process.wait(timeout=60), 130)
+        _, said = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130)
         (job_id,) = set(self.cluster.job_ids()) - before
-        self.assertEqual(self.cluster.wait(job_id)["state"], "STOPPED")
+        self.assertIn(job_id, said.decode())
+        self.assertEqual(self.cluster.job(job_id)["state"], "RUNNING")
+        self.check(self.cluster.cli("job", "stop", job_id), 0)
 
     def test_version(self):
         self.assertRegex(self.check(self.cluster.cli("--version"), 0).stdout, r"\d+\.\d+\.\d+")
@@ -145,6 +151,38 @@ class CheckTest(unittest.TestCase):
         self.assertEqual(result.returncode, 64, result)
         for text in ("paht", "2:1", "worker_timeout", "5:", "nonsense"):
             self.assertIn(text, result.stderr)
+
+
+class DevTest(unittest.TestCase):
+    def test_dev_runs_a_job_and_leaves_nothing(self):
+        with tempfile.TemporaryDirectory(prefix="clusterd-e2e-") as folder:
+            scripts = pathlib.Path(folder) / "scripts"
+            scripts.mkdir()
+            (scripts / "count.sh").write_text('for i in $(seq "$1"); do echo "$i"; done\n')
+            (scripts / "forever.sh").write_text("exec sleep 1000\n")
+            process = subprocess.Popen(
+                [executable(), "dev", "--scripts", str(scripts), "--http-port", "0",
+                 "--grpc-port", "0", "--worker-port", "0"],
+                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                env={**os.environ, "TMPDIR": folder})
+            self.addCleanup(process.stdout.close)
+            self.addCleanup(process.kill)
+            ready = re.search(r"http://(\S+), scheduler (\S+),", process.stdout.readline())
+            environment = {**os.environ, "HOME": folder, "CLUSTERD_ADDR": ready.group(2)}
+
+            counted = subprocess.run(
+                [executable(), "job", "start", "--follow", "--command", "bash", "count.sh", "5"],
+                capture_output=True, text=True, timeout=60, env=environment, check=False)
+            self.assertEqual((counted.returncode, counted.stdout), (0, "1\n2\n3\n4\n5\n"))
+            started = HttpClient(ready.group(1)).post(
+                "/v1/jobs", {"path": "forever.sh", "command": "bash"})
+            self.assertEqual(started.status, 201)
+
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(timeout=60), 0)
+            self.assertEqual([command for _, command, where in processes()
+                              if folder in command or where.startswith(folder)], [])
+            self.assertEqual(os.listdir(folder), ["scripts"])
 
 
 class RestartTest(unittest.TestCase):

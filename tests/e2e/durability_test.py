@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import unittest
 
-from cluster import Cluster
+from cluster import Cluster, to_toml
 
 GATED = 'echo begun; while [ ! -e "$1" ]; do sleep 0.02; done; exit 7\n'
 
@@ -18,7 +18,8 @@ class KilledSchedulerTest(unittest.TestCase):
             gate = cluster.folder / "gate"
             jobs = []
             for round_number in range(5):
-                jobs.append(cluster.start("gated.sh", gate, worker="w1" if round_number % 2 else ""))
+                worker = "w1" if round_number % 2 else ""
+                jobs.append(cluster.start("gated.sh", gate, worker=worker))
                 cluster.scheduler.kill()
                 cluster.start_scheduler()
                 for job_id in jobs:
@@ -65,8 +66,9 @@ class KilledSchedulerTest(unittest.TestCase):
     def test_a_second_scheduler_cannot_use_the_same_store(self):
         with Cluster() as cluster:
             config = cluster.folder / "second.toml"
-            config.write_text('[grpc_server]\naddr = "127.0.0.1:0"\n[http_server]\n'
-                              f'addr = "127.0.0.1:0"\n[store]\npath = "{cluster.folder}/clusterd.db"\n')
+            config.write_text(to_toml({"grpc_server": {"addr": "127.0.0.1:0"},
+                                       "http_server": {"addr": "127.0.0.1:0"},
+                                       "store": {"path": str(cluster.folder / "clusterd.db")}}))
             second = subprocess.run([os.environ["CLUSTERD"], "scheduler", "--config", str(config)],
                                     capture_output=True, text=True, timeout=60, check=False)
             self.assertNotEqual(second.returncode, 0)

@@ -95,7 +95,8 @@ class HttpTest(unittest.TestCase):
 
     def test_output_as_server_sent_events(self):
         self.cluster.script("bytes.sh", "printf 'gr\\xc3\\xbc\\xc3\\x9f\\n'; printf '\\xff\\xfe'\n")
-        for script, want in (("count.sh", b"line 1 of 1\n"), ("bytes.sh", "grüß\n".encode() + b"\xff\xfe")):
+        for script, want in (("count.sh", b"line 1 of 1\n"),
+                             ("bytes.sh", "grüß\n".encode() + b"\xff\xfe")):
             _, job = self.cluster.run(script, 1)
             answer = self.cluster.http.get(f"/v1/jobs/{job['job_id']}/output?follow=true",
                                            {"Accept": "text/event-stream"})
@@ -169,7 +170,8 @@ class HttpTest(unittest.TestCase):
         self.assertEqual(page("name=listed&state=FAILED"), ([], ""))
         first, token = page("name=listed&page_size=2")
         self.assertEqual(first, newest_first[:2])
-        self.assertEqual(page(f"name=listed&page_size=3&page_token={token}"), (newest_first[2:], ""))
+        self.assertEqual(page(f"name=listed&page_size=3&page_token={token}"),
+                         (newest_first[2:], ""))
         self.assertEqual(self.cluster.http.get("/v1/jobs?page_token=x").status, 400)
         of_worker = self.cluster.http.get("/v1/workers/w1/jobs?name=listed").json()["jobs"]
         self.assertEqual([job["job_id"] for job in of_worker], newest_first)

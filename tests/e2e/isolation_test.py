@@ -27,7 +27,7 @@ class HungWorkerTest(unittest.TestCase):
 
             stop = threading.Event()
             answers = collections.Counter()
-            threads = [threading.Thread(target=self.ask_hung, args=(cluster, on_hung, stop, answers))
+            threads = [threading.Thread(target=self.ask_hung, args=(cluster, stop, answers))
                        for _ in range(16)]
             for thread in threads:
                 thread.start()
@@ -60,7 +60,7 @@ class HungWorkerTest(unittest.TestCase):
         return durations
 
     @staticmethod
-    def ask_hung(cluster, _, stop, answers):
+    def ask_hung(cluster, stop, answers):
         for _ in range(3):
             answer = cluster.http.post("/v1/workers/hung/jobs",
                                        {"path": "echo.sh", "command": "bash"})
