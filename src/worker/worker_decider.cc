@@ -58,7 +58,9 @@ void WorkerDecider::on_session_closed() {
       absl::FailedPreconditionError("the session ended before the command was carried out");
   for (const auto& parked : std::exchange(parked_, {})) reply(parked.first, closed);
   for (const Batch& batch : std::exchange(batches_, {})) reply(batch.call, closed);
-  checks_.clear();
+  for (const auto& [check, id] : std::exchange(checks_, {})) {
+    effects_.emplace_back(WakeReaders{id});
+  }
   absl::erase_if(attempts_, [](const auto& entry) {
     return entry.second.phase == HeldAttempt::Phase::kChecking;
   });
@@ -165,6 +167,7 @@ void WorkerDecider::on_checked(CheckId check, absl::StatusOr<internal::LaunchPla
   const google::rpc::Status refusal = to_proto(plan.status());
   *add_event(held->second, to_proto(now.wall)).mutable_refused() = refusal;
   attempts_.erase(held);
+  effects_.emplace_back(WakeReaders{id});
   settle(id, refusal);
 }
 

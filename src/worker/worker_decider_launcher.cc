@@ -175,6 +175,7 @@ void WorkerDecider::on_end_kept(const v1::AttemptKey& key, Now now) {
 void WorkerDecider::launch(HeldAttempt& held) {
   held.phase = HeldAttempt::Phase::kLaunching;
   held.separate = held.plan->output_mode() == v1::OutputSpec::SEPARATE;
+  effects_.emplace_back(WakeReaders{held.id});
   if (!launcher_connected_) return;  // its hello will ask for it
   *orders_.add_launch() = *held.plan;
   launch_bytes_ += held.plan->ByteSizeLong();

@@ -1,0 +1,178 @@
+#include "worker/script_folder.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+#include <vector>
+
+#include "core/field_error.h"
+#include "core/utf8.h"
+#include "worker/unique_fd.h"
+
+namespace clusterd {
+namespace {
+
+constexpr int kMaxListDepth = 16;
+constexpr size_t kMaxListed = 100'000;
+constexpr uint32_t kMaxPage = 1'000;
+
+std::string quoted(const std::string& text) { return "\"" + text + "\""; }
+
+absl::Status not_found(const std::string& field, const std::string& path, int error) {
+  switch (error) {
+    case EXDEV:
+      return invalid_field(field, quoted(path) + " leads outside the scripts folder");
+    case ENOENT:
+    case ENOTDIR:
+      return invalid_field(field, quoted(path) + " does not exist below the scripts folder");
+    case ELOOP:
+      return invalid_field(field, quoted(path) + " is a loop of symbolic links");
+    default:
+      return invalid_field(field, quoted(path) + " cannot be opened: " + std::strerror(error));
+  }
+}
+
+// The absolute path of what `fd` is open on, as the kernel knows it.
+absl::StatusOr<std::string> real_path(int fd) {
+  std::string target(PATH_MAX, '\0');
+  const std::string link = "/proc/self/fd/" + std::to_string(fd);
+  const ssize_t length = readlink(link.c_str(), target.data(), target.size());
+  if (length < 0) return absl::ErrnoToStatus(errno, "readlink " + link);
+  target.resize(static_cast<size_t>(length));
+  return target;
+}
+
+// Each component of `relative` below `root_fd`, a path without symbolic links.
+absl::Status check_writers(const std::string& field, int root_fd, const std::string& relative) {
+  size_t end = 0;
+  while (end < relative.size()) {
+    end = std::min(relative.find('/', end + 1), relative.size());
+    const std::string component = relative.substr(0, end);
+    struct stat info {};
+    if (fstatat(root_fd, component.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+      return not_found(field, component, errno);
+    }
+    const std::string who = quoted(component);
+    const std::string allowed = "; only root and the worker's user may write it";
+    if (info.st_uid != 0 && info.st_uid != geteuid()) {
+      return field_error(absl::StatusCode::kPermissionDenied, field,
+                         who + " belongs to user " + std::to_string(info.st_uid) +
+                             ", who may change it" + allowed);
+    }
+    if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+      const bool others = (info.st_mode & S_IWOTH) != 0;
+      return field_error(absl::StatusCode::kPermissionDenied, field,
+                         who + " is writable by " + (others ? "others" : "its group") + allowed);
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+struct ScriptFolder::Found {
+  std::string path;  // absolute
+  struct stat info;
+  bool executable = false;
+};
+
+ScriptFolder::ScriptFolder(std::string folder) : folder_(std::move(folder)) {}
+
+absl::StatusOr<ScriptFolder::Found> ScriptFolder::find(const std::string& field,
+                                                       const std::string& path) const {
+  const UniqueFd root(open(folder_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!root.valid()) {
+    return invalid_field(
+        field, "the scripts folder " + folder_ + " cannot be opened: " + std::strerror(errno));
+  }
+  open_how how{};
+  how.flags = O_PATH | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+  const UniqueFd file(
+      static_cast<int>(syscall(SYS_openat2, root.get(), path.c_str(), &how, sizeof how)));
+  if (!file.valid()) return not_found(field, path, errno);
+
+  const auto root_path = real_path(root.get());
+  if (!root_path.ok()) return root_path.status();
+  auto file_path = real_path(file.get());
+  if (!file_path.ok()) return file_path.status();
+  const std::string prefix = *root_path == "/" ? "/" : *root_path + "/";
+  if (*file_path != *root_path) {
+    if (file_path->rfind(prefix, 0) != 0) return not_found(field, path, EXDEV);
+    auto status = check_writers(field, root.get(), file_path->substr(prefix.size()));
+    if (!status.ok()) return status;
+  }
+  Found found{*std::move(file_path), {}, false};
+  if (fstat(file.get(), &found.info) != 0) return not_found(field, path, errno);
+  found.executable = faccessat(AT_FDCWD, found.path.c_str(), X_OK, AT_EACCESS) == 0;
+  return found;
+}
+
+absl::StatusOr<ResolvedScript> ScriptFolder::find_script(const std::string& path) const {
+  const auto found = find("path", path);
+  if (!found.ok()) return found.status();
+  if (!S_ISREG(found->info.st_mode)) {
+    return invalid_field("path", quoted(path) + " is not a regular file");
+  }
+  return ResolvedScript{found->path, found->executable};
+}
+
+absl::StatusOr<std::string> ScriptFolder::find_working_folder(const std::string& path) const {
+  const auto found = find("cwd", path.empty() ? "." : path);
+  if (!found.ok()) return found.status();
+  if (!S_ISDIR(found->info.st_mode)) {
+    return invalid_field("cwd", quoted(path) + " is not a folder");
+  }
+  return found->path;
+}
+
+absl::StatusOr<v1::ListWorkerScriptsResponse> ScriptFolder::list(
+    const v1::ListWorkerScriptsRequest& request) const {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  std::vector<std::string> paths;
+  fs::recursive_directory_iterator entry(folder_, fs::directory_options::skip_permission_denied,
+                                         error);
+  for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
+    const bool hidden = entry->path().filename().native().starts_with('.');
+    if (hidden || entry.depth() >= kMaxListDepth) entry.disable_recursion_pending();
+    std::error_code ignored;
+    if (hidden || !entry->is_regular_file(ignored)) continue;
+    std::string path = entry->path().lexically_relative(folder_).native();
+    if (path <= request.page_token() || !is_valid_utf8(path)) continue;
+    paths.push_back(std::move(path));
+    if (paths.size() >= kMaxListed) break;
+  }
+  if (error) return absl::UnavailableError("reading " + folder_ + ": " + error.message());
+  std::sort(paths.begin(), paths.end());
+
+  const uint32_t size =
+      request.page_size() == 0 ? kMaxPage : std::min(request.page_size(), kMaxPage);
+  v1::ListWorkerScriptsResponse response;
+  for (const std::string& path : paths) {
+    const auto found = find("path", path);
+    if (!found.ok() || !S_ISREG(found->info.st_mode)) continue;
+    if (response.scripts_size() == static_cast<int>(size)) {
+      response.set_next_page_token(response.scripts(response.scripts_size() - 1).path());
+      break;
+    }
+    v1::Script& script = *response.add_scripts();
+    script.set_path(path);
+    script.set_size_bytes(static_cast<uint64_t>(found->info.st_size));
+    script.mutable_modify_time()->set_seconds(found->info.st_mtim.tv_sec);
+    script.mutable_modify_time()->set_nanos(static_cast<int32_t>(found->info.st_mtim.tv_nsec));
+    script.set_executable(found->executable);
+  }
+  return response;
+}
+
+}  // namespace clusterd

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "clusterd/v1/worker_service.pb.h"
+
+namespace clusterd {
+
+// A script as it will be run.
+struct ResolvedScript {
+  std::string path;  // absolute, without symbolic links
+  bool executable = false;
+};
+
+// The folder below which every script and working folder lies. Names are resolved by the kernel
+// (openat2, RESOLVE_BENEATH), so that neither ".." nor a symbolic link leads outside, and what
+// runs is the path found there. Each component below the folder must be writable by nobody but
+// root and this process's user.
+//
+// Holds a name only; any thread. Reads the file system: not for the core thread.
+class ScriptFolder {
+ public:
+  // `folder` is absolute.
+  explicit ScriptFolder(std::string folder);
+
+  // INVALID_ARGUMENT with field `path`: missing, outside, no regular file. PERMISSION_DENIED with
+  // field `path`: a component that others may write.
+  [[nodiscard]] absl::StatusOr<ResolvedScript> find_script(const std::string& path) const;
+
+  // Empty: the folder itself. Errors as above with field `cwd`.
+  [[nodiscard]] absl::StatusOr<std::string> find_working_folder(const std::string& path) const;
+
+  // Scripts that find_script accepts, by path, hidden ones left out. INVALID_ARGUMENT with field
+  // `page_token`: not one of ours. UNAVAILABLE: the folder cannot be read.
+  [[nodiscard]] absl::StatusOr<v1::ListWorkerScriptsResponse> list(
+      const v1::ListWorkerScriptsRequest& request) const;
+
+ private:
+  struct Found;
+  [[nodiscard]] absl::StatusOr<Found> find(const std::string& field, const std::string& path) const;
+
+  std::string folder_;
+};
+
+}  // namespace clusterd

@@ -1,0 +1,322 @@
+#include "worker/worker_core.h"
+
+#include <sys/statvfs.h>
+
+#include <cstdlib>
+#include <future>
+#include <utility>
+
+#include "core/log.h"
+#include "worker/output_log.h"
+#include "worker/output_sweep.h"
+#include "worker/worker_files.h"
+
+namespace clusterd {
+namespace {
+
+constexpr std::chrono::minutes kSweepInterval(10);
+
+}  // namespace
+
+WorkerCore::WorkerCore(const WorkerConfig::Jobs& jobs, std::chrono::nanoseconds max_age,
+                       const Clock& clock)
+    : data_dir_(jobs.data_dir),
+      clock_(clock),
+      admission_(jobs),
+      max_age_(max_age),
+      decider_([data_dir = jobs.data_dir](const v1::AttemptKey& key) {
+        return output_folder(data_dir, key);
+      }),
+      next_sweep_(clock.now().boot),
+      core_("core", clock, [this] { return on_turn(); }),
+      files_("files", clock, [this] { return sweep(); }),
+      reading_("reading", clock, [] { return std::nullopt; }) {
+  readers_ = std::make_unique<OutputReaders>(reading_);
+  files_.post([] {});  // begins to sweep
+  for (const AllowList* list : {&admission_.commands(), &admission_.programs()}) {
+    for (const std::string& text : list->missing()) {
+      log_warning("worker", "an allowed command is not on this machine", {{"command", text}});
+    }
+  }
+}
+
+WorkerCore::~WorkerCore() {
+  reading_.stop();
+  files_.stop();
+  core_.stop();
+}
+
+void WorkerCore::use_session(SessionOptions options) {
+  core_.post([this, options = std::move(options)]() mutable {
+    session_ =
+        std::make_unique<SessionClient>(std::move(options), core_, files_, clock_, session_owner());
+  });
+}
+
+SessionOwner WorkerCore::session_owner() {
+  SessionOwner owner;
+  owner.on_opening = [this](uint64_t epoch) { return decider_.on_session_opening(epoch); };
+  owner.on_opened = [this](uint64_t epoch, uint64_t session) {
+    decider_.on_session_opened(epoch, session, clock_.now());
+  };
+  owner.on_message = [this](const v1::SessionResponse& message) { on_session_message(message); };
+  owner.on_closed = [this] { decider_.on_session_closed(); };
+  owner.make_heartbeat = [this] { return make_heartbeat(); };
+  return owner;
+}
+
+LauncherObserver WorkerCore::launcher_observer() {
+  LauncherObserver observer;
+  observer.on_connected = [this](internal::LauncherHello hello) {
+    core_.post([this, hello = std::move(hello)] {
+      decider_.on_launcher_connected(hello, clock_.now());
+      session_->start(hello.journal_id());
+    });
+  };
+  observer.on_message = [this](internal::FromLauncher message) {
+    core_.post([this, message = std::move(message)] {
+      decider_.on_launcher_message(message, clock_.now());
+    });
+  };
+  observer.on_disconnected = [this](const absl::Status& status) {
+    log_warning("worker", "the launcher is gone", {{"error", status}});
+    core_.post([this] { decider_.on_launcher_disconnected(); });
+  };
+  return observer;
+}
+
+void WorkerCore::use_launcher(ProcessLauncher* launcher) {
+  block_on([this, launcher](absl::AnyInvocable<void()> done) {
+    launcher_ = launcher;
+    done();
+  });
+}
+
+std::optional<BootTime> WorkerCore::on_turn() {
+  const Now now = clock_.now();
+  decider_.on_tick(now);
+  std::optional<BootTime> deadline = session_ ? session_->on_turn() : std::nullopt;
+  bool acted = false;
+  for (WorkerEffect& effect : decider_.take_effects()) {
+    carry_out(std::move(effect));
+    acted = true;
+  }
+  if (acted && session_) deadline = session_->on_turn();
+  check_idle(now);
+  for (const auto& other : {decider_.next_deadline(), idle_limit_}) {
+    if (other && (!deadline || *other < *deadline)) deadline = other;
+  }
+  return deadline;
+}
+
+void WorkerCore::check_idle(Now now) {
+  if (idle_ == nullptr) return;
+  if (decider_.held() > 0 && (!idle_limit_ || now.boot < *idle_limit_)) return;
+  idle_limit_.reset();
+  std::exchange(idle_, nullptr)();
+}
+
+std::optional<BootTime> WorkerCore::sweep() {
+  const Now now = clock_.now();
+  if (now.boot < next_sweep_) return next_sweep_;
+  next_sweep_ = now.boot + kSweepInterval;
+  std::vector<v1::AttemptKey> old = find_old_output(data_dir_, max_age_, now.wall);
+  if (old.empty()) return next_sweep_;
+  core_.post([this, old = std::move(old)] {
+    for (const v1::AttemptKey& key : old) {
+      if (decider_.find(key) != nullptr || readers_->has_readers(to_id(key))) continue;
+      files_.post([this, key] { delete_output(data_dir_, key); });
+    }
+  });
+  return next_sweep_;
+}
+
+void WorkerCore::carry_out(WorkerEffect effect) {
+  if (auto* check = std::get_if<CheckStart>(&effect)) {
+    check_start(std::move(*check));
+  } else if (auto* orders = std::get_if<SendOrders>(&effect)) {
+    if (launcher_ != nullptr) launcher_->send(std::move(orders->orders));
+  } else if (auto* events = std::get_if<SendEvents>(&effect)) {
+    session_->send(std::move(events->events));
+  } else if (auto* keep = std::get_if<KeepEnd>(&effect)) {
+    keep_end(std::move(*keep));
+  } else if (const auto* wake = std::get_if<WakeReaders>(&effect)) {
+    if (readers_->has_readers(wake->id)) readers_->wake(wake->id, view_of(wake->id));
+  } else if (auto* reply = std::get_if<Reply>(&effect)) {
+    auto call = calls_.extract(reply->call);
+    if (!reply->status.ok()) return call.mapped()(std::move(reply->status));
+    call.mapped()(std::move(reply->start));
+  }
+}
+
+void WorkerCore::check_start(CheckStart check) {
+  WorkerNames names{session_->membership().worker_id(), session_->membership().name()};
+  files_.post([this, names = std::move(names), check = std::move(check)] {
+    auto plan = admission_.check(check.attempt, names);
+    core_.post([this, id = check.check, plan = std::move(plan)]() mutable {
+      decider_.on_checked(id, std::move(plan), clock_.now());
+    });
+  });
+}
+
+void WorkerCore::keep_end(KeepEnd keep) {
+  files_.post([this, attempt = std::move(keep.attempt)]() mutable {
+    attempt.mutable_end()->clear_output_tail();  // it is in the log beside
+    const absl::Status status = write_end(attempt.output_path(), attempt);
+    if (!status.ok()) {
+      log_warning("worker", "the end cannot be kept beside the output",
+                  {{"job_id", attempt.key().job_id()}, {"error", status}});
+    }
+    core_.post([this, key = attempt.key()] { decider_.on_end_kept(key, clock_.now()); });
+  });
+}
+
+void WorkerCore::on_session_message(const v1::SessionResponse& message) {
+  const Now now = clock_.now();
+  decider_.on_contact(now);
+  switch (message.message_case()) {
+    case v1::SessionResponse::kAcknowledged:
+      return decider_.on_acknowledged(
+          {message.acknowledged().keys().begin(), message.acknowledged().keys().end()}, now);
+    case v1::SessionResponse::kFenced:
+      return decider_.on_fenced({message.fenced().keys().begin(), message.fenced().keys().end()});
+    case v1::SessionResponse::kDrain:
+      return decider_.on_drain(message.drain().draining());
+    case v1::SessionResponse::kHeartbeat:
+    case v1::SessionResponse::kWelcome:
+    case v1::SessionResponse::MESSAGE_NOT_SET:
+      return;  // heard, which is all that they say
+  }
+}
+
+v1::Heartbeat WorkerCore::make_heartbeat() const {
+  v1::Heartbeat heartbeat;
+  double load = 0;
+  if (getloadavg(&load, 1) == 1) heartbeat.set_load(load);
+  struct statvfs disk {};
+  if (statvfs(data_dir_.c_str(), &disk) == 0) {
+    heartbeat.set_output_free_bytes(uint64_t{disk.f_bavail} * disk.f_frsize);
+  }
+  heartbeat.set_jobs(static_cast<uint32_t>(decider_.held()));
+  return heartbeat;
+}
+
+OutputView WorkerCore::view_of(const AttemptId& id) const {
+  OutputView view;
+  const HeldAttempt* held = decider_.find(to_key(id));
+  if (held == nullptr) return view;
+  view.known = true;
+  view.settled = held->phase != HeldAttempt::Phase::kChecking;
+  view.separate = held->separate;
+  view.ended = held->phase == HeldAttempt::Phase::kEnded;
+  view.outputs = held->outputs;
+  return view;
+}
+
+std::string WorkerCore::folder_of(const v1::AttemptKey& key) const {
+  return output_folder(data_dir_, key);
+}
+
+void WorkerCore::look_up_output(OutputStreamer* streamer) {
+  core_.post([this, streamer] { readers_->go_on(streamer, view_of(to_id(streamer->key()))); });
+}
+
+void WorkerCore::wait_for_output(OutputStreamer* streamer) {
+  core_.post([this, streamer] { readers_->wait(streamer, view_of(to_id(streamer->key()))); });
+}
+
+void WorkerCore::cancel_wait(uint64_t reader_id) {
+  core_.post([this, reader_id] { readers_->cancel(reader_id); });
+}
+
+CallId WorkerCore::await(Done<v1::StartJobsResponse> done) {
+  calls_.emplace(++last_call_, std::move(done));
+  return last_call_;
+}
+
+void WorkerCore::start_jobs(v1::StartJobsRequest request, Done<v1::StartJobsResponse> done) {
+  core_.post([this, request = std::move(request), done = std::move(done)]() mutable {
+    decider_.on_start(await(std::move(done)), std::move(request), clock_.now());
+  });
+}
+
+void WorkerCore::stop_jobs(v1::StopJobsRequest request, Done<v1::StartJobsResponse> done) {
+  core_.post([this, request = std::move(request), done = std::move(done)]() mutable {
+    decider_.on_stop(await(std::move(done)), std::move(request), clock_.now());
+  });
+}
+
+void WorkerCore::signal_job(v1::SignalAttemptRequest request, Done<v1::StartJobsResponse> done) {
+  core_.post([this, request = std::move(request), done = std::move(done)]() mutable {
+    decider_.on_signal(await(std::move(done)), std::move(request), clock_.now());
+  });
+}
+
+void WorkerCore::query_job(v1::AttemptKey key, Done<v1::AttemptStatus> done) {
+  core_.post([this, key = std::move(key), done = std::move(done)]() mutable {
+    done(decider_.query(key));
+  });
+}
+
+void WorkerCore::list_jobs(Done<v1::ListAttemptsResponse> done) {
+  core_.post([this, done = std::move(done)]() mutable {
+    v1::ListAttemptsResponse response;
+    for (v1::AttemptStatus& status : decider_.list()) {
+      *response.add_attempts() = std::move(status);
+    }
+    done(std::move(response));
+  });
+}
+
+void WorkerCore::list_scripts(v1::ListWorkerScriptsRequest request,
+                              Done<v1::ListWorkerScriptsResponse> done) {
+  files_.post([this, request = std::move(request), done = std::move(done)]() mutable {
+    done(admission_.scripts().list(request));
+  });
+}
+
+void WorkerCore::identify(Done<v1::WorkerIdentity> done) {
+  core_.post([this, done = std::move(done)]() mutable {
+    done(session_ ? session_->identity() : v1::WorkerIdentity());
+  });
+}
+
+void WorkerCore::block_on(absl::AnyInvocable<void(absl::AnyInvocable<void()>)> task) {
+  std::promise<void> finished;
+  core_.post([&finished, &task] { task([&finished] { finished.set_value(); }); });
+  finished.get_future().wait();
+}
+
+void WorkerCore::stop_all_jobs() {
+  block_on([this](absl::AnyInvocable<void()> done) {
+    decider_.stop_all(clock_.now());
+    done();
+  });
+}
+
+void WorkerCore::call_when_idle(std::optional<std::chrono::nanoseconds> limit,
+                                absl::AnyInvocable<void()> idle) {
+  core_.post([this, limit, idle = std::move(idle)]() mutable {
+    idle_ = std::move(idle);
+    if (limit) idle_limit_ = clock_.now().boot + *limit;
+  });
+}
+
+void WorkerCore::deregister() {
+  block_on([this](absl::AnyInvocable<void()> done) {
+    session_->deregister(/*leaving=*/decider_.held() == 0, std::move(done));
+  });
+}
+
+void WorkerCore::close() {
+  block_on([this](absl::AnyInvocable<void()> done) { session_->stop(std::move(done)); });
+  block_on([this](absl::AnyInvocable<void()> done) {
+    internal::ToLauncher orders;
+    orders.set_leave(true);
+    if (launcher_ != nullptr) launcher_->send(std::move(orders));
+    launcher_ = nullptr;
+    done();
+  });
+}
+
+}  // namespace clusterd

@@ -1,0 +1,108 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
+#include "core/event_loop.h"
+#include "worker/admission.h"
+#include "worker/output_readers.h"
+#include "worker/process_launcher.h"
+#include "worker/session_client.h"
+#include "worker/worker_decider.h"
+
+namespace clusterd {
+
+// Carries out what WorkerDecider decides: the runner of the worker's effects, and the owner of
+// its three threads. `core` owns all state and never blocks; `files` checks starts and keeps
+// small files; `reading` reads output for readers that waited.
+//
+// Owned by run_worker. The public functions may be called on any thread; callbacks run on the
+// core thread. Ends by close(), after the server that calls it has been shut down.
+class WorkerCore {
+ public:
+  template <typename Response>
+  using Done = absl::AnyInvocable<void(absl::StatusOr<Response>)>;
+
+  // `jobs` has absolute folders; output older than `max_age` goes; `clock` outlives this.
+  WorkerCore(const WorkerConfig::Jobs& jobs, std::chrono::nanoseconds max_age, const Clock& clock);
+  ~WorkerCore();
+  WorkerCore(const WorkerCore&) = delete;
+  WorkerCore& operator=(const WorkerCore&) = delete;
+
+  // ---- once each, before the launcher is started; `launcher` outlives close()
+  void use_session(SessionOptions options);
+  [[nodiscard]] LauncherObserver launcher_observer();
+  void use_launcher(ProcessLauncher* launcher);
+
+  // ---- the scheduler's calls
+  void start_jobs(v1::StartJobsRequest request, Done<v1::StartJobsResponse> done);
+  void stop_jobs(v1::StopJobsRequest request, Done<v1::StartJobsResponse> done);
+  void signal_job(v1::SignalAttemptRequest request, Done<v1::StartJobsResponse> done);
+  void query_job(v1::AttemptKey key, Done<v1::AttemptStatus> done);
+  void list_jobs(Done<v1::ListAttemptsResponse> done);
+  void list_scripts(v1::ListWorkerScriptsRequest request, Done<v1::ListWorkerScriptsResponse> done);
+  void identify(Done<v1::WorkerIdentity> done);
+
+  // ---- readers of output
+  [[nodiscard]] uint64_t next_reader_id() { return ++last_reader_id_; }
+  [[nodiscard]] std::string folder_of(const v1::AttemptKey& key) const;
+  void look_up_output(OutputStreamer* streamer);
+  void wait_for_output(OutputStreamer* streamer);
+  void cancel_wait(uint64_t reader_id);
+
+  // ---- leaving; each blocks until it is done, and is not for the core thread
+  void stop_all_jobs();
+  // `idle` is called once, when no attempt is held, or when `limit` has passed. Does not block.
+  void call_when_idle(std::optional<std::chrono::nanoseconds> limit,
+                      absl::AnyInvocable<void()> idle);
+  // LEFT where no attempt is held, else OFFLINE.
+  void deregister();
+  // Ends the session and tells the launcher to leave when it can.
+  void close();
+
+ private:
+  std::optional<BootTime> on_turn();
+  void carry_out(WorkerEffect effect);
+  void check_start(CheckStart check);
+  void keep_end(KeepEnd keep);
+  void check_idle(Now now);
+  std::optional<BootTime> sweep();
+  void on_session_message(const v1::SessionResponse& message);
+  [[nodiscard]] OutputView view_of(const AttemptId& id) const;
+  [[nodiscard]] v1::Heartbeat make_heartbeat() const;
+  [[nodiscard]] SessionOwner session_owner();
+  CallId await(Done<v1::StartJobsResponse> done);
+  // Runs `task` on the core thread and returns when it has called its argument.
+  void block_on(absl::AnyInvocable<void(absl::AnyInvocable<void()>)> task);
+
+  const std::string data_dir_;
+  const Clock& clock_;
+  const Admission admission_;
+  const std::chrono::nanoseconds max_age_;
+  std::atomic<uint64_t> last_reader_id_ = 0;
+
+  // Core thread only.
+  WorkerDecider decider_;
+  ProcessLauncher* launcher_ = nullptr;
+  CallId last_call_ = 0;
+  absl::flat_hash_map<CallId, Done<v1::StartJobsResponse>> calls_;
+  std::unique_ptr<SessionClient> session_;  // null until use_session
+  absl::AnyInvocable<void()> idle_;         // null: nobody asked
+  std::optional<BootTime> idle_limit_;
+  std::unique_ptr<OutputReaders> readers_;
+
+  BootTime next_sweep_;  // `files` thread only
+
+  // Last: their threads end before what they use. `files` and `reading` post to `core`.
+  EventLoop core_;
+  EventLoop files_;
+  EventLoop reading_;
+};
+
+}  // namespace clusterd
