@@ -12,8 +12,8 @@ namespace clusterd {
 
 // Where a worker finds its launcher, and how it starts one.
 struct LauncherOptions {
-  std::string executable;   // absolute; run as `executable launcher --data-dir … --runtime-dir …`
-  std::string data_dir;     // absolute; journal and output
+  std::string executable;  // absolute; run as `executable launcher --data-dir … --runtime-dir …`
+  std::string data_dir;    // absolute; journal and output
   std::string runtime_dir;  // absolute; from choose_runtime_dir
 };
 

@@ -1,0 +1,143 @@
+#include "worker/frame_socket.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+namespace clusterd {
+namespace {
+
+constexpr size_t kReadBytes = 64 << 10;
+constexpr size_t kMergeBytes = 64 << 10;
+
+// A control buffer for the descriptors of one message.
+struct alignas(cmsghdr) ControlBuffer {
+  std::array<char, CMSG_SPACE(sizeof(int) * FrameSocket::kMaxDescriptors)> bytes{};
+};
+
+void attach(msghdr& header, ControlBuffer& control, const std::vector<UniqueFd>& descriptors) {
+  header.msg_control = control.bytes.data();
+  header.msg_controllen = CMSG_SPACE(sizeof(int) * descriptors.size());
+  cmsghdr* part = CMSG_FIRSTHDR(&header);
+  part->cmsg_level = SOL_SOCKET;
+  part->cmsg_type = SCM_RIGHTS;
+  part->cmsg_len = CMSG_LEN(sizeof(int) * descriptors.size());
+  auto* out = CMSG_DATA(part);
+  for (const UniqueFd& descriptor : descriptors) {
+    const int fd = descriptor.get();
+    std::memcpy(out, &fd, sizeof(fd));
+    out += sizeof(fd);
+  }
+}
+
+}  // namespace
+
+FrameSocket::FrameSocket(UniqueFd socket) : socket_(std::move(socket)) {}
+
+void FrameSocket::queue(const google::protobuf::MessageLite& message,
+                        const std::vector<int>& descriptors) {
+  const std::string body = message.SerializeAsString();
+  const auto size = static_cast<uint32_t>(body.size());
+  std::array<char, 4> prefix = {static_cast<char>(size), static_cast<char>(size >> 8),
+                                static_cast<char>(size >> 16), static_cast<char>(size >> 24)};
+  const bool merge = descriptors.empty() && !out_.empty() && out_.back().bytes.size() < kMergeBytes;
+  if (!merge) out_.emplace_back();
+  Chunk& chunk = out_.back();
+  chunk.bytes.append(prefix.data(), prefix.size());
+  chunk.bytes.append(body);
+  for (const int fd : descriptors) {
+    chunk.descriptors.emplace_back(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+  }
+}
+
+absl::Status FrameSocket::flush() {
+  while (!out_.empty()) {
+    Chunk& chunk = out_.front();
+    iovec data{chunk.bytes.data() + chunk.sent, chunk.bytes.size() - chunk.sent};
+    msghdr header{};
+    header.msg_iov = &data;
+    header.msg_iovlen = 1;
+    ControlBuffer control;
+    if (chunk.sent == 0 && !chunk.descriptors.empty()) attach(header, control, chunk.descriptors);
+    const ssize_t sent = ::sendmsg(socket_.get(), &header, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0 && errno == EAGAIN) return absl::OkStatus();
+    if (sent < 0) return absl::UnavailableError(std::strerror(errno));
+    chunk.descriptors.clear();
+    chunk.sent += static_cast<size_t>(sent);
+    if (chunk.sent == chunk.bytes.size()) out_.pop_front();
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> FrameSocket::receive_once() {
+  const size_t old_size = in_.size();
+  in_.resize(old_size + kReadBytes);
+  iovec data{in_.data() + old_size, kReadBytes};
+  ControlBuffer control;
+  msghdr header{};
+  header.msg_iov = &data;
+  header.msg_iovlen = 1;
+  header.msg_control = control.bytes.data();
+  header.msg_controllen = control.bytes.size();
+  const ssize_t size = ::recvmsg(socket_.get(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  in_.resize(old_size + static_cast<size_t>(std::max<ssize_t>(size, 0)));
+  if (size < 0 && errno == EINTR) return true;
+  if (size < 0 && errno == EAGAIN) return false;
+  if (size < 0) return absl::UnavailableError(std::strerror(errno));
+  for (cmsghdr* part = CMSG_FIRSTHDR(&header); part != nullptr; part = CMSG_NXTHDR(&header, part)) {
+    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
+    for (size_t at = CMSG_LEN(0); at + sizeof(int) <= part->cmsg_len; at += sizeof(int)) {
+      int fd = -1;
+      std::memcpy(&fd, reinterpret_cast<const char*>(part) + at, sizeof(fd));
+      in_descriptors_.emplace_back(fd);
+    }
+  }
+  if (size == 0) return absl::UnavailableError("the other end closed the connection");
+  return true;
+}
+
+absl::Status FrameSocket::receive() {
+  in_.erase(0, in_begin_);
+  in_begin_ = 0;
+  const size_t enough = in_.size() + (1U << 20);  // then what is there is handled first
+  while (in_.size() < enough) {
+    const absl::StatusOr<bool> more = receive_once();
+    if (!more.ok()) return more.status();
+    if (!*more) break;
+  }
+  const absl::StatusOr<uint32_t> size = frame_size();
+  return size.ok() && *size > kMaxFrameBytes ? absl::DataLossError("a frame is too long")
+                                             : absl::OkStatus();
+}
+
+absl::StatusOr<uint32_t> FrameSocket::frame_size() const {
+  const std::string_view rest = std::string_view(in_).substr(in_begin_);
+  if (rest.size() < 4) return absl::NotFoundError("no frame yet");
+  uint32_t size = 0;
+  for (size_t i = 4; i-- > 0;) size = (size << 8) | static_cast<unsigned char>(rest[i]);
+  return size;
+}
+
+std::optional<std::string_view> FrameSocket::next_frame() {
+  const absl::StatusOr<uint32_t> size = frame_size();
+  if (!size.ok()) return std::nullopt;
+  const std::string_view rest = std::string_view(in_).substr(in_begin_);
+  if (rest.size() - 4 < *size) return std::nullopt;
+  in_begin_ += 4 + size_t{*size};
+  return rest.substr(4, *size);
+}
+
+std::vector<UniqueFd> FrameSocket::take_descriptors(size_t count) {
+  std::vector<UniqueFd> taken;
+  while (taken.size() < count && !in_descriptors_.empty()) {
+    taken.push_back(std::move(in_descriptors_.front()));
+    in_descriptors_.pop_front();
+  }
+  return taken;
+}
+
+}  // namespace clusterd

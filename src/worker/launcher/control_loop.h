@@ -1,0 +1,62 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "core/clock.h"
+#include "worker/frame_socket.h"
+#include "worker/launcher/mailbox.h"
+#include "worker/launcher/poller.h"
+#include "worker/launcher/supervisor.h"
+
+namespace clusterd {
+
+// The launcher's one control thread: waits for orders, ends of processes, news of its other threads
+// and deadlines, and passes them to the supervisor.
+//
+// It serves one worker: a newer one that has said hello takes the place of the older. Owned by
+// run_launcher, on whose thread run() works.
+class ControlLoop {
+ public:
+  // `listener` listens on the launcher's socket. `clock` outlives this.
+  ControlLoop(SupervisorOptions options, Journal journal, JournalContent content, UniqueFd listener,
+              const Clock& clock);
+
+  // Returns when no job is held and no worker has been there for 10 s, or the worker took leave.
+  void run();
+
+ private:
+  struct Peer {
+    std::unique_ptr<FrameSocket> socket;
+    bool wants_write = false;
+  };
+
+  void handle(const epoll_event& event);
+  void accept_peers();
+  void on_peer(int fd);
+  // False: the peer is to be dropped.
+  [[nodiscard]] bool on_message(int fd, internal::ToLauncher message);
+  void greet(int fd);
+  void drop_peer(int fd);
+  void tell_news();
+  void flush(int fd);
+  void set_timer();
+  [[nodiscard]] bool is_done();
+
+  const Clock& clock_;
+  Poller poller_;
+  Mailbox<SupervisorEvent> mailbox_;
+  UniqueFd listener_;
+  UniqueFd child_signal_;
+  UniqueFd timer_;
+  std::map<int, Peer> peers_;
+  int worker_ = -1;  // the peer that has said hello last
+  bool leaving_ = false;
+  BootTime alone_since_;
+  Supervisor supervisor_;
+};
+
+}  // namespace clusterd

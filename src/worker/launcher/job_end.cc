@@ -1,0 +1,101 @@
+#include "worker/launcher/job_end.h"
+
+#include <sys/wait.h>
+
+#include <chrono>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "core/proto_time.h"
+#include "core/utf8.h"
+
+namespace clusterd {
+namespace {
+
+using internal::JournalState;
+
+uint64_t microseconds(const timeval& time) {
+  return static_cast<uint64_t>(time.tv_sec) * 1'000'000 + static_cast<uint64_t>(time.tv_usec);
+}
+
+std::string seconds_text(const google::protobuf::Duration& duration) {
+  const std::chrono::duration<double> seconds = from_proto(duration);
+  return absl::StrCat(seconds.count(), " s");
+}
+
+void add_status(const internal::ReapedChild& child, v1::JobEnd* end) {
+  const int status = child.wait_status();
+  if (WIFEXITED(status)) end->set_exit_code(WEXITSTATUS(status));
+  if (WIFSIGNALED(status)) end->set_signal(WTERMSIG(status));
+  if (child.max_rss_bytes() == 0) return;  // seen by somebody who was not its parent
+  end->set_max_rss_bytes(child.max_rss_bytes());
+  *end->mutable_user_time() = to_proto(std::chrono::microseconds(child.user_time_us()));
+  *end->mutable_system_time() = to_proto(std::chrono::microseconds(child.system_time_us()));
+}
+
+void add_reason(const JournalAttempt& attempt, bool main_killed, v1::JobEnd* end) {
+  const internal::JournalIntent& intent = attempt.intent;
+  const std::string killed =
+      main_killed ? absl::StrCat("killed: it had not ended ", seconds_text(intent.stop_grace()),
+                                 " after signal ", intent.stop_signal())
+                  : "";
+  switch (attempt.state.ending()) {
+    case JournalState::STOP:
+    case JournalState::FENCE:
+      end->set_reason(v1::JobEnd::STOP_REQUESTED);
+      end->set_message(killed);
+      return;
+    case JournalState::TIMEOUT:
+      end->set_reason(v1::JobEnd::RUN_TIMED_OUT);
+      end->set_message(absl::StrCat("ran longer than ", seconds_text(intent.timeout()),
+                                    killed.empty() ? "" : "; ", killed));
+      return;
+    case JournalState::SELF_FENCE:
+      end->set_reason(v1::JobEnd::WORKER_LOST);
+      end->set_message(absl::StrCat("killed: no contact with the scheduler for ",
+                                    seconds_text(intent.fence_after())));
+      return;
+    default:
+      break;
+  }
+  if (!attempt.exit) {
+    end->set_reason(v1::JobEnd::EXIT_STATUS_UNKNOWN);
+    end->set_message(
+        "it ended while neither worker nor launcher ran; what it had not yet written to its log "
+        "is gone");
+  } else if (end->has_signal()) {
+    end->set_reason(v1::JobEnd::SIGNALED);
+    end->set_message(
+        absl::StrCat("ended by signal ", end->signal(), " (", ::strsignal(end->signal()), ")"));
+  } else {
+    end->set_reason(v1::JobEnd::EXITED);
+  }
+}
+
+}  // namespace
+
+internal::ReapedChild make_reaped_child(pid_t pid, int wait_status, const rusage& usage) {
+  internal::ReapedChild child;
+  child.set_pid(pid);
+  child.set_wait_status(wait_status);
+  child.set_max_rss_bytes(static_cast<uint64_t>(usage.ru_maxrss) * 1024);
+  child.set_user_time_us(microseconds(usage.ru_utime));
+  child.set_system_time_us(microseconds(usage.ru_stime));
+  return child;
+}
+
+v1::JobEnd make_job_end(const JournalAttempt& attempt, bool main_killed) {
+  v1::JobEnd end;
+  if (attempt.exit) add_status(attempt.exit->child(), &end);
+  add_reason(attempt, main_killed, &end);
+  return end;
+}
+
+std::string readable_tail(std::string_view bytes) {
+  for (int i = 0; i < 3 && !bytes.empty() && (bytes.front() & 0xC0) == 0x80; ++i) {
+    bytes.remove_prefix(1);
+  }
+  return to_valid_utf8(bytes);
+}
+
+}  // namespace clusterd

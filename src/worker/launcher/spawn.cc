@@ -1,0 +1,166 @@
+#include "worker/launcher/spawn.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "worker/launcher/spawn_child.h"
+#include "worker/launcher/spawn_failure.h"
+#include "worker/process_info.h"
+
+namespace clusterd {
+namespace {
+
+// What the child gets as standard input, output and error.
+struct StandardFiles {
+  UniqueFd input;
+  std::vector<UniqueFd> outputs;
+};
+
+absl::Status errno_status(const std::string& what) {
+  return absl::UnavailableError(absl::StrCat(what, ": ", std::strerror(errno)));
+}
+
+absl::Status append_intent(const SpawnOrder& order) {
+  const std::string record = make_record(JournalType::kIntent, order.intent.SerializeAsString());
+  const ssize_t written = ::write(order.journal_fd, record.data(), record.size());
+  if (written == static_cast<ssize_t>(record.size())) return absl::OkStatus();
+  if (written >= 0) errno = ENOSPC;
+  return errno_status("cannot write the launcher's journal");
+}
+
+absl::StatusOr<UniqueFd> open_input(const std::string& bytes) {
+  if (bytes.empty()) {
+    UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    if (!null.valid()) return errno_status("/dev/null");
+    return null;
+  }
+  UniqueFd file(::memfd_create("stdin", MFD_CLOEXEC));
+  if (!file.valid() ||
+      ::write(file.get(), bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()) ||
+      ::lseek(file.get(), 0, SEEK_SET) != 0) {
+    return errno_status("standard input");
+  }
+  return file;
+}
+
+absl::Status make_pipes(const internal::JournalIntent& intent, StandardFiles* files,
+                        std::vector<OutputPipe>* pipes) {
+  for (const v1::OutputStream::Stream stream : streams_of(intent)) {
+    const std::string path = fifo_path(intent, stream);
+    (void)::unlink(path.c_str());  // of an earlier journal
+    if (::mkfifo(path.c_str(), 0600) != 0) return errno_status(path);
+    absl::StatusOr<UniqueFd> pipe = open_fifo(path);
+    if (!pipe.ok()) return pipe.status();
+    files->outputs.emplace_back(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+    if (!files->outputs.back().valid()) return errno_status(path);
+    pipes->push_back({stream, *std::move(pipe), path});
+  }
+  return absl::OkStatus();
+}
+
+std::vector<char*> pointers_to(google::protobuf::RepeatedPtrField<std::string>& texts) {
+  std::vector<char*> pointers;
+  for (std::string& text : texts) pointers.push_back(text.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+// Starts the process and fills `result`; its status is set where that failed.
+void start_process(SpawnOrder& order, const ChildBaseline& baseline, const StandardFiles& files,
+                   SpawnResult* result) {
+  const std::vector<char*> argv = pointers_to(*order.plan.mutable_argv());
+  const std::vector<char*> environment = pointers_to(*order.plan.mutable_environment());
+  std::vector<int> ignored = baseline.ignored_signals;
+  ignored.push_back(0);
+  FixedRecord<JournalSpawned> spawned{};
+  spawned.body.handle = order.handle;
+  std::copy_n(baseline.boot_id.begin(), std::min(baseline.boot_id.size(), kUuidChars),
+              spawned.body.boot_id.begin());
+  FixedRecord<JournalSpawnFailed> failed{};
+  failed.body.handle = order.handle;
+  ChildPlan plan{
+      .executable = order.plan.executable().c_str(),
+      .argv = argv.data(),
+      .environment = environment.data(),
+      .working_folder = order.plan.working_folder().c_str(),
+      .input = files.input.get(),
+      .output = files.outputs.front().get(),
+      .error = files.outputs.back().get(),
+      .journal = order.journal_fd,
+      .oom_score_adj = baseline.oom_score_adj.empty() ? nullptr : baseline.oom_score_adj.c_str(),
+      .open_files = baseline.open_files,
+      .ignored_signals = ignored.data(),
+      .spawned = &spawned,
+      .failed = &failed};
+  const pid_t pid = vfork_child(plan);
+  if (pid < 0) {
+    result->status = describe_spawn_failure(SpawnStage::kPrepare, errno, order.plan.executable(),
+                                            order.plan.working_folder());
+    return;
+  }
+  if (failed.body.error != 0) {
+    (void)::waitpid(pid, nullptr, 0);
+    result->status = describe_spawn_failure(failed.body.stage, failed.body.error,
+                                            order.plan.executable(), order.plan.working_folder());
+    return;
+  }
+  result->pidfd = open_pidfd(pid);
+  result->spawned = spawned.body;
+}
+
+void remove_fifos(const internal::JournalIntent& intent) {
+  for (const v1::OutputStream::Stream stream : streams_of(intent)) {
+    (void)::unlink(fifo_path(intent, stream).c_str());
+  }
+}
+
+}  // namespace
+
+std::string fifo_path(const internal::JournalIntent& intent, v1::OutputStream::Stream stream) {
+  return absl::StrCat(intent.runtime_dir(), "/fifo/", intent.handle(), ".",
+                      static_cast<int>(stream));
+}
+
+std::vector<v1::OutputStream::Stream> streams_of(const internal::JournalIntent& intent) {
+  if (intent.output_mode() == v1::OutputSpec::SEPARATE) {
+    return {v1::OutputStream::STDOUT, v1::OutputStream::STDERR};
+  }
+  return {v1::OutputStream::MERGED};
+}
+
+absl::StatusOr<UniqueFd> open_fifo(const std::string& path) {
+  UniqueFd fifo(::open(path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  if (!fifo.valid()) return errno_status(path);
+  return fifo;
+}
+
+SpawnResult spawn(SpawnOrder order, const ChildBaseline& baseline) {
+  SpawnResult result;
+  result.handle = order.handle;
+  result.status = append_intent(order);
+  if (!result.status.ok()) return result;
+  result.in_journal = true;
+  StandardFiles files;
+  absl::StatusOr<UniqueFd> input = open_input(order.plan.stdin());
+  result.status = input.status();
+  if (input.ok()) {
+    files.input = *std::move(input);
+    result.status = make_pipes(order.intent, &files, &result.pipes);
+  }
+  if (result.status.ok()) start_process(order, baseline, files, &result);
+  if (!result.status.ok()) {
+    result.pipes.clear();
+    remove_fifos(order.intent);
+  }
+  return result;
+}
+
+}  // namespace clusterd

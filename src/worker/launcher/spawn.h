@@ -1,0 +1,65 @@
+#pragma once
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "clusterd/internal/launcher.pb.h"
+#include "worker/launcher/journal_record.h"
+#include "worker/unique_fd.h"
+
+namespace clusterd {
+
+// What a child gets back that the launcher changed for itself.
+struct ChildBaseline {
+  std::string boot_id;
+  std::string oom_score_adj;  // empty: the launcher's own was not changed
+  rlimit open_files{};
+  std::vector<int> ignored_signals;
+};
+
+// One attempt to start.
+struct SpawnOrder {
+  uint64_t handle = 0;
+  internal::LaunchPlan plan;
+  internal::JournalIntent intent;
+  int journal_fd = -1;  // stays open until the result is there
+};
+
+// A FIFO of an attempt: what the launcher reads from.
+struct OutputPipe {
+  v1::OutputStream::Stream stream = v1::OutputStream::STREAM_UNSPECIFIED;
+  UniqueFd fd;
+  std::string path;
+};
+
+// What became of an order.
+struct SpawnResult {
+  uint64_t handle = 0;
+  absl::Status status;  // not OK: it did not start, and why in words
+  bool in_journal = false;
+  JournalSpawned spawned;
+  UniqueFd pidfd;
+  std::vector<OutputPipe> pipes;
+};
+
+// Path of the FIFO of one stream.
+[[nodiscard]] std::string fifo_path(const internal::JournalIntent& intent,
+                                    v1::OutputStream::Stream stream);
+// The streams that an attempt has.
+[[nodiscard]] std::vector<v1::OutputStream::Stream> streams_of(
+    const internal::JournalIntent& intent);
+// Opens a FIFO for the launcher: without blocking, and also for writing, so that it never shows a
+// hang-up while a job has closed its own end.
+[[nodiscard]] absl::StatusOr<UniqueFd> open_fifo(const std::string& path);
+
+// Writes INTENT, makes FIFOs and input, starts the process. Blocks in vfork and execve: on spawn
+// threads only.
+[[nodiscard]] SpawnResult spawn(SpawnOrder order, const ChildBaseline& baseline);
+
+}  // namespace clusterd

@@ -1,0 +1,205 @@
+#include <csignal>
+
+#include "core/log.h"
+#include "core/proto_time.h"
+#include "worker/launcher/supervisor.h"
+#include "worker/output_log.h"
+#include "worker/process_info.h"
+
+namespace clusterd {
+namespace {
+
+constexpr std::chrono::seconds kContactWriteInterval{1};
+
+internal::JournalIntent make_intent(uint64_t handle, const std::string& runtime_dir,
+                                    const internal::LaunchPlan& plan) {
+  internal::JournalIntent intent;
+  intent.set_handle(handle);
+  *intent.mutable_key() = plan.key();
+  intent.set_runtime_dir(runtime_dir);
+  if (plan.has_timeout()) *intent.mutable_timeout() = plan.timeout();
+  intent.set_stop_signal(plan.stop_signal() > 0 ? plan.stop_signal() : SIGTERM);
+  if (plan.has_stop_grace()) *intent.mutable_stop_grace() = plan.stop_grace();
+  intent.set_output_mode(plan.output_mode());
+  intent.set_max_output_bytes(plan.max_output_bytes());
+  if (plan.has_fence_after()) *intent.mutable_fence_after() = plan.fence_after();
+  intent.set_executable(plan.executable());
+  return intent;
+}
+
+}  // namespace
+
+void Supervisor::on_orders(const internal::ToLauncher& orders, std::vector<UniqueFd> descriptors) {
+  if (orders.contact_boottime_ns() != 0) on_contact(orders.contact_boottime_ns());
+  if (orders.has_hello() || orders.descriptors_size() > 0) {
+    on_passed(orders, std::move(descriptors));
+  }
+  for (const internal::ReapedChild& child : orders.reaped()) on_reaped(child);
+  if (orders.has_hello()) {
+    worker_greeted_ = true;
+    for (const auto& [handle, attempt] : attempts_) {
+      const bool waits = attempt->phase == Attempt::Phase::kRunning && !attempt->own_child;
+      if (waits) resolve(*attempt);
+    }
+  }
+  for (const internal::LaunchPlan& plan : orders.launch()) launch(plan);
+  for (const v1::AttemptKey& key : orders.stop()) stop(key);
+  for (const v1::AttemptKey& key : orders.fence()) fence(key);
+  for (const internal::SignalOrder& order : orders.signal()) signal(order);
+  for (const v1::AttemptKey& key : orders.forget()) forget(key);
+}
+
+void Supervisor::launch(const internal::LaunchPlan& plan) {
+  if (const Attempt* known = find(plan.key())) {
+    if (known->phase == Attempt::Phase::kEnded) news_ended_.insert(known->handle());
+    return;
+  }
+  SpawnOrder order;
+  order.handle = next_handle_++;
+  order.intent = make_intent(order.handle, options_.runtime_dir, plan);
+  order.plan = plan;
+  JournalAttempt record;
+  record.intent = order.intent;
+  insert(std::move(record));
+  begin_spawn(std::move(order));
+}
+
+void Supervisor::begin_spawn(SpawnOrder order) {
+  if (compacting_) {
+    held_back_.push_back(std::move(order));
+    return;
+  }
+  order.journal_fd = journal_.fd();
+  ++in_flight_;
+  spawner_->start(std::move(order));
+}
+
+bool Supervisor::unspawn(Handle handle) {
+  if (spawner_->cancel(handle)) {
+    --in_flight_;
+    return true;
+  }
+  return std::erase_if(held_back_,
+                       [handle](const SpawnOrder& order) { return order.handle == handle; }) > 0;
+}
+
+void Supervisor::on_spawn_result(SpawnResult result) {
+  --in_flight_;
+  Attempt& attempt = *attempts_.at(result.handle);
+  if (result.status.ok()) {
+    on_started(attempt, std::move(result));
+  } else if (attempt.fence_when_started) {
+    forget(attempt.key());
+  } else {
+    end_unstarted(attempt, v1::JobEnd::START_FAILED, std::string(result.status.message()));
+  }
+}
+
+void Supervisor::on_started(Attempt& attempt, SpawnResult result) {
+  attempt.record.spawned = result.spawned;
+  attempt.own_child = true;
+  attempt.phase = Attempt::Phase::kRunning;
+  attempt.pidfd = std::move(result.pidfd);
+  attempt.tree = ProcessTree(attempt.pid(), result.spawned.start_ticks);
+  attempt.record.state.set_running_since_ns(static_cast<uint64_t>(result.spawned.boottime_ns));
+  for (const OutputPipe& pipe : result.pipes) {
+    attempt.fifos.emplace_back(pipe.stream, pipe.fd.get());
+    attempt.outputs.emplace_back().set_stream(pipe.stream);
+  }
+  pump_->add(attempt.handle(), output_folder(options_.data_dir, attempt.key()),
+             attempt.record.intent.max_output_bytes(), std::move(result.pipes));
+  if (!attempt.pidfd.valid()) attempt.pidfd = open_pidfd(attempt.pid());
+  if (attempt.pidfd.valid()) {
+    poller_.add(attempt.pidfd.get(), PollKind::kMainProcess, attempt.handle());
+  } else {
+    // Out of descriptors: nothing could tell its end, so it is looked at now and then.
+    log_error("launcher", "no descriptor for a process", {{"job_id", attempt.key().job_id()}});
+    attempt.look_again = clock_.now().boot + std::chrono::seconds(1);
+  }
+  if (!attempt.fence_when_started) news_started_.insert(attempt.handle());
+  if (attempt.fence_when_started) begin_ending(attempt, internal::JournalState::FENCE);
+  if (attempt.stop_when_started) begin_ending(attempt, internal::JournalState::STOP);
+  arm(attempt);
+}
+
+void Supervisor::stop(const v1::AttemptKey& key) {
+  Attempt* attempt = find(key);
+  if (attempt == nullptr) {
+    // It must not start later: an end that stays until it is forgotten.
+    JournalAttempt record;
+    record.intent.set_handle(next_handle_++);
+    *record.intent.mutable_key() = key;
+    end_unstarted(insert(std::move(record)), v1::JobEnd::CANCELLED_BEFORE_START,
+                  "stopped before it started");
+  } else if (attempt->phase == Attempt::Phase::kRunning) {
+    begin_ending(*attempt, internal::JournalState::STOP);
+  } else if (attempt->phase == Attempt::Phase::kEnded) {
+    news_ended_.insert(attempt->handle());
+  } else if (attempt->phase == Attempt::Phase::kStarting) {
+    if (unspawn(attempt->handle())) {
+      end_unstarted(*attempt, v1::JobEnd::CANCELLED_BEFORE_START, "stopped before it started");
+    } else {
+      attempt->stop_when_started = true;
+    }
+  }
+}
+
+void Supervisor::fence(const v1::AttemptKey& key) {
+  Attempt* attempt = find(key);
+  if (attempt == nullptr) return;
+  if (attempt->phase == Attempt::Phase::kEnded) {
+    forget(key);
+  } else if (attempt->phase == Attempt::Phase::kStarting) {
+    if (unspawn(attempt->handle())) {
+      erase(attempt->handle());
+    } else {
+      attempt->fence_when_started = true;
+    }
+  } else {
+    begin_ending(*attempt, internal::JournalState::FENCE);
+  }
+}
+
+void Supervisor::signal(const internal::SignalOrder& order) {
+  Attempt* attempt = find(order.key());
+  if (attempt == nullptr || attempt->phase != Attempt::Phase::kRunning) return;
+  if (order.main_process_only()) {
+    (void)signal_by_pidfd(attempt->pidfd.get(), order.signal());
+  } else {
+    (void)attempt->tree.send(order.signal(), attempt->own_child);
+  }
+  internal::JournalState& state = attempt->record.state;
+  const auto now = static_cast<uint64_t>(clock_.now().boot.time_since_epoch().count());
+  if (order.signal() == SIGSTOP && !state.suspended()) {
+    state.set_suspended(true);
+    state.set_run_used_ns(state.run_used_ns() + (now - state.running_since_ns()));
+  } else if (order.signal() == SIGCONT && state.suspended()) {
+    state.set_suspended(false);
+    state.set_running_since_ns(now);
+  } else {
+    return;
+  }
+  write_state(*attempt);
+  news_suspension_.insert(attempt->handle());
+  arm(*attempt);
+}
+
+void Supervisor::forget(const v1::AttemptKey& key) {
+  const Attempt* attempt = find(key);
+  if (attempt == nullptr) return;
+  const bool never_ran = attempt->phase == Attempt::Phase::kStarting && attempt->fence_when_started;
+  if (attempt->phase != Attempt::Phase::kEnded && !never_ran) return;
+  const Handle handle = attempt->handle();
+  write(JournalType::kForgotten, {reinterpret_cast<const char*>(&handle), sizeof(handle)});
+  erase(handle);
+}
+
+void Supervisor::on_contact(uint64_t boottime_ns) {
+  const BootTime time{std::chrono::nanoseconds(boottime_ns)};
+  contact_ = std::max(contact_, std::min(time, clock_.now().boot));
+  if (contact_ - contact_written_ < kContactWriteInterval) return;
+  contact_written_ = contact_;
+  write(JournalType::kContact, {reinterpret_cast<const char*>(&boottime_ns), sizeof(boottime_ns)});
+}
+
+}  // namespace clusterd

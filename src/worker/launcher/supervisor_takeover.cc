@@ -1,0 +1,174 @@
+#include <dirent.h>
+
+#include <algorithm>
+#include <csignal>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "core/log.h"
+#include "core/proto_time.h"
+#include "worker/launcher/spawn_failure.h"
+#include "worker/launcher/supervisor.h"
+#include "worker/output_log.h"
+#include "worker/process_info.h"
+
+namespace clusterd {
+namespace {
+
+// Looks for the status of a process that has ended, from 5 ms on, each twice as long after the
+// last: 5 s in all for one that is gone, whose reaper would have told us by then; 80 s for a zombie
+// of a slow init.
+constexpr std::chrono::milliseconds kFirstWait{5};
+constexpr int kTriesWhenGone = 10;
+constexpr int kTriesWhenZombie = 14;
+
+}  // namespace
+
+void Supervisor::take_up(JournalContent content) {
+  next_handle_ = content.next_handle;
+  contact_ = BootTime(std::chrono::nanoseconds(content.contact_boottime_ns));
+  for (auto& [handle, record] : content.attempts) adopt(std::move(record));
+  remove_strange_fifos();
+}
+
+void Supervisor::adopt(JournalAttempt record) {
+  const uint64_t handle = record.intent.handle();
+  Attempt& attempt = insert(std::move(record));
+  JournalAttempt& known = attempt.record;
+  if (known.end) {
+    attempt.phase = Attempt::Phase::kEnded;
+    --unended_;
+    return;
+  }
+  if (known.spawn_failed) {
+    const absl::Status status = describe_spawn_failure(
+        known.spawn_failed->stage, known.spawn_failed->error, known.intent.executable(), "");
+    end_unstarted(attempt, v1::JobEnd::START_FAILED, std::string(status.message()));
+    return;
+  }
+  if (!known.spawned) {
+    // The lock that children hold until their execve was free: it will not start any more. The
+    // worker sees that it is not held and sends it again.
+    write(JournalType::kForgotten, {reinterpret_cast<const char*>(&handle), sizeof(handle)});
+    erase(handle);
+    return;
+  }
+  const JournalSpawned& spawned = *known.spawned;
+  if (std::string_view(spawned.boot_id.data(), kUuidChars) != options_.baseline.boot_id) {
+    v1::JobEnd end;
+    end.set_reason(v1::JobEnd::WORKER_LOST);
+    end.set_message("the machine restarted while it ran");
+    end_attempt(attempt, std::move(end));
+    return;
+  }
+  if (known.state.running_since_ns() == 0) {
+    known.state.set_running_since_ns(static_cast<uint64_t>(spawned.boottime_ns));
+  }
+  attempt.phase = Attempt::Phase::kRunning;
+  attempt.tree = ProcessTree(attempt.pid(), spawned.start_ticks);
+  reopen_fifos(attempt);
+  if (known.exit) {
+    clear_tree(attempt);
+    return;
+  }
+  attempt.pidfd = open_pidfd(attempt.pid());
+  const auto stat = read_process_stat(attempt.pid());
+  if (!stat || stat->start_ticks != spawned.start_ticks) attempt.pidfd.reset();
+  if (attempt.pidfd.valid()) {
+    poller_.add(attempt.pidfd.get(), PollKind::kMainProcess, attempt.handle());
+  }
+  arm(attempt);
+}
+
+void Supervisor::reopen_fifos(Attempt& attempt) {
+  std::vector<OutputPipe> pipes;
+  for (const v1::OutputStream::Stream stream : streams_of(attempt.record.intent)) {
+    attempt.outputs.emplace_back().set_stream(stream);
+    const std::string path = fifo_path(attempt.record.intent, stream);
+    absl::StatusOr<UniqueFd> fifo = open_fifo(path);
+    if (!fifo.ok()) {
+      log_error("launcher", "output of a running job is out of reach", {{"error", fifo.status()}});
+      continue;
+    }
+    attempt.fifos.emplace_back(stream, fifo->get());
+    pipes.push_back({stream, *std::move(fifo), path});
+  }
+  pump_->add(attempt.handle(), output_folder(options_.data_dir, attempt.key()),
+             attempt.record.intent.max_output_bytes(), std::move(pipes));
+}
+
+void Supervisor::resolve(Attempt& attempt) {
+  const auto stat = read_process_stat(attempt.pid());
+  const bool is_same = stat && stat->start_ticks == attempt.record.spawned->start_ticks;
+  if (is_same && stat->is_alive()) return;
+  std::optional<int> status;
+  if (attempt.pidfd.valid()) status = reaped_wait_status(attempt.pidfd.get());
+  if (!status && is_same && may_see_wait_status(attempt.pid())) {
+    status = stat->wait_status;
+    // Still there? Else the number was already another's when its permissions were looked at.
+    const auto again = read_process_stat(attempt.pid());
+    if (!again || again->start_ticks != stat->start_ticks) status.reset();
+  }
+  if (status) {
+    internal::ReapedChild child;
+    child.set_pid(attempt.pid());
+    child.set_wait_status(*status);
+    note_exit(attempt, std::move(child));
+  } else {
+    resolve_without_process(attempt, is_same);
+  }
+}
+
+void Supervisor::resolve_without_process(Attempt& attempt, bool is_zombie) {
+  if (!worker_greeted_) return;  // its first message may tell
+  const int tries = is_zombie ? kTriesWhenZombie : kTriesWhenGone;
+  const bool can_learn = attempt.pidfd.valid() || is_zombie;
+  if (can_learn && attempt.resolve_tries < tries) {
+    attempt.look_again = clock_.now().boot + kFirstWait * (1 << attempt.resolve_tries++);
+    arm(attempt);
+    return;
+  }
+  clear_tree(attempt);
+}
+
+void Supervisor::on_reaped(const internal::ReapedChild& child) {
+  for (const auto& [handle, attempt] : attempts_) {
+    const bool waits = attempt->phase == Attempt::Phase::kRunning && !attempt->own_child;
+    if (waits && attempt->pid() == child.pid()) {
+      note_exit(*attempt, child);
+      return;
+    }
+  }
+}
+
+void Supervisor::on_passed(const internal::ToLauncher& orders, std::vector<UniqueFd> descriptors) {
+  const auto count = std::min(descriptors.size(), static_cast<size_t>(orders.descriptors_size()));
+  for (size_t i = 0; i < count; ++i) {
+    const internal::PassedDescriptor& passed = orders.descriptors(static_cast<int>(i));
+    Attempt* attempt = find(passed.key());
+    if (passed.kind() != internal::PassedDescriptor::PIDFD || attempt == nullptr) continue;
+    const bool waits = attempt->phase == Attempt::Phase::kRunning && !attempt->own_child;
+    if (waits && !attempt->pidfd.valid()) attempt->pidfd = std::move(descriptors[i]);
+  }
+}
+
+void Supervisor::remove_strange_fifos() {
+  std::set<std::string> ours;
+  for (const auto& [handle, attempt] : attempts_) {
+    if (attempt->phase == Attempt::Phase::kEnded) continue;
+    for (const v1::OutputStream::Stream stream : streams_of(attempt->record.intent)) {
+      ours.insert(fifo_path(attempt->record.intent, stream));
+    }
+  }
+  const std::string folder = options_.runtime_dir + "/fifo";
+  const auto close = [](DIR* open) { (void)::closedir(open); };
+  const std::unique_ptr<DIR, decltype(close)> open(::opendir(folder.c_str()), close);
+  if (open == nullptr) return;
+  while (const dirent* entry = ::readdir(open.get())) {
+    const std::string path = folder + "/" + entry->d_name;
+    if (entry->d_name[0] != '.' && !ours.contains(path)) (void)::unlink(path.c_str());
+  }
+}
+
+}  // namespace clusterd

@@ -1,0 +1,340 @@
+#include "worker/launcher_connection.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "clusterd/version.h"
+#include "core/log.h"
+#include "worker/frame_socket.h"
+#include "worker/job_processes.h"
+#include "worker/launcher/mailbox.h"
+#include "worker/launcher_process.h"
+
+namespace clusterd {
+namespace {
+
+constexpr std::chrono::milliseconds kFirstBackoff{20};
+constexpr std::chrono::milliseconds kLongestBackoff{2000};
+constexpr std::chrono::milliseconds kSweepInterval{500};
+constexpr int kLastFlushMs = 1000;
+
+struct Stop {};
+using Item = std::variant<internal::ToLauncher, Stop>;
+
+}  // namespace
+
+// The connection's thread and all that it owns.
+class LauncherConnection::Runner {
+ public:
+  Runner(LauncherOptions options, const Clock& clock, LauncherObserver observer)
+      : options_(std::move(options)),
+        clock_(clock),
+        observer_(std::move(observer)),
+        epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+        processes_(epoll_.get()) {
+    watch(mailbox_.fd(), EPOLL_CTL_ADD, EPOLLIN);
+  }
+  ~Runner() {
+    mailbox_.push(Stop{});
+    if (thread_.joinable()) thread_.join();
+  }
+  Runner(const Runner&) = delete;
+  Runner& operator=(const Runner&) = delete;
+
+  absl::Status start() {
+    if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) {
+      return absl::InternalError(absl::StrCat("subreaper: ", std::strerror(errno)));
+    }
+    thread_ = std::thread([this] { run(); });
+    pthread_setname_np(thread_.native_handle(), "launcher-conn");
+    return absl::OkStatus();
+  }
+
+  void push(internal::ToLauncher message) { mailbox_.push(std::move(message)); }
+
+ private:
+  enum class State {
+    kDown,        // tries again at retry_at_
+    kStarting,    // a launcher was started and is not ready yet
+    kGreeting,    // hello was sent
+    kConnected,   // hello was answered
+    kSuperseded,  // a newer worker serves this folder; final
+    kLeft,        // took leave; final
+  };
+
+  void run();
+  void watch(int fd, int operation, uint32_t events);
+  [[nodiscard]] int wait_ms() const;
+  [[nodiscard]] bool on_mailbox();
+  void on_event(int fd);
+  void try_to_connect();
+  void greet(UniqueFd socket);
+  void fail(const absl::Status& status);
+  void on_ready();
+  void on_launcher_exit();
+  void on_socket();
+  void on_message(internal::FromLauncher message);
+  void close_socket();
+  void disconnect(const absl::Status& status);
+  void send(const internal::ToLauncher& message);
+  void flush();
+  void tell_reaped();
+
+  const LauncherOptions options_;
+  const Clock& clock_;
+  LauncherObserver observer_;
+  Mailbox<Item> mailbox_;
+  UniqueFd epoll_;
+  JobProcesses processes_;
+  State state_ = State::kDown;
+  std::unique_ptr<FrameSocket> socket_;
+  bool waits_to_write_ = false;
+  LauncherProcess launcher_;  // where this process has started it
+  BootTime retry_at_{};
+  BootTime sweep_at_{};
+  std::chrono::milliseconds backoff_ = kFirstBackoff;
+  uint64_t contact_ns_ = 0;
+  bool leaving_ = false;
+  std::thread thread_;
+};
+
+void LauncherConnection::Runner::watch(int fd, int operation, uint32_t events) {
+  epoll_event event{.events = events, .data = {.fd = fd}};
+  (void)::epoll_ctl(epoll_.get(), operation, fd, &event);
+}
+
+int LauncherConnection::Runner::wait_ms() const {
+  std::optional<BootTime> until;
+  if (state_ == State::kDown) until = retry_at_;
+  if (processes_.has_orphans()) until = until ? std::min(*until, sweep_at_) : sweep_at_;
+  if (!until) return -1;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(*until - clock_.now().boot);
+  return static_cast<int>(std::max<int64_t>(left.count(), 0));
+}
+
+void LauncherConnection::Runner::run() {
+  std::array<epoll_event, 64> events;
+  while (true) {
+    if (state_ == State::kDown && clock_.now().boot >= retry_at_) try_to_connect();
+    const int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), wait_ms());
+    bool has_orders = false;
+    for (int i = 0; i < count; ++i) {
+      const int fd = events[static_cast<size_t>(i)].data.fd;
+      if (fd == mailbox_.fd()) {
+        has_orders = true;
+      } else {
+        on_event(fd);
+      }
+    }
+    if (processes_.has_orphans() && clock_.now().boot >= sweep_at_) {
+      processes_.sweep();
+      sweep_at_ = clock_.now().boot + kSweepInterval;
+    }
+    tell_reaped();
+    if (has_orders && !on_mailbox()) return;
+    flush();
+  }
+}
+
+void LauncherConnection::Runner::on_event(int fd) {
+  if (socket_ != nullptr && fd == socket_->fd()) {
+    on_socket();
+  } else if (fd == launcher_.ready.get()) {
+    on_ready();
+  } else if (fd == launcher_.pidfd.get()) {
+    on_launcher_exit();
+  } else if (!processes_.on_readable(fd)) {
+    watch(fd, EPOLL_CTL_DEL, 0);
+  }
+}
+
+bool LauncherConnection::Runner::on_mailbox() {
+  for (Item& item : mailbox_.take()) {
+    if (std::holds_alternative<Stop>(item)) {
+      flush();
+      if (socket_ != nullptr && socket_->has_unsent()) {
+        pollfd writable{socket_->fd(), POLLOUT, 0};
+        (void)::poll(&writable, 1, kLastFlushMs);
+        flush();
+      }
+      return false;
+    }
+    const auto& message = std::get<internal::ToLauncher>(item);
+    contact_ns_ = std::max(contact_ns_, message.contact_boottime_ns());
+    leaving_ = leaving_ || message.leave();
+    if (state_ == State::kConnected) send(message);
+  }
+  return true;
+}
+
+void LauncherConnection::Runner::fail(const absl::Status& status) {
+  log_warning("worker", "no launcher yet", {{"error", status}});
+  state_ = State::kDown;
+  retry_at_ = clock_.now().boot + backoff_;
+  backoff_ = std::min(backoff_ * 2, kLongestBackoff);
+}
+
+void LauncherConnection::Runner::try_to_connect() {
+  absl::StatusOr<UniqueFd> socket = connect_to_launcher(options_);
+  if (socket.ok()) {
+    greet(*std::move(socket));
+    return;
+  }
+  if (!absl::IsUnavailable(socket.status()) || launcher_.pid > 0) {
+    fail(socket.status());  // ours is ending, or cannot be reached
+    return;
+  }
+  absl::StatusOr<LauncherProcess> started = start_launcher(options_);
+  if (!started.ok()) {
+    fail(started.status());
+    return;
+  }
+  launcher_ = *std::move(started);
+  watch(launcher_.pidfd.get(), EPOLL_CTL_ADD, EPOLLIN);
+  watch(launcher_.ready.get(), EPOLL_CTL_ADD, EPOLLIN);
+  state_ = State::kStarting;
+}
+
+void LauncherConnection::Runner::on_ready() {
+  char byte = 0;
+  const bool is_ready = ::read(launcher_.ready.get(), &byte, 1) == 1;
+  launcher_.ready.reset();
+  if (state_ != State::kStarting) return;
+  if (is_ready) {
+    state_ = State::kDown;
+    retry_at_ = clock_.now().boot;
+  } else {
+    fail(absl::UnavailableError("the launcher did not start; see launcher.log in its folder"));
+  }
+}
+
+void LauncherConnection::Runner::on_launcher_exit() {
+  (void)::waitpid(launcher_.pid, nullptr, WNOHANG);
+  watch(launcher_.pidfd.get(), EPOLL_CTL_DEL, 0);
+  launcher_ = LauncherProcess{};
+  processes_.sweep();  // its children are ours now
+  if (state_ == State::kStarting) {
+    fail(absl::UnavailableError("the launcher did not start; see launcher.log in its folder"));
+  } else if (state_ == State::kDown) {
+    retry_at_ = clock_.now().boot;
+  }
+}
+
+void LauncherConnection::Runner::greet(UniqueFd socket) {
+  socket_ = std::make_unique<FrameSocket>(std::move(socket));
+  waits_to_write_ = false;
+  watch(socket_->fd(), EPOLL_CTL_ADD, EPOLLIN);
+  state_ = State::kGreeting;
+  processes_.sweep();
+  (void)processes_.take_reaped();  // they are in what follows
+  std::vector<JobProcesses::Part> parts = processes_.describe_all();
+  std::rotate(parts.begin(), parts.begin() + 1, parts.end());  // the statuses go with the hello
+  internal::ToLauncher& last = parts.back().message;
+  last.mutable_hello()->set_protocol_version(1);
+  last.mutable_hello()->set_version(version());
+  last.set_contact_boottime_ns(contact_ns_);
+  for (const JobProcesses::Part& part : parts) socket_->queue(part.message, part.descriptors);
+  flush();
+}
+
+void LauncherConnection::Runner::send(const internal::ToLauncher& message) {
+  socket_->queue(message);
+}
+
+void LauncherConnection::Runner::tell_reaped() {
+  if (state_ != State::kConnected) return;
+  internal::ToLauncher message;
+  for (internal::ReapedChild& child : processes_.take_reaped()) {
+    *message.add_reaped() = std::move(child);
+  }
+  if (message.reaped_size() > 0) send(message);
+}
+
+void LauncherConnection::Runner::flush() {
+  if (socket_ == nullptr) return;
+  const absl::Status status = socket_->flush();
+  if (!status.ok()) return;  // reading shows the end, after what came before it
+  if (waits_to_write_ == socket_->has_unsent()) return;
+  waits_to_write_ = socket_->has_unsent();
+  watch(socket_->fd(), EPOLL_CTL_MOD, waits_to_write_ ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
+
+void LauncherConnection::Runner::on_socket() {
+  absl::Status status = socket_->receive();
+  while (socket_ != nullptr) {
+    const std::optional<std::string_view> frame = socket_->next_frame();
+    if (!frame) break;
+    internal::FromLauncher message;
+    if (!message.ParseFromArray(frame->data(), static_cast<int>(frame->size()))) {
+      status = absl::DataLossError("the launcher does not speak this protocol");
+      break;
+    }
+    on_message(std::move(message));
+  }
+  if (!status.ok() && socket_ != nullptr) disconnect(status);
+}
+
+void LauncherConnection::Runner::on_message(internal::FromLauncher message) {
+  auto descriptors = socket_->take_descriptors(static_cast<size_t>(message.descriptors_size()));
+  if (message.superseded()) {
+    close_socket();
+    state_ = State::kSuperseded;
+    observer_.on_disconnected(
+        absl::FailedPreconditionError("another worker process has taken over this data_dir"));
+    return;
+  }
+  if (message.has_hello()) {
+    processes_.on_hello(message.hello());
+    state_ = State::kConnected;
+    backoff_ = kFirstBackoff;
+    observer_.on_connected(std::move(*message.mutable_hello()));
+    return;
+  }
+  for (const internal::LaunchedAttempt& attempt : message.started()) processes_.on_started(attempt);
+  processes_.on_descriptors(message, std::move(descriptors));
+  for (const internal::LaunchedAttempt& attempt : message.ended()) {
+    processes_.on_ended(attempt.key());
+  }
+  message.clear_descriptors();
+  if (message.ByteSizeLong() > 0) observer_.on_message(std::move(message));
+}
+
+void LauncherConnection::Runner::close_socket() {
+  watch(socket_->fd(), EPOLL_CTL_DEL, 0);
+  socket_.reset();
+}
+
+void LauncherConnection::Runner::disconnect(const absl::Status& status) {
+  const bool was_connected = state_ == State::kConnected;
+  close_socket();
+  state_ = leaving_ ? State::kLeft : State::kDown;
+  retry_at_ = clock_.now().boot;
+  if (!was_connected && !leaving_) fail(status);
+  processes_.on_launcher_lost();
+  if (was_connected) observer_.on_disconnected(status);
+}
+
+LauncherConnection::LauncherConnection(LauncherOptions options, const Clock& clock,
+                                       LauncherObserver observer)
+    : runner_(std::make_unique<Runner>(std::move(options), clock, std::move(observer))) {}
+
+LauncherConnection::~LauncherConnection() = default;
+
+absl::Status LauncherConnection::start() { return runner_->start(); }
+
+void LauncherConnection::send(internal::ToLauncher message) { runner_->push(std::move(message)); }
+
+}  // namespace clusterd
