@@ -28,9 +28,8 @@ HttpSession::HttpSession(asio::any_io_executor strand, std::unique_ptr<Connectio
 asio::awaitable<void> HttpSession::run() {
   deadline_.set(limits_.header_timeout);
   const auto error = co_await connection_->open();
-  if (!error) {
-    while (co_await serve_one()) continue;
-  }
+  bool goes_on = !error;
+  while (goes_on) goes_on = co_await serve_one();
   connection_->close(false);
   deadline_.end();
 }

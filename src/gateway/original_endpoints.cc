@@ -158,6 +158,7 @@ asio::awaitable<HttpResponse> OriginalEndpoints::start(const Exchange& exchange,
   request.mutable_spec()->set_worker_id(asked.worker_id);
   request.mutable_spec()->set_command(asked.command);
   request.mutable_spec()->set_path(asked.path);
+  request.set_request_id(std::string(exchange.request.header("idempotency-key").value_or("")));
   const absl::StatusOr<v1::Job> job = co_await call(exchange, "StartJob", request);
   if (absl::IsNotFound(job.status())) {
     co_return original_error(absl::NotFoundError("worker not found"));

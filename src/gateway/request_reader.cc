@@ -140,7 +140,8 @@ asio::awaitable<RequestReader::Outcome> RequestReader::next() {
     begin_ = end_ = 0;
     deadline_.set(first_ ? std::min(limits_.header_timeout, limits_.idle_timeout)
                          : limits_.idle_timeout);
-    if (!co_await read_more()) co_return Closed{};
+    const bool more = co_await read_more();
+    if (!more) co_return Closed{};
   }
   idle_ = false;
   first_ = false;
@@ -150,22 +151,26 @@ asio::awaitable<RequestReader::Outcome> RequestReader::next() {
 }
 
 asio::awaitable<RequestReader::Outcome> RequestReader::read_request(Parser& parser) {
-  if (!co_await read_head(parser)) co_return fault_of(parser);
+  const bool has_head = co_await read_head(parser);
+  if (!has_head) co_return fault_of(parser);
   const Fault refusal = parser.check_head();
   if (refusal.status != 0) co_return refusal;
-  if (!co_await confirm_expectation(parser)) co_return Closed{};
-  if (!co_await read_body(parser)) co_return fault_of(parser);
+  const bool confirmed = co_await confirm_expectation(parser);
+  if (!confirmed) co_return Closed{};
+  const bool has_body = co_await read_body(parser);
+  if (!has_body) co_return fault_of(parser);
   deadline_.clear();
   co_return parser.take();
 }
 
 asio::awaitable<bool> RequestReader::read_head(Parser& parser) {
-  while (true) {
+  begin_ += parser.put(unread());
+  while (!parser.error() && !parser.has_head()) {
+    const bool more = co_await read_more();
+    if (!more) co_return false;
     begin_ += parser.put(unread());
-    if (parser.error()) co_return false;
-    if (parser.has_head()) co_return true;
-    if (!co_await read_more()) co_return false;
   }
+  co_return !parser.error();
 }
 
 asio::awaitable<bool> RequestReader::confirm_expectation(Parser& parser) {
@@ -184,7 +189,8 @@ asio::awaitable<bool> RequestReader::read_body(Parser& parser) {
     if (parser.is_done()) break;
     if (!unread().empty() && !parser.needs_more()) continue;
     deadline_.set(limits_.body_timeout);
-    if (!co_await read_more()) co_return false;
+    const bool more = co_await read_more();
+    if (!more) co_return false;
   }
   co_return true;
 }
@@ -214,7 +220,8 @@ void RequestReader::start_watch(std::function<void()> on_gone) {
 
 asio::awaitable<void> RequestReader::watch() {
   while (!watch_stops_ && unread().size() < kReadAheadBytes) {
-    if (co_await read_more()) continue;
+    const bool more = co_await read_more();
+    if (more) continue;
     if (!watch_stops_) on_gone_();
     break;
   }
@@ -234,9 +241,11 @@ asio::awaitable<void> RequestReader::drain() {
   idle_ = true;
   connection_.end_writing();
   deadline_.set(kDrainTime);
-  do {
+  bool more = true;
+  while (more) {
     begin_ = end_ = 0;
-  } while (co_await read_more());
+    more = co_await read_more();
+  }
 }
 
 }  // namespace clusterd::gateway

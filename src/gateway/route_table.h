@@ -49,8 +49,8 @@ class RouteTable {
       const google::protobuf::ServiceDescriptor& service);
 
   // Finds the route of `verb` ("HEAD" is served by GET's) for `path` (escaped, no query).
-  // NOT_FOUND: no such path. INVALID_ARGUMENT: a bad escape in it. UNIMPLEMENTED never: a path
-  // that has other verbs gives a Match with no route.
+  // NOT_FOUND: no such path. INVALID_ARGUMENT: a bad escape in it. A path that has other verbs
+  // only gives a Match without a route.
   [[nodiscard]] absl::StatusOr<Match> find(std::string_view verb, std::string_view path) const;
 
  private:

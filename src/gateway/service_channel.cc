@@ -137,7 +137,8 @@ asio::awaitable<void> MessageStream::finish() {
   const auto until = steady_clock::now() + kNaturalEnd;
   while (!call_->at_end && steady_clock::now() < until) co_await next(until);
   if (!call_->at_end) cancel();
-  while (co_await next(steady_clock::time_point::max()) != Next::kEnd) continue;
+  Next last = Next::kTimeout;
+  while (last != Next::kEnd) last = co_await next(steady_clock::time_point::max());
 }
 
 struct ServiceChannel::Stub {
