@@ -36,18 +36,11 @@ build() {
 
 # Names each living process that was started by this run, or runs, works or prints in its folder.
 left_behind() {
-  local process link
-  for process in /proc/[0-9]*; do
-    if grep -qzxF "TMPDIR=$scratch/tmp" "$process/environ" 2> /dev/null; then
-      echo "${process#/proc/}: $(tr '\0' ' ' < "$process/cmdline" 2> /dev/null)"
-      continue
-    fi
-    for link in cwd exe fd/0 fd/1 fd/2; do
-      if [[ "$(readlink "$process/$link" 2> /dev/null)" == "$scratch"/* ]]; then
-        echo "${process#/proc/}: $(tr '\0' ' ' < "$process/cmdline" 2> /dev/null)"
-        break
-      fi
-    done
+  local pid
+  for pid in $({ grep -lzxF "TMPDIR=$scratch/tmp" /proc/[0-9]*/environ
+                 find /proc/[0-9]*/{cwd,exe,fd/0,fd/1,fd/2} -maxdepth 0 -lname "$scratch/*"
+               } 2> /dev/null | cut -d / -f 3 | sort -un); do
+    echo "$pid: $(tr '\0' ' ' < "/proc/$pid/cmdline" 2> /dev/null)"
   done
 }
 
