@@ -128,7 +128,7 @@ void SessionClient::open() {
     core_.post([this, attempt, status] { on_stream_done(attempt, status); });
   };
   auto& stream = streams_[attempt];
-  stream = std::make_unique<SessionStream>(std::move(observer));
+  stream = std::make_unique<ClientSessionStream>(std::move(observer));
   stream->start(*stub_);
   v1::SessionRequest hello;
   hello.set_epoch(membership_.epoch());

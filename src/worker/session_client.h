@@ -101,8 +101,9 @@ class SessionClient {
   std::unique_ptr<v1::ClusterService::StubInterface> stub_;
   // Both this and gRPC's callback own a call: it must outlive the later of the two.
   std::shared_ptr<Registration> registration_;
-  std::map<uint64_t, std::unique_ptr<SessionStream>> streams_;  // closed ones until they are done
-  int calls_ = 0;                                               // unary ones under way
+  std::map<uint64_t, std::unique_ptr<ClientSessionStream>>
+      streams_;    // closed ones until they are done
+  int calls_ = 0;  // unary ones under way
   absl::AnyInvocable<void()> on_stopped_;
 
   uint64_t session_ = 0;

@@ -9,7 +9,7 @@
 
 namespace clusterd {
 
-// What a SessionStream tells its owner, on gRPC's threads; the owner posts.
+// What a ClientSessionStream tells its owner, on gRPC's threads; the owner posts.
 struct SessionStreamObserver {
   absl::AnyInvocable<void(v1::SessionResponse)> on_message;
   absl::AnyInvocable<void()> on_written;
@@ -19,10 +19,10 @@ struct SessionStreamObserver {
 
 // One Session call. Owned by SessionClient, which destroys it after on_done; start, write and
 // close are called on the core thread, the overrides on gRPC's.
-class SessionStream final
+class ClientSessionStream final
     : public grpc::ClientBidiReactor<v1::SessionRequest, v1::SessionResponse> {
  public:
-  explicit SessionStream(SessionStreamObserver observer);
+  explicit ClientSessionStream(SessionStreamObserver observer);
 
   // `stub` may go once this returns.
   void start(v1::ClusterService::StubInterface& stub);
