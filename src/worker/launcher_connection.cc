@@ -193,8 +193,12 @@ void LauncherConnection::Runner::try_to_connect() {
     greet(*std::move(socket));
     return;
   }
-  if (!absl::IsUnavailable(socket.status()) || launcher_.pid > 0) {
-    fail(socket.status());  // ours is ending, or cannot be reached
+  if (!absl::IsUnavailable(socket.status())) {
+    fail(socket.status());
+    return;
+  }
+  if (launcher_.pid > 0) {  // ours is ending: its end brings us here again
+    retry_at_ = clock_.now().boot + kLongestBackoff;
     return;
   }
   absl::StatusOr<LauncherProcess> started = start_launcher(options_);

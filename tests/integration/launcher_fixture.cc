@@ -1,0 +1,230 @@
+#include "integration/launcher_fixture.h"
+
+#include <dirent.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "core/proto_time.h"
+#include "worker/output_log.h"
+#include "worker/process_info.h"
+
+namespace clusterd {
+namespace {
+
+constexpr std::chrono::seconds kPatience{30};
+
+// Processes whose command line has `text` in it.
+std::vector<pid_t> processes_with(const std::string& text) {
+  std::vector<pid_t> found;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const pid_t pid = std::atoi(entry.path().filename().c_str());
+    if (pid <= 0 || pid == ::getpid()) continue;
+    std::ifstream file(entry.path() / "cmdline", std::ios::binary);
+    const std::string line{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    if (line.find(text) != std::string::npos) found.push_back(pid);
+  }
+  return found;
+}
+
+}  // namespace
+
+LauncherFixture::LauncherFixture() {
+  const char* base = std::getenv("TMPDIR");
+  std::string name = std::string(base == nullptr ? "/tmp" : base) + "/launcher-test-XXXXXX";
+  REQUIRE(::mkdtemp(name.data()) != nullptr);
+  folder_ = name;
+  REQUIRE(::mkdir(data_dir().c_str(), 0700) == 0);
+  REQUIRE(::mkdir(runtime_dir().c_str(), 0700) == 0);
+}
+
+LauncherFixture::~LauncherFixture() {
+  disconnect();
+  for (const pid_t pid : processes_with(folder_)) {
+    (void)::kill(pid, SIGKILL);
+    (void)::waitpid(pid, nullptr, 0);
+  }
+  for (const auto& [job_id, attempt] : attempts_) {
+    if (!attempt.has_end() && attempt.pid() > 0) (void)::kill(-attempt.pid(), SIGKILL);
+  }
+  while (::waitpid(-1, nullptr, WNOHANG) > 0) {
+  }
+  std::error_code ignored;
+  std::filesystem::remove_all(folder_, ignored);
+}
+
+void LauncherFixture::connect() {
+  LauncherObserver observer;
+  observer.on_connected = [this](internal::LauncherHello hello) {
+    const std::lock_guard lock(mutex_);
+    for (const internal::LaunchedAttempt& attempt : hello.attempts()) note(attempt);
+    hello_ = std::move(hello);
+    ++connections_;
+    changed_.notify_all();
+  };
+  observer.on_message = [this](internal::FromLauncher message) {
+    const std::lock_guard lock(mutex_);
+    for (const auto* list : {&message.started(), &message.ended(), &message.suspension()}) {
+      for (const internal::LaunchedAttempt& attempt : *list) note(attempt);
+    }
+    changed_.notify_all();
+  };
+  observer.on_disconnected = [this](absl::Status status) {
+    const std::lock_guard lock(mutex_);
+    disconnection_ = std::move(status);
+    hello_.reset();
+    changed_.notify_all();
+  };
+  connection_ = std::make_unique<LauncherConnection>(
+      LauncherOptions{CLUSTERD_TEST_LAUNCHER, data_dir(), runtime_dir()}, clock_,
+      std::move(observer));
+  REQUIRE(connection_->start().ok());
+  wait_until([this] { return hello_.has_value(); });
+}
+
+void LauncherFixture::disconnect() {
+  connection_.reset();
+  const std::lock_guard lock(mutex_);
+  hello_.reset();
+}
+
+void LauncherFixture::note(const internal::LaunchedAttempt& attempt) {
+  internal::LaunchedAttempt& known = attempts_[attempt.key().job_id()];
+  if (known.has_end() && !attempt.has_end()) FAIL_CHECK("an ended attempt came back");
+  known = attempt;
+}
+
+pid_t LauncherFixture::launcher_pid() const {
+  const std::vector<pid_t> pids = processes_with("launcher" + std::string(1, '\0') + "--data-dir" +
+                                                 std::string(1, '\0') + folder_);
+  return pids.empty() ? -1 : pids.front();
+}
+
+void LauncherFixture::kill_launcher() {
+  size_t before = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    before = connections_;
+  }
+  const pid_t pid = launcher_pid();
+  REQUIRE(pid > 0);
+  REQUIRE(::kill(pid, SIGKILL) == 0);
+  if (connection_ != nullptr) wait_until([this, before] { return connections_ > before; });
+}
+
+internal::LaunchPlan LauncherFixture::plan(const std::string& job_id, const std::string& script) {
+  internal::LaunchPlan plan;
+  *plan.mutable_key() = key(job_id);
+  plan.set_executable("/bin/sh");
+  for (const std::string& word : {std::string("sh"), std::string("-c"), script}) {
+    plan.add_argv(word);
+  }
+  plan.add_environment("PATH=/usr/bin:/bin");
+  plan.set_working_folder(folder_);
+  plan.set_stop_signal(SIGTERM);
+  *plan.mutable_stop_grace() = to_proto(std::chrono::seconds(10));
+  plan.set_output_mode(v1::OutputSpec::MERGED);
+  return plan;
+}
+
+void LauncherFixture::launch(const internal::LaunchPlan& plan) {
+  internal::ToLauncher message;
+  *message.add_launch() = plan;
+  send(std::move(message));
+}
+
+void LauncherFixture::stop(const std::string& job_id) {
+  internal::ToLauncher message;
+  *message.add_stop() = key(job_id);
+  send(std::move(message));
+}
+
+void LauncherFixture::signal(const std::string& job_id, int number) {
+  internal::ToLauncher message;
+  internal::SignalOrder* order = message.add_signal();
+  *order->mutable_key() = key(job_id);
+  order->set_signal(number);
+  send(std::move(message));
+}
+
+void LauncherFixture::fence(const std::string& job_id) {
+  internal::ToLauncher message;
+  *message.add_fence() = key(job_id);
+  send(std::move(message));
+}
+
+void LauncherFixture::forget(const std::string& job_id) {
+  internal::ToLauncher message;
+  *message.add_forget() = key(job_id);
+  send(std::move(message));
+}
+
+void LauncherFixture::wait_until(const std::function<bool()>& condition) {
+  std::unique_lock lock(mutex_);
+  REQUIRE(changed_.wait_for(lock, kPatience, condition));
+}
+
+internal::LaunchedAttempt LauncherFixture::wait_end(const std::string& job_id) {
+  wait_until([&] { return attempts_.contains(job_id) && attempts_[job_id].has_end(); });
+  const std::lock_guard lock(mutex_);
+  return attempts_[job_id];
+}
+
+internal::LaunchedAttempt LauncherFixture::wait_start(const std::string& job_id) {
+  wait_until([&] { return attempts_.contains(job_id) && attempts_[job_id].started(); });
+  const std::lock_guard lock(mutex_);
+  return attempts_[job_id];
+}
+
+void LauncherFixture::wait_output(const std::string& job_id, const std::string& text) {
+  std::unique_lock lock(mutex_);
+  // Growth wakes it; the file may be there before the news.
+  REQUIRE(changed_.wait_for(lock, kPatience,
+                            [&] { return output(job_id).find(text) != std::string::npos; }));
+}
+
+bool LauncherFixture::has_ended(const std::string& job_id) {
+  const std::lock_guard lock(mutex_);
+  return attempts_.contains(job_id) && attempts_[job_id].has_end();
+}
+
+bool LauncherFixture::is_suspended(const std::string& job_id) {
+  return attempts_.contains(job_id) && attempts_[job_id].suspended();
+}
+
+absl::Status LauncherFixture::disconnection() {
+  const std::lock_guard lock(mutex_);
+  return disconnection_;
+}
+
+internal::LauncherHello LauncherFixture::hello() {
+  const std::lock_guard lock(mutex_);
+  return hello_.value_or(internal::LauncherHello());
+}
+
+std::string LauncherFixture::output(const std::string& job_id, v1::OutputStream::Stream stream) {
+  auto reader = OutputReader::open(output_folder(data_dir(), key(job_id)), stream);
+  REQUIRE(reader.ok());
+  std::string all;
+  while (true) {
+    const auto bytes = reader->read(all.size(), 1 << 20);
+    REQUIRE(bytes.ok());
+    if (bytes->data.empty()) return all;
+    all += bytes->data;
+  }
+}
+
+v1::AttemptKey LauncherFixture::key(const std::string& job_id) {
+  v1::AttemptKey key;
+  key.set_job_id(job_id);
+  key.set_attempt(1);
+  return key;
+}
+
+}  // namespace clusterd

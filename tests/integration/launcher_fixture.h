@@ -1,0 +1,79 @@
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/clock.h"
+#include "worker/launcher_connection.h"
+
+namespace clusterd {
+
+// A data folder with a launcher, and what this process, as its worker, has heard of it.
+//
+// The connection's thread writes, the test waits. The destructor kills what is left of jobs and
+// launcher.
+class LauncherFixture {
+ public:
+  LauncherFixture();
+  ~LauncherFixture();
+  LauncherFixture(const LauncherFixture&) = delete;
+  LauncherFixture& operator=(const LauncherFixture&) = delete;
+
+  void connect();     // waits until a launcher has answered
+  void disconnect();  // as the death of a worker is to the launcher
+  void kill_launcher();
+  [[nodiscard]] pid_t launcher_pid() const;
+
+  // A plan that runs `script` by /bin/sh.
+  [[nodiscard]] internal::LaunchPlan plan(const std::string& job_id, const std::string& script);
+  void launch(const internal::LaunchPlan& plan);
+  void launch(const std::string& job_id, const std::string& script) {
+    launch(plan(job_id, script));
+  }
+  void stop(const std::string& job_id);
+  void signal(const std::string& job_id, int number);
+  void fence(const std::string& job_id);
+  void forget(const std::string& job_id);
+  void send(internal::ToLauncher message) { connection_->send(std::move(message)); }
+
+  // Fail the test where it does not come within 30 s.
+  internal::LaunchedAttempt wait_end(const std::string& job_id);
+  internal::LaunchedAttempt wait_start(const std::string& job_id);
+  void wait_until(const std::function<bool()>& condition);
+  void wait_output(const std::string& job_id, const std::string& text);
+  [[nodiscard]] bool has_ended(const std::string& job_id);
+  // Inside wait_until only.
+  [[nodiscard]] bool is_suspended(const std::string& job_id);
+  [[nodiscard]] bool was_disconnected() const { return !disconnection_.ok(); }
+  [[nodiscard]] absl::Status disconnection();
+  [[nodiscard]] internal::LauncherHello hello();
+
+  [[nodiscard]] std::string output(const std::string& job_id,
+                                   v1::OutputStream::Stream stream = v1::OutputStream::MERGED);
+  [[nodiscard]] static v1::AttemptKey key(const std::string& job_id);
+  [[nodiscard]] const std::string& folder() const { return folder_; }
+  [[nodiscard]] std::string data_dir() const { return folder_ + "/data"; }
+  [[nodiscard]] std::string runtime_dir() const { return folder_ + "/run"; }
+
+ private:
+  void note(const internal::LaunchedAttempt& attempt);
+
+  std::string folder_;
+  SystemClock clock_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::map<std::string, internal::LaunchedAttempt> attempts_;  // guarded by mutex_, as all below
+  std::optional<internal::LauncherHello> hello_;
+  absl::Status disconnection_;
+  size_t connections_ = 0;
+  std::unique_ptr<LauncherConnection> connection_;
+};
+
+}  // namespace clusterd
