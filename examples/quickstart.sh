@@ -60,6 +60,9 @@ addr = "127.0.0.1:0"
 path = "$folder/clusterd.db"
 TOML
 start scheduler
+# A worker refuses scripts that others may write, as they are after some ways of unpacking.
+cp -r examples/scripts "$folder/scripts"
+chmod -R go-w "$folder/scripts"
 cat > "$folder/worker.toml" << TOML
 [grpc_server]
 addr = "127.0.0.1:0"
@@ -69,7 +72,7 @@ addr = "$(port_of scheduler grpc)"
 name = "quickstart"
 on_stop = "stop"
 [jobs]
-scripts_dir = "$PWD/examples/scripts"
+scripts_dir = "$folder/scripts"
 data_dir = "$folder/data"
 runtime_dir = "$folder/run"
 TOML

@@ -12,7 +12,9 @@ class ExamplesTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.cluster = cls.enterClassContext(Cluster())
-        cls.cluster.start_worker(scripts_dir=str(SCRIPTS))
+        for script in SCRIPTS.iterdir():
+            cls.cluster.script(script.name, script.read_text())
+        cls.cluster.start_worker()
 
     def check(self, path, *args, lines, state="SUCCEEDED", exit_code=0, command="bash"):
         output, job = self.cluster.run(path, *args, command=command)
@@ -31,7 +33,7 @@ class ExamplesTest(unittest.TestCase):
         self.assertEqual(self.cluster.wait(job_id)["state"], "SUCCEEDED")
         self.assertEqual(self.cluster.output(job_id).decode().splitlines(), [
             f"hello from job {job_id}, attempt 1",
-            f"on worker w1, in {SCRIPTS}",
+            f"on worker w1, in {self.cluster.scripts}",
             "arguments: ['a b', 'c']"])
 
     def test_failing(self):
