@@ -79,8 +79,12 @@ LauncherObserver WorkerCore::launcher_observer() {
     });
   };
   observer.on_disconnected = [this](const absl::Status& status) {
-    log_warning("worker", "the launcher is gone", {{"error", status}});
-    core_.post([this] { decider_.on_launcher_disconnected(); });
+    core_.post([this, status] {
+      if (launcher_ != nullptr) {  // else it was told to leave
+        log_warning("worker", "the launcher is gone", {{"error", status}});
+      }
+      decider_.on_launcher_disconnected();
+    });
   };
   return observer;
 }
