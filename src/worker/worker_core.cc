@@ -146,7 +146,7 @@ void WorkerCore::carry_out(WorkerEffect effect) {
     keep_end(std::move(*keep));
   } else if (const auto* wake = std::get_if<WakeReaders>(&effect)) {
     if (readers_->has_readers(wake->id)) readers_->wake(wake->id, view_of(wake->id));
-  } else if (auto* reply = std::get_if<Reply>(&effect)) {
+  } else if (auto* reply = std::get_if<CallReply>(&effect)) {
     auto call = calls_.extract(reply->call);
     if (!reply->status.ok()) return call.mapped()(std::move(reply->status));
     call.mapped()(std::move(reply->start));

@@ -181,7 +181,7 @@ void WorkerDecider::settle(const Key& key, const google::rpc::Status& refusal) {
 }
 
 void WorkerDecider::answer(const Batch& batch) {
-  Reply answer{batch.call, absl::OkStatus(), {}};
+  CallReply answer{batch.call, absl::OkStatus(), {}};
   for (const Key& id : batch.order) {
     v1::StartVerdict& verdict = *answer.start.add_verdicts();
     *verdict.mutable_key() = to_key(id);
@@ -237,7 +237,7 @@ void WorkerDecider::on_signal(CallId call, v1::SignalAttemptRequest request, Now
 }
 
 void WorkerDecider::reply(CallId call, absl::Status status) {
-  effects_.emplace_back(Reply{call, std::move(status), {}});
+  effects_.emplace_back(CallReply{call, std::move(status), {}});
 }
 
 v1::JobEvent& WorkerDecider::add_event(const HeldAttempt& held,

@@ -50,7 +50,7 @@ class WorkerDecider {
   void on_fenced(const std::vector<v1::AttemptKey>& keys);
   void on_drain(bool draining) { draining_ = draining; }
 
-  // ---- calls of the scheduler; each is answered by one Reply with its `call`
+  // ---- calls of the scheduler; each is answered by one CallReply with its `call`
   void on_start(CallId call, v1::StartJobsRequest request, Now now);
   void on_stop(CallId call, v1::StopJobsRequest request, Now now);
   void on_signal(CallId call, v1::SignalAttemptRequest request, Now now);

@@ -41,12 +41,13 @@ struct WakeReaders {
 };
 
 // Answer a call. `start` counts where the call was a start and `status` is OK.
-struct Reply {
+struct CallReply {
   CallId call = 0;
   absl::Status status;
   v1::StartJobsResponse start;
 };
 
-using WorkerEffect = std::variant<CheckStart, SendOrders, SendEvents, KeepEnd, WakeReaders, Reply>;
+using WorkerEffect =
+    std::variant<CheckStart, SendOrders, SendEvents, KeepEnd, WakeReaders, CallReply>;
 
 }  // namespace clusterd

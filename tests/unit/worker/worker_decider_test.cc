@@ -137,7 +137,7 @@ class Bench {
     if (const auto* orders = std::get_if<SendOrders>(&effect)) launcher.send(orders->orders);
     if (const auto* keep = std::get_if<KeepEnd>(&effect)) kept.push_back(*keep);
     if (const auto* wake = std::get_if<WakeReaders>(&effect)) ++woken[wake->id.job_id];
-    if (const auto* reply = std::get_if<Reply>(&effect)) {
+    if (const auto* reply = std::get_if<CallReply>(&effect)) {
       CHECK(replies.emplace(reply->call, *reply).second);  // one answer to each call
     }
     if (const auto* message = std::get_if<SendEvents>(&effect)) {
@@ -159,7 +159,7 @@ class Bench {
   CallId last_call = 0;
   std::vector<CheckStart> checks;
   std::vector<KeepEnd> kept;
-  std::map<CallId, Reply> replies;
+  std::map<CallId, CallReply> replies;
   std::vector<v1::JobEvent> events;
   std::map<std::string, int> woken;
   int event_messages = 0;
@@ -226,7 +226,7 @@ TEST_CASE("a command of another session or a lower epoch is refused, naming both
           "[worker_decider]") {
   Bench bench;
   const auto refused = [&bench](CallId call, const std::string& text) {
-    const Reply& reply = bench.replies.at(call);
+    const CallReply& reply = bench.replies.at(call);
     CHECK(reply.status.code() == absl::StatusCode::kFailedPrecondition);
     CHECK_THAT(std::string(reply.status.message()), Catch::Contains(text));
   };
