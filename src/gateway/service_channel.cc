@@ -131,7 +131,10 @@ asio::awaitable<MessageStream::Next> MessageStream::next(steady_clock::time_poin
 
 const Message& MessageStream::message() const { return *call_->message; }
 const absl::Status& MessageStream::status() const { return call_->status; }
-void MessageStream::cancel() { call_->context.TryCancel(); }
+void MessageStream::cancel() {
+  // A call that has come to its end is left alone: gRPC may be taking it down at this moment.
+  if (!call_->at_end) call_->context.TryCancel();
+}
 
 asio::awaitable<void> MessageStream::finish() {
   const auto until = steady_clock::now() + kNaturalEnd;
