@@ -47,6 +47,21 @@ TEST_CASE("the launcher is killed again and again: each line once, the code exac
   CHECK(fixture.output("job") == numbers(1000));
 }
 
+TEST_CASE("a flood of output is whole while the launcher is killed", "[launcher][survival]") {
+  LauncherFixture fixture;
+  fixture.connect();
+  fixture.launch("job", "seq 1 3000000; exit 1");
+  fixture.wait_start("job");
+  for (int i = 0; i < 5; ++i) fixture.kill_launcher();
+
+  const auto ended = fixture.wait_end("job");
+
+  CHECK(ended.end().exit_code() == 1);
+  CHECK_THAT(ended.end().output_tail(), Catch::EndsWith("2999999\n3000000\n"));
+  const bool is_whole = fixture.output("job") == numbers(3'000'000);
+  CHECK(is_whole);
+}
+
 TEST_CASE("workers come and go: each line once, the code exact", "[launcher][survival]") {
   LauncherFixture fixture;
   fixture.connect();

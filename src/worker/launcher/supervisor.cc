@@ -256,7 +256,8 @@ internal::LauncherHello Supervisor::hello() {
   news_growth_.clear();
   news_descriptors_.clear();
   for (const auto& [handle, attempt] : attempts_) {
-    if (attempt->fence_when_started) continue;
+    const bool is_fenced = attempt->record.state.ending() == internal::JournalState::FENCE;
+    if (attempt->fence_when_started || is_fenced) continue;
     *hello.add_attempts() = describe(*attempt);
     if (attempt->phase == Attempt::Phase::kRunning) news_descriptors_.insert(handle);
   }

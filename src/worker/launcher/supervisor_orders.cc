@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <csignal>
 
 #include "core/log.h"
@@ -198,6 +199,11 @@ void Supervisor::on_contact(uint64_t boottime_ns) {
   const BootTime time{std::chrono::nanoseconds(boottime_ns)};
   contact_ = std::max(contact_, std::min(time, clock_.now().boot));
   if (contact_ - contact_written_ < kContactWriteInterval) return;
+  const bool matters = std::any_of(attempts_.begin(), attempts_.end(), [](const auto& entry) {
+    return entry.second->record.intent.has_fence_after();
+  });
+  if (!matters) return;
+  ++forgotten_;  // the record before it is of no use any more: compaction is due sooner
   contact_written_ = contact_;
   write(JournalType::kContact, {reinterpret_cast<const char*>(&boottime_ns), sizeof(boottime_ns)});
 }
