@@ -14,7 +14,9 @@ using google::protobuf::Message;
 using Next = MessageStream::Next;
 using std::chrono::steady_clock;
 
-constexpr auto kKeepAlive = std::chrono::seconds(15);
+constexpr std::chrono::milliseconds kKeepAlive = std::chrono::seconds(15);
+// A call that fails at once reports its head too, and its error right behind it.
+constexpr std::chrono::milliseconds kHeadToError(100);
 
 absl::Status set_since(const HttpRequest& request, Message& message) {
   const auto id = request.header("last-event-id");
@@ -43,14 +45,16 @@ HttpResponse event_stream_head() {
 // Passes on what comes until an end; false where the answer is not whole.
 asio::awaitable<bool> relay(const Exchange& exchange, MessageStream& stream) {
   Responder& responder = exchange.responder;
+  std::chrono::milliseconds patience = kKeepAlive;
   while (true) {
-    const Next next = co_await stream.next(steady_clock::now() + kKeepAlive);
+    const Next next = co_await stream.next(steady_clock::now() + patience);
+    patience = next == Next::kHead ? kHeadToError : kKeepAlive;
     if (next == Next::kEnd) co_return stream.status().ok();
+    if (next == Next::kHead) continue;
     if (!responder.has_started()) {
       const bool started = co_await responder.start(event_stream_head());
       if (!started || responder.is_head()) co_return started;
     }
-    if (next == Next::kHead) continue;
     const std::string text =
         next == Next::kMessage ? event_of(stream.message()) : std::string(kSseKeepAlive);
     const bool sent = co_await responder.write(text);
