@@ -127,11 +127,12 @@ Decision Scheduler::deregister_worker(CallId call, const v1::DeregisterWorkerReq
     return out;
   }
   const bool leaves = request.leaving() && worker->jobs.empty();
-  if (worker->stream != 0) {
+  // One that goes offline may keep its session until its jobs have ended, and tell of them.
+  if (leaves && worker->stream != 0) {
     out.effects.emplace_back(CloseStream{worker->stream, absl::OkStatus()});
     workers_.set_stream(*worker, 0);
+    worker->called_back = false;
   }
-  worker->called_back = false;
   set_worker_state(*worker, leaves ? v1::Worker::LEFT : v1::Worker::OFFLINE,
                    leaves ? "" : "it stopped in order", out);
   reconsider_outputs_of(*worker, out);

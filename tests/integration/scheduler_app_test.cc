@@ -1,0 +1,127 @@
+#include "scheduler/scheduler_app.h"
+
+#include <catch2/catch.hpp>
+#include <future>
+
+#include "support/memory_store.h"
+
+namespace clusterd {
+namespace {
+
+using std::chrono_literals::operator""s;
+
+// An app over a store in memory, without workers. Calls block until answered.
+class App {
+ public:
+  explicit App(MemoryStore& store)
+      : app_(config_, clock_, store, [](const std::string&) { return nullptr; }) {
+    ready();
+  }
+
+  // Waits until a term is in office.
+  void ready() {
+    while (true) {
+      std::promise<bool> answered;
+      app_.with_term([&answered](Term* term) { answered.set_value(term != nullptr); });
+      if (answered.get_future().get()) return;
+    }
+  }
+
+  absl::StatusOr<Answer> submit(const std::string& job_id) {
+    return call([job_id](Scheduler& scheduler, CallId call, Now now) {
+      SubmitOrder order{.job_id = job_id};
+      order.spec.set_path("count.sh");
+      return scheduler.submit(call, std::move(order), now);
+    });
+  }
+
+  absl::StatusOr<Answer> query(const std::string& job_id) {
+    return call([job_id](Scheduler& scheduler, CallId call, Now) {
+      v1::QueryJobRequest request;
+      request.set_job_id(job_id);
+      return scheduler.query(call, request);
+    });
+  }
+
+  absl::StatusOr<Answer> call(Term::Decide decide) {
+    std::promise<absl::StatusOr<Answer>> answered;
+    app_.call([&answered](absl::StatusOr<Answer> answer) { answered.set_value(std::move(answer)); },
+              std::move(decide));
+    return answered.get_future().get();
+  }
+
+  SchedulerApp& operator*() { return app_; }
+
+ private:
+  SystemClock clock_;
+  SchedulerConfig config_;
+  SchedulerApp app_;
+};
+
+TEST_CASE("an acknowledged job is in the store, and in the next term") {
+  MemoryStore store;
+  {
+    App app(store);
+    REQUIRE(app.submit("a").ok());
+    CHECK(store.find_job("a").ok());
+  }
+
+  App next(store);
+
+  const auto answer = next.query("a");
+  REQUIRE(answer.ok());
+  CHECK(std::get<v1::Job>(*answer).state() == v1::Job::QUEUED);
+}
+
+TEST_CASE("a failed commit ends the term: the caller hears that the outcome is unknown") {
+  MemoryStore store;
+  App app(store);
+  REQUIRE(app.submit("before").ok());
+  const auto kept =
+      GENERATE(MemoryStore::Failure::kNothingKept, MemoryStore::Failure::kKeptButUnknown);
+  store.fail_commit(1, kept);
+
+  const auto answer = app.submit("during");
+  CHECK(absl::IsUnavailable(answer.status()));
+  app.ready();
+
+  CHECK(app.query("before").ok());
+  CHECK(app.query("during").ok() == (kept == MemoryStore::Failure::kKeptButUnknown));
+  CHECK(app.submit("after").ok());
+}
+
+TEST_CASE("while the store cannot be loaded nothing is ready, and it recovers by itself") {
+  MemoryStore store;
+  App app(store);
+  store.set_unreachable(true);
+  store.fail_commit(1, MemoryStore::Failure::kNothingKept);
+
+  CHECK(absl::IsUnavailable(app.submit("lost").status()));
+  CHECK(absl::IsUnavailable((*app).readiness()));
+  CHECK(absl::IsUnavailable(app.submit("refused").status()));
+  store.set_unreachable(false);
+  app.ready();
+
+  CHECK(app.submit("after").ok());
+  CHECK((*app).readiness().ok());
+}
+
+TEST_CASE("the end of the term answers calls that wait") {
+  MemoryStore store;
+  App app(store);
+  REQUIRE(app.submit("a").ok());
+  std::promise<absl::Status> ended;
+  (*app).call([&ended](const absl::StatusOr<Answer>& answer) { ended.set_value(answer.status()); },
+              [](Scheduler& scheduler, CallId call, Now now) {
+                v1::WaitJobRequest request;
+                request.set_job_id("a");
+                return scheduler.wait(call, request, now);
+              });
+
+  (*app).retire();
+
+  CHECK(absl::IsUnavailable(ended.get_future().get()));
+}
+
+}  // namespace
+}  // namespace clusterd
