@@ -91,7 +91,9 @@ class CliTest(unittest.TestCase):
     def test_programs(self):
         result = self.cluster.cli("job", "start", "--follow", "--program", "echo", "a b", "-n")
         self.check(result, 0, "a b -n\n")
-        self.check(self.cluster.cli("job", "start", "--follow", "--program", "cat"), 77)
+        refused = ("--follow", "--program", "cat")
+        self.check(self.cluster.cli("job", "start", "--worker", "w1", *refused), 77)
+        self.check(self.cluster.cli("job", "start", *refused), 126)  # any worker might allow it
 
     def test_errors_go_to_stderr_with_their_exit_codes(self):
         for args, code, text in (
@@ -141,8 +143,9 @@ class CheckTest(unittest.TestCase):
                                   capture_output=True, text=True, timeout=60, check=False)
 
     def test_good_configuration(self):
-        for mode in ("scheduler", "worker"):
-            result = self.check_config(mode, '[log]\nlevel = "info"\n')
+        for mode, text in (("scheduler", '[log]\nlevel = "info"\n'),
+                           ("worker", '[jobs]\nscripts_dir = "/tmp"\n')):
+            result = self.check_config(mode, text)
             self.assertEqual(result.returncode, 0, result)
 
     def test_all_errors_at_once_with_line_and_column(self):

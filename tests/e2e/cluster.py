@@ -155,6 +155,7 @@ class Cluster:
         self.http_address = self.scheduler.ports["http"]
         self.grpc_address = self.scheduler.ports["grpc"]
         self.http = HttpClient(self.http_address)
+        wait_until(lambda: self.http.get("/readyz").status == 200, "the scheduler is ready")
 
     def data_folder(self, name):
         return self.folder / f"{name}-data"

@@ -47,22 +47,6 @@ class KilledSchedulerTest(unittest.TestCase):
             cluster.start_scheduler()
             self.assertEqual(cluster.wait(job_id)["end"].get("exit_code"), 7)
 
-    def test_an_idempotency_key_is_known_after_a_kill(self):
-        with Cluster() as cluster:
-            ran = cluster.folder / "ran"
-            cluster.script("mark.sh", 'echo ran >> "$1"\n')
-            cluster.start_worker()
-            body = {"path": "mark.sh", "command": "bash", "args": [str(ran)]}
-            key = {"Idempotency-Key": "once"}
-            first = cluster.http.post("/v1/jobs", body, key)
-            cluster.scheduler.kill()
-            cluster.start_scheduler()
-            again = cluster.http.post("/v1/jobs", body, key)
-            self.assertEqual((first.status, again.status), (201, 201))
-            self.assertEqual(again.json()["job_id"], first.json()["job_id"])
-            cluster.wait(first.json()["job_id"])
-            self.assertEqual(ran.read_text(), "ran\n")
-
     def test_a_second_scheduler_cannot_use_the_same_store(self):
         with Cluster() as cluster:
             config = cluster.folder / "second.toml"

@@ -25,7 +25,9 @@ class Answer:
 
     def _fields(self):
         fields = {}
-        while (line := self._stream.readline()) not in (b"\r\n", b""):
+        while (line := self._stream.readline()) != b"\r\n":
+            if not line.endswith(b"\r\n"):
+                raise CutStream
             name, value = line.decode("latin-1").split(":", 1)
             fields[name.strip().lower()] = value.strip()
         return fields

@@ -176,22 +176,6 @@ class HttpTest(unittest.TestCase):
         of_worker = self.cluster.http.get("/v1/workers/w1/jobs?name=listed").json()["jobs"]
         self.assertEqual([job["job_id"] for job in of_worker], newest_first)
 
-    def test_idempotency_key(self):
-        ran = self.cluster.folder / "idempotent"
-        self.cluster.script("mark.sh", 'echo ran >> "$1"\n')
-        body = {"path": "mark.sh", "command": "bash", "args": [str(ran)]}
-        key = {"Idempotency-Key": "order-66"}
-        first = self.cluster.http.post("/v1/jobs", body, key)
-        self.cluster.wait(first.json()["job_id"])
-
-        again = self.cluster.http.post("/v1/jobs", body, key)
-        other = self.cluster.http.post("/v1/jobs", {**body, "name": "other"}, key)
-
-        self.assertEqual((first.status, again.status, other.status), (201, 201, 409))
-        self.assertEqual(again.json()["job_id"], first.json()["job_id"])
-        self.assertEqual(again.headers["location"], first.headers["location"])
-        self.assertEqual(ran.read_text(), "ran\n")
-
     def test_wait_answers_when_the_time_has_passed(self):
         self.cluster.script("forever.sh", "sleep 1000\n")
         job_id = self.cluster.start("forever.sh")

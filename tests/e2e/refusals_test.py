@@ -156,7 +156,7 @@ class RefusalsTest(unittest.TestCase):
         answer = self.cluster.http.request("PUT", "/v1/jobs", {})
         self.assertEqual(answer.status, 405)
         self.assertEqual(sorted(answer.headers["allow"].replace(",", " ").split()),
-                         ["GET", "POST"])
+                         ["GET", "HEAD", "POST"])
 
     def test_foreign_browsers(self):
         good = {"path": "count.sh", "command": "bash"}
