@@ -162,7 +162,7 @@ void OutputRelay::received(v1::StreamJobResponse& message, Upstream& upstream) {
 }
 
 void OutputRelay::OnWriteDone(bool ok) {
-  if (ending_) return;  // StartWriteAndFinish: OnDone follows
+  if (ending_) return finish(absl::OkStatus());
   Upstream* const upstream = std::exchange(reading_, nullptr);
   if (upstream != nullptr) {
     // After a failed write the reader is gone, which cancels the call to the worker: reading on
@@ -208,7 +208,7 @@ void OutputRelay::finish_with_end(const AttemptOutcome& outcome) {
   end.set_job_state(outcome.job_state);
   end.set_another_attempt(outcome.another_attempt);
   ending_ = true;
-  StartWriteAndFinish(&outgoing_, grpc::WriteOptions(), grpc::Status::OK);
+  StartWrite(&outgoing_);  // not StartWriteAndFinish: in-process, gRPC 1.51 loses its completion
 }
 
 void OutputRelay::finish(const absl::Status& status) { Finish(to_grpc(status)); }

@@ -29,7 +29,7 @@ namespace fs = std::filesystem;
 
 constexpr int kUsage = 64;  // the configuration is at fault
 constexpr std::chrono::milliseconds kCallsEndWithin(300);
-constexpr std::chrono::seconds kAcknowledgedWithin(5);
+constexpr std::chrono::seconds kKilledWithin(5);
 
 int fail(const absl::Status& status) {
   log_error("worker", "cannot start", {{"error", std::string(status.message())}});
@@ -114,7 +114,7 @@ void settle_jobs(const std::string& on_stop, const WorkerConfig::Jobs& jobs,
   std::optional<std::chrono::nanoseconds> limit;
   if (on_stop == "stop") {
     core.stop_all_jobs();
-    limit = jobs.stop_grace + kAcknowledgedWithin;
+    limit = jobs.stop_grace + kKilledWithin;
   } else {
     core.deregister();  // OFFLINE: no new jobs come
   }

@@ -14,6 +14,8 @@
 namespace clusterd {
 namespace {
 
+constexpr auto kAcknowledgedWithin = std::chrono::seconds(1);
+
 constexpr std::chrono::minutes kSweepInterval(10);
 
 }  // namespace
@@ -115,6 +117,11 @@ std::optional<BootTime> WorkerCore::on_turn() {
 
 void WorkerCore::check_idle(Now now) {
   if (idle_ == nullptr) return;
+  // With nothing left to run, the scheduler has a moment to acknowledge the ends; the journal
+  // keeps those that it does not.
+  const BootTime acknowledged_by = now.boot + kAcknowledgedWithin;
+  const bool waits_longer = !idle_limit_ || *idle_limit_ > acknowledged_by;
+  if (decider_.live() == 0 && waits_longer) idle_limit_ = acknowledged_by;
   if (decider_.held() > 0 && (!idle_limit_ || now.boot < *idle_limit_)) return;
   idle_limit_.reset();
   std::exchange(idle_, nullptr)();
