@@ -134,7 +134,12 @@ class Cluster:
         self.http_address = "127.0.0.1:0"
         self.grpc_address = "127.0.0.1:0"
         self.scheduler_sections = {"scheduling": scheduling or {}, **scheduler_sections}
-        self.start_scheduler()
+        try:
+            self.start_scheduler()
+        except BaseException:
+            self._kill_leftovers()
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
 
     def __enter__(self):
         return self
