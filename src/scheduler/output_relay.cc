@@ -194,6 +194,11 @@ void OutputRelay::upstream_done(const absl::Status& status) {
     locate();
     return;
   }
+  if (absl::IsNotFound(status) && !asked_again_) {
+    // An attempt that ended without output and was acknowledged meanwhile has left no trace there.
+    asked_again_ = true;
+    return locate();
+  }
   if (absl::IsNotFound(status) && is_final(location_.job.state())) {
     return finish(absl::FailedPreconditionError("the output of job " + location_.job.job_id() +
                                                 " has been deleted"));

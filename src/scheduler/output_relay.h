@@ -55,7 +55,8 @@ class OutputRelay final : public grpc::ServerWriteReactor<v1::StreamJobResponse>
   uint64_t next_offset_ = 0;
   bool started_ = false;  // the reader has its OutputStart
   bool resuming_ = false;
-  bool ending_ = false;  // the message in hand is the last
+  bool asked_again_ = false;  // where the output is, after the worker did not know it
+  bool ending_ = false;       // the message in hand is the last
   std::atomic<CallId> question_ = 0;
   std::atomic<bool> cancelled_ = false;
 };

@@ -103,6 +103,7 @@ int run_scheduler(const SchedulerConfig& config, const std::string& port_file) {
       config.http_server, gateway_server->InProcessChannel({}), [&app] { return app.readiness(); },
       original_endpoints);
   if (const auto status = gateway.start(); !status.ok()) return fail(status);
+  app.wait_for_first_load();  // who reads the port file may ask at once
   if (const auto status =
           write_port_file(port_file, {"grpc=" + grpc_address, "http=" + gateway.address()});
       !status.ok()) {

@@ -85,6 +85,7 @@ void SchedulerApp::load() {
 }
 
 void SchedulerApp::begin_term(absl::StatusOr<StoreContents> contents) {
+  if (!first_load_.try_wait()) first_load_.count_down();
   if (stopping_) return;
   if (!contents.ok()) {
     log_error("scheduler", "the store cannot be loaded", {{"error", contents.status()}});

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <boost/asio/thread_pool.hpp>
 #include <cstdint>
+#include <latch>
 #include <memory>
 #include <string>
 
@@ -50,6 +51,10 @@ class SchedulerApp {
   // OK while a term is in office, else why not.
   [[nodiscard]] absl::Status readiness() const;
 
+  // Blocks until the store has been loaded, or could not be, for the first time. Not from a
+  // thread of the app's.
+  void wait_for_first_load() { first_load_.wait(); }
+
   // Ends the term: every call is answered, every session closed, later calls are UNAVAILABLE.
   void retire();
   // Ends the threads. Nothing may be called afterwards.
@@ -68,6 +73,7 @@ class SchedulerApp {
   std::atomic<uint64_t> next_id_ = 1;
   // Shared by readiness() callers and the core thread; empty text: ready.
   std::atomic<std::shared_ptr<const std::string>> fault_;
+  std::latch first_load_{1};
   boost::asio::thread_pool readers_;
 
   // Core thread only.

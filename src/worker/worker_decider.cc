@@ -118,6 +118,10 @@ bool WorkerDecider::is_parked_or_refused(CallId call, const Request& request) {
 
 void WorkerDecider::on_start(CallId call, v1::StartJobsRequest request, Now /*now*/) {
   if (is_parked_or_refused(call, request)) return;
+  if (stopping_) {
+    reply(call, absl::FailedPreconditionError("this worker is stopping and takes no new jobs"));
+    return;
+  }
   Batch batch;
   batch.call = call;
   batch.order.reserve(static_cast<size_t>(request.attempts_size()));
@@ -255,6 +259,7 @@ void WorkerDecider::forget(const Key& key, Now now) {
 }
 
 void WorkerDecider::stop_all(Now now) {
+  stopping_ = true;
   std::vector<Key> live_keys;
   for (const auto& [id, held] : attempts_) {
     if (held.phase != HeldAttempt::Phase::kEnded) live_keys.push_back(id);

@@ -59,7 +59,8 @@ class WorkerDecider {
   void on_checked(CheckId check, absl::StatusOr<internal::LaunchPlan> plan, Now now);
   void on_end_kept(const v1::AttemptKey& key, Now now);
 
-  // Asks the launcher to stop all that runs: the worker goes and takes its jobs along.
+  // Asks the launcher to stop all that runs: the worker goes and takes its jobs along. From then
+  // on no new one is taken: FAILED_PRECONDITION.
   void stop_all(Now now);
   // Expires what is remembered for a while only.
   void on_tick(Now now);
@@ -126,6 +127,7 @@ class WorkerDecider {
   uint64_t session_ = 0;
   bool launcher_connected_ = false;
   bool draining_ = false;
+  bool stopping_ = false;
   CheckId last_check_ = 0;
 
   std::vector<WorkerEffect> effects_;

@@ -624,6 +624,8 @@ TEST_CASE("a worker that goes can take its jobs along", "[worker_decider]") {
 
   CHECK(bench.decider.live() == 0);
   CHECK(bench.decider.held() == 3);  // until their ends are acknowledged
+  bench.start({"late"});
+  CHECK(bench.decider.held() == 3);  // nothing would stop it any more
 }
 
 }  // namespace clusterd
