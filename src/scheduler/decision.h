@@ -51,6 +51,12 @@ struct ReadStoredJob {
   std::string job_id;
 };
 
+// Looks up the first answer to a call with this key. Calls back Scheduler::first_answer().
+struct ReadFirstAnswer {
+  CallId call = 0;
+  std::string key;
+};
+
 // Starts an attempt. Runs of these for one worker travel in one StartJobs.
 struct Dispatch {
   std::string worker_id;
@@ -94,8 +100,8 @@ struct CloseStream {
   absl::Status status;
 };
 
-using Effect = std::variant<Reply, ReadStoredJob, Dispatch, StopAttempt, SignalAttempt, CallBack,
-                            SendDown, CloseStream>;
+using Effect = std::variant<Reply, ReadStoredJob, ReadFirstAnswer, Dispatch, StopAttempt,
+                            SignalAttempt, CallBack, SendDown, CloseStream>;
 
 // What one event leads to: `persist` is written first; `effects` happen in order once commit
 // number `after` is durable (0: at once).

@@ -23,6 +23,7 @@ struct LiveJob {
   bool directed = false;        // names its worker
   bool order_pending = false;   // an order is on its way and not answered yet
   uint32_t resends = 0;         // of that order
+  std::string request_key;      // of the call that submitted it; empty: none
   std::string trace_parent;     // of the request that submitted it
   std::vector<CallId> waiters;  // calls that wait for a change of it
 };

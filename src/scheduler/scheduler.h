@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -23,6 +24,8 @@ struct SubmitOrder {
   v1::JobSpec spec;
   std::string submitted_by;
   std::string trace_parent;
+  std::string request_key;     // caller, method and request id; empty: no request id
+  std::string request_sha256;  // of the request without its id
 };
 
 // A worker that asks for membership, and what it is given if this is the first time.
@@ -83,7 +86,10 @@ class Scheduler {
                          const std::vector<v1::AttemptKey>& keys, const absl::Status& answer,
                          Now now);
   Decision stored_job(CallId call, const absl::StatusOr<v1::Job>& job);
-  void committed(uint64_t number) { jobs_.evict_until(number); }
+  Decision first_answer(CallId call,
+                        const absl::StatusOr<std::optional<internal::IdempotencyRecord>>& record,
+                        Now now);
+  void committed(uint64_t number);
 
   // --- time
   Decision tick(Now now);
@@ -96,7 +102,7 @@ class Scheduler {
  private:
   // A call that waits for a job to change.
   struct ParkedCall {
-    enum class Kind { kJob, kNotRunning, kEnd, kOutput, kOutcome } kind = Kind::kJob;
+    enum class Kind { kJob, kFirstAnswer, kNotRunning, kEnd, kOutput, kOutcome } kind = Kind::kJob;
     std::string job_id;
     std::string worker_filter;
     uint32_t attempt = 0;
@@ -106,7 +112,18 @@ class Scheduler {
     bool expired = false;  // answer now, whatever the job's state
   };
 
+  // The job that the first call with a key made.
+  struct FirstAnswer {
+    std::string request_sha256;
+    std::string job_id;
+    uint64_t commit = 0;
+  };
+
   // scheduler_jobs.cc
+  Decision accept(CallId call, SubmitOrder order, Now now);
+  Decision repeat(CallId call, const SubmitOrder& order, const std::string& first_sha256,
+                  const std::string& job_id);
+  void keep_first_answer(const SubmitOrder& order, Decision& out, Now now);
   absl::StatusOr<WorkerEntry*> directed_target(const v1::JobSpec& spec);
   absl::Status check_room() const;
   // scheduler_calls.cc
@@ -158,6 +175,9 @@ class Scheduler {
   WorkerTable workers_;
   TimerQueue timers_;
   std::map<CallId, ParkedCall> parked_;
+  std::map<CallId, SubmitOrder> unchecked_;  // whose keys are being looked up
+  // Keys whose jobs are not durable yet, or wait for their first verdict; the store has the rest.
+  std::unordered_map<std::string, FirstAnswer> first_answers_;
   std::vector<std::string> marked_;  // jobs that this decision changed
   uint64_t last_seq_ = 0;
   uint64_t last_session_ = 0;

@@ -185,7 +185,14 @@ void Scheduler::attempt_refused(LiveJob& live, const absl::Status& refusal, Deci
     WorkerTable::release(*worker, live.job);
   }
   out.effects.emplace_back(Reply{live.start_call, refusal});
+  for (const CallId waiter : live.waiters) {
+    if (parked_.erase(waiter) > 0) out.effects.emplace_back(Reply{waiter, refusal});
+  }
   out.persist.delete_jobs.push_back(live.job.job_id());
+  if (!live.request_key.empty()) {  // nothing happened: a repetition tries anew
+    out.persist.delete_idempotency.push_back(live.request_key);
+    first_answers_.erase(live.request_key);
+  }
   jobs_.erase(live.job.job_id());
 }
 

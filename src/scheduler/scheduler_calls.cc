@@ -80,6 +80,11 @@ std::optional<absl::StatusOr<Answer>> Scheduler::evaluate(const ParkedCall& park
   switch (parked.kind) {
     case ParkedCall::Kind::kJob:
       return Result(Answer(shown(job)));
+    case ParkedCall::Kind::kFirstAnswer: {
+      const LiveJob* live = jobs_.find(job.job_id());
+      if (live != nullptr && live->start_call != 0) return std::nullopt;
+      return Result(Answer(shown(job)));
+    }
     case ParkedCall::Kind::kNotRunning:
       return Result(absl::FailedPreconditionError(
           absl::StrCat("job ", job.job_id(), " is ", v1::Job::State_Name(job.state()))));
@@ -170,6 +175,7 @@ void Scheduler::expire(CallId call, Decision& out) {
 }
 
 void Scheduler::abandon(CallId call) {
+  unchecked_.erase(call);
   parked_.erase(call);  // the job's list of waiters is cleaned at its next change
 }
 

@@ -97,6 +97,70 @@ absl::StatusOr<WorkerEntry*> Scheduler::directed_target(const v1::JobSpec& spec)
 }
 
 Decision Scheduler::submit(CallId call, SubmitOrder order, Now now) {
+  if (order.request_key.empty()) return accept(call, std::move(order), now);
+  const auto first = first_answers_.find(order.request_key);
+  if (first != first_answers_.end()) {
+    return repeat(call, order, first->second.request_sha256, first->second.job_id);
+  }
+  Decision out;
+  out.effects.emplace_back(ReadFirstAnswer{call, order.request_key});
+  unchecked_[call] = std::move(order);
+  return out;
+}
+
+Decision Scheduler::first_answer(
+    CallId call, const absl::StatusOr<std::optional<internal::IdempotencyRecord>>& record,
+    Now now) {
+  const auto found = unchecked_.find(call);
+  if (found == unchecked_.end()) return {};  // the caller is gone
+  SubmitOrder order = std::move(found->second);
+  unchecked_.erase(found);
+  if (!record.ok()) {
+    Decision out;
+    out.effects.emplace_back(Reply{call, record.status()});
+    return out;
+  }
+  const auto first = first_answers_.find(order.request_key);  // made while the store was asked
+  if (first != first_answers_.end()) {
+    return repeat(call, order, first->second.request_sha256, first->second.job_id);
+  }
+  if (*record) return repeat(call, order, (*record)->request_sha256(), (*record)->subject_id());
+  return accept(call, std::move(order), now);
+}
+
+Decision Scheduler::repeat(CallId call, const SubmitOrder& order, const std::string& first_sha256,
+                           const std::string& job_id) {
+  if (order.request_sha256 == first_sha256) {
+    return ask(call, {.kind = ParkedCall::Kind::kFirstAnswer, .job_id = job_id});
+  }
+  Decision out;
+  out.effects.emplace_back(
+      Reply{call, field_error(absl::StatusCode::kAlreadyExists, "request_id",
+                              "was used with another request, which made job " + job_id)});
+  return out;
+}
+
+void Scheduler::keep_first_answer(const SubmitOrder& order, Decision& out, Now now) {
+  if (order.request_key.empty()) return;
+  first_answers_[order.request_key] = {order.request_sha256, order.job_id, commit_ + 1};
+  internal::IdempotencyRecord record;
+  record.set_key(order.request_key);
+  record.set_request_sha256(order.request_sha256);
+  record.set_subject_id(order.job_id);
+  *record.mutable_time() = to_proto(now.wall);
+  out.persist.put_idempotency.push_back(std::move(record));
+}
+
+void Scheduler::committed(uint64_t number) {
+  std::erase_if(first_answers_, [this, number](const auto& entry) {
+    if (entry.second.commit > number) return false;
+    const LiveJob* live = jobs_.find(entry.second.job_id);
+    return live == nullptr || live->start_call == 0;
+  });
+  jobs_.evict_until(number);
+}
+
+Decision Scheduler::accept(CallId call, SubmitOrder order, Now now) {
   Decision out;
   LiveJob live;
   live.directed = !order.spec.worker_id().empty();
@@ -111,6 +175,8 @@ Decision Scheduler::submit(CallId call, SubmitOrder order, Now now) {
     out.effects.emplace_back(Reply{call, refused});
     return out;
   }
+  keep_first_answer(order, out, now);
+  live.request_key = order.request_key;
   v1::Job& job = live.job;
   job.set_job_id(order.job_id);
   job.set_seq(++last_seq_);

@@ -385,6 +385,7 @@ Decision Scheduler::tick(Now now) {
         out.after = std::max(out.after, live->commit);
         out.effects.emplace_back(
             Reply{std::exchange(live->start_call, 0), Answer(shown(live->job))});
+        reconsider(*live, out);  // repetitions of the call wait with it
         break;
       }
       case TimerKind::kResend:

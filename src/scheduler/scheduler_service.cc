@@ -8,6 +8,7 @@
 #include "core/ids.h"
 #include "core/job_spec_check.h"
 #include "core/signal_names.h"
+#include "rpc/digest.h"
 #include "rpc/grpc_status.h"
 #include "scheduler/output_relay.h"
 #include "scheduler/unary_call.h"
@@ -16,6 +17,7 @@ namespace clusterd {
 namespace {
 
 constexpr size_t kMaxTraceParentBytes = 128;
+constexpr size_t kMaxRequestIdBytes = 128;
 
 // What the schema has and this version does not do yet: refused rather than ignored.
 absl::Status check_supported(const v1::JobSpec& spec) {
@@ -37,6 +39,12 @@ absl::Status check_supported(const v1::JobSpec& spec) {
   return absl::OkStatus();
 }
 
+absl::Status check_request_id(const std::string& request_id) {
+  if (request_id.size() <= kMaxRequestIdBytes) return absl::OkStatus();
+  return invalid_field("request_id", absl::StrCat("has ", request_id.size(), " bytes, at most ",
+                                                  kMaxRequestIdBytes, " are allowed"));
+}
+
 std::string metadata_of(const grpc::CallbackServerContext& context, const char* key) {
   const auto found = context.client_metadata().find(key);
   if (found == context.client_metadata().end()) return "";
@@ -55,12 +63,17 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::StartJob(grpc::CallbackServerCon
                                                          v1::Job* response) {
   absl::Status status = check_job_spec(request->spec());
   if (status.ok()) status = check_supported(request->spec());
+  if (status.ok()) status = check_request_id(request->request_id());
   if (!status.ok()) return refuse(context, status);
   SubmitOrder order{.job_id = new_uuid_v7(app_.clock().now().wall),
                     .spec = request->spec(),
                     .submitted_by = caller_of(*context),
                     .trace_parent = metadata_of(*context, "traceparent")};
   if (order.trace_parent.size() > kMaxTraceParentBytes) order.trace_parent.clear();
+  if (!request->request_id().empty()) {
+    order.request_key = order.submitted_by + '\0' + "StartJob" + '\0' + request->request_id();
+    order.request_sha256 = sha256_of(request->spec());
+  }
   return start_unary_call(
       app_, response,
       [order = std::move(order)](Scheduler& scheduler, CallId call, Now now) mutable {

@@ -118,6 +118,15 @@ void Term::perform(ReadStoredJob effect) {
   });
 }
 
+void Term::perform(ReadFirstAnswer effect) {
+  around_.read([this, effect, &store = around_.store, post = around_.post] {
+    auto record = store.find_idempotency(effect.key);
+    post([this, call = effect.call, record = std::move(record)] {
+      apply(scheduler_.first_answer(call, record, around_.clock.now()));
+    });
+  });
+}
+
 void Term::perform(Dispatch effect) {
   starts_[{effect.worker_id, effect.session}].push_back(std::move(effect.attempt));
 }

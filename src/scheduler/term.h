@@ -81,6 +81,7 @@ class Term {
   void perform(std::vector<Effect> effects);
   void perform(Reply effect);
   void perform(ReadStoredJob effect);
+  void perform(ReadFirstAnswer effect);
   void perform(Dispatch effect);
   void perform(StopAttempt effect);
   void perform(SignalAttempt effect);

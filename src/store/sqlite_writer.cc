@@ -232,6 +232,9 @@ absl::Status SqliteWriter::write(absl::Span<const StoreBatch> batches) {
     for (const internal::IdempotencyRecord& record : batch.put_idempotency) {
       if (status.ok()) status = put_idempotency(record);
     }
+    for (const std::string& key : batch.delete_idempotency) {
+      if (status.ok()) status = erase_idempotency(key);
+    }
   }
   return status;
 }
@@ -284,6 +287,13 @@ absl::Status SqliteWriter::put_idempotency(const internal::IdempotencyRecord& re
       .bind(2, nanoseconds(record.time()))
       .bind_blob(3, record.SerializeAsString())
       .run();
+}
+
+absl::Status SqliteWriter::erase_idempotency(const std::string& key) {
+  absl::StatusOr<SqliteStatement> statement =
+      database_->prepare("DELETE FROM idempotency WHERE key = ?1");
+  if (!statement.ok()) return statement.status();
+  return statement->bind_blob(1, key).run();
 }
 
 absl::Status SqliteWriter::erase(const std::string& table, const std::string& key) {

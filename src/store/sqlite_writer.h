@@ -47,6 +47,7 @@ class SqliteWriter {
   [[nodiscard]] absl::Status put_job(const v1::Job& job);
   [[nodiscard]] absl::Status put_worker(const internal::WorkerRecord& record);
   [[nodiscard]] absl::Status put_idempotency(const internal::IdempotencyRecord& record);
+  [[nodiscard]] absl::Status erase_idempotency(const std::string& key);
   [[nodiscard]] absl::Status erase(const std::string& table, const std::string& key);
   [[nodiscard]] absl::Status put_meta(const std::string& name, int64_t value);
 

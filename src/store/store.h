@@ -23,10 +23,11 @@ struct StoreBatch {
   std::vector<internal::WorkerRecord> put_workers;
   std::vector<std::string> delete_workers;
   std::vector<internal::IdempotencyRecord> put_idempotency;
+  std::vector<std::string> delete_idempotency;
 
   [[nodiscard]] bool empty() const {
     return put_jobs.empty() && delete_jobs.empty() && put_workers.empty() &&
-           delete_workers.empty() && put_idempotency.empty();
+           delete_workers.empty() && put_idempotency.empty() && delete_idempotency.empty();
   }
 };
 
@@ -36,7 +37,7 @@ struct StoreContents {
   std::vector<v1::Job> live_jobs;  // every job that has not ended, by seq
   std::vector<internal::WorkerRecord> workers;
   std::map<v1::Job::State, uint64_t> ended_counts;  // jobs that have ended, by state
-  std::vector<std::string> set_aside;  // what did not parse: "jobs 0192…: truncated"
+  std::vector<std::string> set_aside;               // what did not parse: "jobs 0192…: truncated"
 };
 
 // Seam: where jobs, workers and idempotency keys are kept.

@@ -80,9 +80,12 @@ void ClusterOfFakes::answer_call_back(const std::string& worker_id, bool alive) 
   apply(scheduler.called_back(worker_id, sessions_.at(worker_id), answer, now));
 }
 
-CallId ClusterOfFakes::submit(v1::JobSpec spec) {
+CallId ClusterOfFakes::submit(v1::JobSpec spec, const std::string& request_key,
+                              const std::string& request_sha256) {
   const CallId call = next_call++;
   SubmitOrder order{.job_id = "job-" + std::to_string(++jobs_made_), .spec = std::move(spec)};
+  order.request_key = request_key;
+  order.request_sha256 = request_sha256;
   apply(scheduler.submit(call, std::move(order), now));
   return call;
 }
@@ -131,6 +134,8 @@ void ClusterOfFakes::apply(Decision decision) {
   }
   for (const v1::Job& job : decision.persist.put_jobs) stored[job.job_id()] = job;
   for (const std::string& job_id : decision.persist.delete_jobs) stored.erase(job_id);
+  for (const auto& record : decision.persist.put_idempotency) stored_keys[record.key()] = record;
+  for (const std::string& key : decision.persist.delete_idempotency) stored_keys.erase(key);
   scheduler.committed(decision.after);
   perform(std::move(decision.effects));
 }
@@ -149,6 +154,11 @@ void ClusterOfFakes::perform(std::vector<Effect> effects) {
       apply(scheduler.stored_job(
           read->call, found == stored.end() ? absl::StatusOr<v1::Job>(absl::NotFoundError("none"))
                                             : absl::StatusOr<v1::Job>(found->second)));
+    } else if (auto* look = std::get_if<ReadFirstAnswer>(&effect)) {
+      const auto found = stored_keys.find(look->key);
+      std::optional<internal::IdempotencyRecord> record;
+      if (found != stored_keys.end()) record = found->second;
+      apply(scheduler.first_answer(look->call, record, now));
     } else if (auto* start = std::get_if<Dispatch>(&effect)) {
       CHECK(stored.contains(start->attempt.key().job_id()));  // durable before it is sent
       dispatched.push_back(std::move(*start));

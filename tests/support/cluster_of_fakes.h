@@ -26,7 +26,8 @@ class ClusterOfFakes {
   void answer_call_back(const std::string& worker_id, bool alive = true);
 
   // Submits; returns the call. The job's id is "job-<n>", n counting from 1.
-  CallId submit(v1::JobSpec spec);
+  CallId submit(v1::JobSpec spec, const std::string& request_key = "",
+                const std::string& request_sha256 = "");
   void send_event(const std::string& worker_id, v1::JobEvent event);
   void say_started(const std::string& worker_id, const std::string& job_id, uint32_t attempt = 1);
   void say_ended(const std::string& worker_id, const std::string& job_id, int exit_code,
@@ -53,6 +54,7 @@ class ClusterOfFakes {
   Scheduler scheduler;
   CallId next_call = 1;
   std::map<std::string, v1::Job> stored;  // what is durable
+  std::map<std::string, internal::IdempotencyRecord> stored_keys;
   std::vector<Dispatch> dispatched;
   std::vector<StopAttempt> stops;
   std::vector<CallBack> call_backs;

@@ -96,6 +96,7 @@ void MemoryStore::apply(const StoreBatch& batch) {
   for (const internal::IdempotencyRecord& record : batch.put_idempotency) {
     idempotency_[record.key()] = record;
   }
+  for (const std::string& key : batch.delete_idempotency) idempotency_.erase(key);
 }
 
 absl::StatusOr<v1::Job> MemoryStore::find_job(const std::string& job_id) {

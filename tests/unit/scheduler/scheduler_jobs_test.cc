@@ -282,5 +282,34 @@ TEST_CASE("reads show the names of environment variables, not their values") {
   CHECK(cluster.stored.at("job-1").spec().env().at("TOKEN") == "secret");
 }
 
+TEST_CASE("a repeated call with its key makes no second job; another message is refused") {
+  ClusterOfFakes cluster;
+  const CallId first = cluster.submit(spec_for(), "key", "digest");
+
+  const CallId again = cluster.submit(spec_for(), "key", "digest");
+  const CallId other = cluster.submit(spec_for(), "key", "another digest");
+
+  CHECK(cluster.job_reply(again).job_id() == cluster.job_reply(first).job_id());
+  CHECK(absl::IsAlreadyExists(cluster.reply(other)->status()));
+  CHECK(cluster.stored.size() == 1);
+}
+
+TEST_CASE("a repetition of a directed call waits with it, and hears the same refusal") {
+  ClusterOfFakes cluster;
+  const std::string worker = cluster.join("w", 1);
+  const CallId first = cluster.submit(spec_for("w"), "key", "digest");
+  const CallId again = cluster.submit(spec_for("w"), "key", "digest");
+  CHECK(cluster.reply(again) == nullptr);
+
+  cluster.refuse(worker, "job-1", invalid_field("path", "no such script"));
+
+  CHECK(absl::IsInvalidArgument(cluster.reply(first)->status()));
+  CHECK(absl::IsInvalidArgument(cluster.reply(again)->status()));
+  CHECK(cluster.stored_keys.empty());
+  const CallId later = cluster.submit(spec_for("w"), "key", "digest");
+  cluster.say_started(worker, "job-3");
+  CHECK(cluster.job_reply(later).state() == v1::Job::RUNNING);
+}
+
 }  // namespace
 }  // namespace clusterd
