@@ -5,7 +5,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <boost/asio/detail/throw_error.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/process/v2/posix/default_launcher.hpp>
+#include <boost/process/v2/process.hpp>
 #include <cerrno>
+#include <filesystem>
 
 #include "core/signal_names.h"
 
@@ -13,31 +18,41 @@ namespace clusterd {
 namespace {
 
 constexpr char kSelf[] = "/proc/self/exe";
-constexpr int kExecFailed = 127;
 
-[[noreturn]] void become(char* const* argv, pid_t parent) {
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
-  setpgid(0, 0);
-  prctl(PR_SET_PDEATHSIG, SIGTERM);
-  if (getppid() == parent) execv(kSelf, argv);
-  _exit(kExecFailed);
-}
+// Runs between fork and execve, as Boost.Process's initialisers do: only what is safe there.
+struct OwnGroup {
+  pid_t parent;
+
+  template <typename Launcher>
+  boost::system::error_code on_exec_setup(Launcher& /*launcher*/,
+                                          const boost::filesystem::path& /*executable*/,
+                                          const char* const*& /*arguments*/) const {
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, nullptr);
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    // We may have died before it was set.
+    return {getppid() == parent ? 0 : ESRCH, boost::system::system_category()};
+  }
+};
 
 }  // namespace
 
 absl::StatusOr<pid_t> start_self(const std::vector<std::string>& arguments) {
-  std::vector<std::string> words = {"clusterd"};
-  words.insert(words.end(), arguments.begin(), arguments.end());
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  const pid_t parent = getpid();
-  const pid_t child = fork();
-  if (child < 0) return absl::ErrnoToStatus(errno, "starting clusterd " + arguments.front());
-  if (child == 0) become(argv.data(), parent);
-  return child;
+  std::error_code no_link;
+  const std::filesystem::path self = std::filesystem::read_symlink(kSelf, no_link);
+  boost::asio::io_context context;
+  boost::system::error_code error;
+  boost::process::v2::posix::default_launcher launcher;
+  auto process =
+      launcher(context, error, no_link ? kSelf : self.string(), arguments, OwnGroup{getpid()});
+  if (error) {
+    return absl::InternalError("starting clusterd " + arguments.front() + ": " + error.message());
+  }
+  const pid_t pid = process.id();
+  process.detach();  // reap_child() takes its end
+  return pid;
 }
 
 std::optional<EndedChild> reap_child() {
