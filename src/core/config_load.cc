@@ -36,28 +36,34 @@ void check_tls_files(const ListenerConfig& listener, const std::string& table, b
                    "true needs " + missing.substr(2) + " in [" + table + "] too");
 }
 
-void check_exposure(const ListenerConfig& listener, const std::string& table,
-                    std::string_view files, ConfigReport& report) {
+// Beyond loopback a listener must know its callers; `remedy` says how it can.
+void check_exposure(const ListenerConfig& listener, const std::string& table, bool knows_callers,
+                    std::string_view remedy, ConfigReport& report) {
   const auto address = parse_address(listener.addr);
-  if (!address.ok() || listener.use_tls || listener.allow_insecure) return;
+  if (!address.ok() || knows_callers || listener.allow_insecure) return;
   if (is_loopback(address->host)) return;
   report.add_error(table + ".addr",
                    "\"" + listener.addr +
                        "\" can be reached from other machines, and whoever reaches it can run "
-                       "jobs: set use_tls = true with " +
-                       std::string(files) + ", or use a loopback address, or insist with " +
+                       "jobs: " +
+                       std::string(remedy) + "use a loopback address, or insist with " +
                        "allow_insecure = true");
 }
 
 void check_grpc_listener(const ListenerConfig& listener, ConfigReport& report) {
   check_tls_files(listener, "grpc_server", /*needs_ca=*/true, report);
-  check_exposure(listener, "grpc_server", "crt_file, key_file and ca_file", report);
+  check_exposure(listener, "grpc_server", listener.use_tls,
+                 "set use_tls = true with crt_file, key_file and ca_file, or ", report);
 }
 
 void check(const SchedulerConfig& config, ConfigReport& report) {
   check_grpc_listener(config.grpc_server, report);
   check_tls_files(config.http_server, "http_server", /*needs_ca=*/false, report);
-  check_exposure(config.http_server, "http_server", "crt_file and key_file", report);
+  // TLS alone does not say who calls, and there are no tokens yet.
+  check_exposure(config.http_server, "http_server", /*knows_callers=*/false, "", report);
+  if (!config.http_server.tokens_file.empty()) {
+    report.add_error("http_server.tokens_file", "is not available in this version; leave it out");
+  }
   const SchedulerConfig::Scheduling& times = config.scheduling;
   if (times.heartbeat_interval >= times.worker_timeout) {
     const bool is_set = report.values.contains("scheduling.heartbeat_interval");

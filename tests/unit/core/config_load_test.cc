@@ -331,11 +331,14 @@ TEST_CASE("TLS without its files is refused naming them", "[config]") {
             parse_client_config);
 }
 
-TEST_CASE("an address beyond loopback is refused without TLS unless insisted on", "[config]") {
+TEST_CASE("an address beyond loopback must know its callers, or be insisted on", "[config]") {
   check_all({{"[http_server]\naddr = \"0.0.0.0:3000\"",
               "f.toml:2:8: http_server.addr: \"0.0.0.0:3000\" can be reached from other machines, "
-              "and whoever reaches it can run jobs: set use_tls = true with crt_file and "
-              "key_file, or use a loopback address, or insist with allow_insecure = true"},
+              "and whoever reaches it can run jobs: use a loopback address, or insist with "
+              "allow_insecure = true"},
+             {"[http_server]\ntokens_file = \"t\"",
+              "f.toml:2:15: http_server.tokens_file: is not available in this version; leave it "
+              "out"},
              {"[grpc_server]\naddr = \":50000\"",
               "f.toml:2:8: grpc_server.addr: \":50000\" can be reached from other machines, and "
               "whoever reaches it can run jobs: set use_tls = true with crt_file, key_file and "
