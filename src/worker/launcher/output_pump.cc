@@ -6,7 +6,7 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
+#include <optional>
 #include <utility>
 
 #include "core/log.h"
@@ -15,7 +15,7 @@ namespace clusterd {
 namespace {
 
 constexpr int64_t kGrowthIntervalMs = 2;
-constexpr int kStallRetryMs = 200;
+constexpr int64_t kRetryMs = 200;
 constexpr uint64_t kTailBytes = 4096;
 
 int64_t now_ms() {
@@ -30,8 +30,8 @@ uint64_t bytes_in(int fifo) {
 
 }  // namespace
 
-OutputPump::OutputPump(std::function<void(OutputNews)> on_news)
-    : on_news_(std::move(on_news)), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
+OutputPump::OutputPump(std::function<void(OutputNews)> on_news, std::chrono::milliseconds patience)
+    : on_news_(std::move(on_news)), patience_(patience), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
   epoll_event event{.events = EPOLLIN, .data = {.fd = orders_.fd()}};
   (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, orders_.fd(), &event);
   thread_ = std::thread([this] { run(); });
@@ -50,11 +50,14 @@ void OutputPump::add(uint64_t handle, std::string folder, uint64_t max_bytes,
 
 void OutputPump::finish(uint64_t handle) { orders_.push(Finish{handle}); }
 
+bool OutputPump::waits_for_room() const { return !stalled_.empty() || !finishing_.empty(); }
+
 int OutputPump::wait_ms() const {
-  if (!grown_.empty()) {
-    return static_cast<int>(std::max<int64_t>(told_at_ms_ + kGrowthIntervalMs - now_ms(), 0));
-  }
-  return stalled_.empty() ? -1 : kStallRetryMs;
+  std::optional<int64_t> until;
+  if (!grown_.empty()) until = told_at_ms_ + kGrowthIntervalMs;
+  if (waits_for_room()) until = std::min(until.value_or(retry_at_ms_), retry_at_ms_);
+  if (!until) return -1;
+  return static_cast<int>(std::max<int64_t>(*until - now_ms(), 0));
 }
 
 void OutputPump::run() {
@@ -71,7 +74,7 @@ void OutputPump::run() {
       }
     }
     if (has_orders && !carry_out_orders()) return;
-    if (count == 0) retry_stalled();
+    if (waits_for_room() && now_ms() >= retry_at_ms_) retry();
     if (!grown_.empty() && now_ms() >= told_at_ms_ + kGrowthIntervalMs) tell_growth();
   }
 }
@@ -80,7 +83,7 @@ bool OutputPump::carry_out_orders() {
   for (Order& order : orders_.take()) {
     if (std::holds_alternative<Stop>(order)) return false;
     if (auto* add = std::get_if<Add>(&order)) add_streams(std::move(*add));
-    if (const auto* finish = std::get_if<Finish>(&order)) on_news_(finish_streams(finish->handle));
+    if (const auto* finish = std::get_if<Finish>(&order)) begin_to_finish(finish->handle);
   }
   return true;
 }
@@ -97,59 +100,86 @@ void OutputPump::add_streams(Add order) {
   }
 }
 
+void OutputPump::watch(int fifo, bool on) {
+  epoll_event event{.events = on ? EPOLLIN : 0U, .data = {.fd = fifo}};
+  (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fifo, &event);
+}
+
 void OutputPump::move_from(int fifo) {
   const auto found = streams_.find(fifo);
   if (found == streams_.end()) return;
   const absl::StatusOr<uint64_t> moved = found->second.log.move_some();
   if (moved.ok()) {
     if (*moved > 0) grown_.insert(fifo);
+    if (stalled_.erase(fifo) > 0) watch(fifo, true);
     return;
   }
-  // A full disk: the job waits at its pipe until there is room again.
+  if (!stalled_.insert(fifo).second) return;
   log_error("launcher", "output cannot be written; its job waits", {{"error", moved.status()}});
-  stalled_.insert(fifo);
-  epoll_event event{.events = 0, .data = {.fd = fifo}};
-  (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fifo, &event);
+  watch(fifo, false);
 }
 
-void OutputPump::retry_stalled() {
-  for (const int fifo : std::exchange(stalled_, {})) {
-    epoll_event event{.events = EPOLLIN, .data = {.fd = fifo}};
-    (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fifo, &event);
-    move_from(fifo);
+void OutputPump::retry() {
+  for (const int fifo : std::set(stalled_)) move_from(fifo);
+  for (const auto& [handle, give_up_at_ms] : std::map(finishing_)) (void)try_to_finish(handle);
+  retry_at_ms_ = now_ms() + kRetryMs;
+}
+
+void OutputPump::begin_to_finish(uint64_t handle) {
+  for (const int fifo : attempts_[handle]) {
+    // What is there now is the job's; a process that escaped may go on writing for ever.
+    streams_.at(fifo).left = bytes_in(fifo);
+    // The worker has this open file too: closing alone would leave it in the epoll set.
+    (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fifo, nullptr);
+    stalled_.erase(fifo);
   }
+  finishing_[handle] = now_ms() + patience_.count();
+  const absl::Status status = try_to_finish(handle);
+  if (status.ok()) return;
+  log_error("launcher", "the rest of an output cannot be written; its end waits",
+            {{"error", status}});
 }
 
-OutputFinished OutputPump::finish_streams(uint64_t handle) {
+absl::Status OutputPump::try_to_finish(uint64_t handle) {
   OutputFinished finished;
   finished.handle = handle;
-  const auto found = attempts_.find(handle);
-  if (found == attempts_.end()) return finished;
-  for (const int fifo : found->second) {
-    StreamLog& log = streams_.at(fifo).log;
-    // What is there now is the job's; a process that escaped may go on writing for ever.
-    uint64_t left = bytes_in(fifo);
-    while (left > 0) {
-      const absl::StatusOr<uint64_t> moved = log.move_some();
-      if (!moved.ok()) {
-        finished.lost_bytes += left;
-        finished.lost_because = std::string(moved.status().message());
-      }
-      if (!moved.ok() || *moved == 0) break;
-      left -= std::min(left, *moved);
-    }
+  absl::Status status;
+  for (const int fifo : attempts_.at(handle)) {
+    const absl::Status taken = take_rest(fifo);
+    if (taken.ok()) continue;
+    finished.lost_bytes += streams_.at(fifo).left;
+    finished.lost_because = std::string(taken.message());
+    status = taken;
+  }
+  if (!status.ok() && now_ms() < finishing_.at(handle)) return status;
+  for (const int fifo : attempts_.at(handle)) {
+    const StreamLog& log = streams_.at(fifo).log;
     const v1::OutputStream extent = log.extent();
     if (extent.total_bytes() > 0) finished.tail = log.tail(kTailBytes);
     finished.outputs.push_back(extent);
-    grown_.erase(fifo);
-    stalled_.erase(fifo);
-    (void)::unlink(streams_.at(fifo).path.c_str());
-    // The worker has this open file too: closing alone would leave it in the epoll set.
-    (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fifo, nullptr);
-    streams_.erase(fifo);
+    close(fifo);
   }
-  attempts_.erase(found);
-  return finished;
+  attempts_.erase(handle);
+  finishing_.erase(handle);
+  on_news_(std::move(finished));
+  return status;
+}
+
+absl::Status OutputPump::take_rest(int fifo) {
+  Stream& stream = streams_.at(fifo);
+  while (stream.left > 0) {
+    const absl::StatusOr<uint64_t> moved = stream.log.move_some();
+    if (!moved.ok()) return moved.status();
+    if (*moved > 0) grown_.insert(fifo);
+    stream.left -= *moved == 0 ? stream.left : std::min(stream.left, *moved);
+  }
+  return absl::OkStatus();
+}
+
+void OutputPump::close(int fifo) {
+  grown_.erase(fifo);
+  (void)::unlink(streams_.at(fifo).path.c_str());
+  streams_.erase(fifo);
 }
 
 void OutputPump::tell_growth() {
