@@ -62,7 +62,8 @@ void JobProcesses::on_descriptors(const internal::FromLauncher& message,
 }
 
 void JobProcesses::release(Held& held) {
-  if (held.is_orphan && !held.was_reaped) reap(held);
+  // It may be ours even where no launcher's death was seen; of another's child this learns nothing.
+  reap(held);
   // The launcher has these open files too: closing alone would leave them in the epoll set.
   if (held.pidfd.valid()) (void)::epoll_ctl(epoll_, EPOLL_CTL_DEL, held.pidfd.get(), nullptr);
 }
