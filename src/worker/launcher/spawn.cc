@@ -112,6 +112,11 @@ void start_process(SpawnOrder& order, const ChildBaseline& baseline, const Stand
                                             order.plan.executable(), order.plan.working_folder());
     return;
   }
+  if (spawned.header.type == 0) {  // no record of it: somebody's KILL was faster
+    (void)::waitpid(pid, nullptr, 0);
+    result->status = absl::UnavailableError("it was killed before it started");
+    return;
+  }
   result->pidfd = open_pidfd(pid);
   result->spawned = spawned.body;
 }
