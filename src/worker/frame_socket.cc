@@ -96,6 +96,8 @@ absl::StatusOr<bool> FrameSocket::receive_once() {
       in_descriptors_.emplace_back(fd);
     }
   }
+  // The rest could not be told apart any more: which one is missing is not known.
+  if ((header.msg_flags & MSG_CTRUNC) != 0) return absl::DataLossError("descriptors were cut off");
   if (size == 0) return absl::UnavailableError("the other end closed the connection");
   return true;
 }

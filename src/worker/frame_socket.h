@@ -36,8 +36,9 @@ class FrameSocket {
   // Sends what the socket takes. UNAVAILABLE where the other end is gone.
   [[nodiscard]] absl::Status flush();
 
-  // Reads what is there. UNAVAILABLE at the end, DATA_LOSS on a frame that cannot be; frames that
-  // came before are still to be taken.
+  // Reads what is there. UNAVAILABLE at the end, DATA_LOSS on a frame that cannot be or where this
+  // process has no room for the descriptors beside one; frames that came before are still to be
+  // taken.
   [[nodiscard]] absl::Status receive();
 
   // The bytes of the next whole frame; absent if there is none. Valid until the next receive().

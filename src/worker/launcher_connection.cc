@@ -102,7 +102,8 @@ class LauncherConnection::Runner {
   State state_ = State::kDown;
   std::unique_ptr<FrameSocket> socket_;
   bool waits_to_write_ = false;
-  LauncherProcess launcher_;  // where this process has started it
+  LauncherProcess launcher_;     // where this process has started it
+  bool waits_for_exit_ = false;  // of launcher_, before another one can be started
   BootTime retry_at_{};
   BootTime sweep_at_{};
   std::chrono::milliseconds backoff_ = kFirstBackoff;
@@ -199,6 +200,7 @@ void LauncherConnection::Runner::try_to_connect() {
   }
   if (launcher_.pid > 0) {  // ours is ending: its end brings us here again
     retry_at_ = clock_.now().boot + kLongestBackoff;
+    waits_for_exit_ = true;
     return;
   }
   absl::StatusOr<LauncherProcess> started = start_launcher(options_);
@@ -232,7 +234,7 @@ void LauncherConnection::Runner::on_launcher_exit() {
   processes_.sweep();  // its children are ours now
   if (state_ == State::kStarting) {
     fail(absl::UnavailableError("the launcher did not start; see launcher.log in its folder"));
-  } else if (state_ == State::kDown) {
+  } else if (state_ == State::kDown && std::exchange(waits_for_exit_, false)) {
     retry_at_ = clock_.now().boot;
   }
 }
@@ -325,7 +327,9 @@ void LauncherConnection::Runner::disconnect(const absl::Status& status) {
   const bool was_connected = state_ == State::kConnected;
   close_socket();
   state_ = leaving_ ? State::kLeft : State::kDown;
-  retry_at_ = clock_.now().boot;
+  // What could not be read once, for want of descriptors, is not likely to be at once.
+  const bool again_at_once = !absl::IsDataLoss(status);
+  retry_at_ = clock_.now().boot + (again_at_once ? kLongestBackoff.zero() : kLongestBackoff);
   if (!was_connected && !leaving_) fail(status);
   processes_.on_launcher_lost();
   if (was_connected) observer_.on_disconnected(status);
