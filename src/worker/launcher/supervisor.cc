@@ -252,6 +252,7 @@ internal::LauncherHello Supervisor::hello() {
   hello.set_journal_id(journal_.id());
   news_started_.clear();
   news_ended_.clear();
+  news_gone_.clear();
   news_suspension_.clear();
   news_growth_.clear();
   news_descriptors_.clear();
@@ -311,6 +312,11 @@ std::optional<News> Supervisor::take_news() {
   // Ends come after the starts that they belong to.
   while (count < kMaxNews && news_started_.empty() && !news_ended_.empty()) {
     *news.message.add_ended() = describe(*attempts_.at(*pop_first(news_ended_)));
+    ++count;
+  }
+  while (count < kMaxNews && news_started_.empty() && !news_gone_.empty()) {
+    *news.message.add_ended()->mutable_key() = std::move(news_gone_.back());
+    news_gone_.pop_back();
     ++count;
   }
   if (count == 0) return std::nullopt;

@@ -79,6 +79,7 @@ class Supervisor {
   void fence(const v1::AttemptKey& key);
   void signal(const internal::SignalOrder& order);
   void forget(const v1::AttemptKey& key);
+  void forget_fenced(const Attempt& attempt);
   void on_contact(uint64_t boottime_ns);
   [[nodiscard]] bool unspawn(Handle handle);
   void on_spawn_result(SpawnResult result);
@@ -144,6 +145,7 @@ class Supervisor {
   std::vector<SpawnOrder> held_back_;  // until it is done
   std::set<Handle> news_started_;
   std::set<Handle> news_ended_;
+  std::vector<v1::AttemptKey> news_gone_;  // fenced: that nothing is left of it is all that is told
   std::set<Handle> news_suspension_;
   std::set<Handle> news_descriptors_;
   std::set<std::pair<Handle, size_t>> news_growth_;  // index into outputs

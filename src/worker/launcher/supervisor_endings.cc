@@ -1,6 +1,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 #include <fstream>
@@ -201,9 +202,12 @@ void Supervisor::on_output_finished(const OutputFinished& finished) {
                     finished.lost_bytes,
                     " bytes of output could not be kept: ", to_valid_utf8(finished.lost_because));
   }
-  const std::vector<v1::OutputStream>& outputs =
-      finished.outputs.empty() ? attempt->outputs : finished.outputs;
-  for (const v1::OutputStream& output : outputs) *end.add_outputs() = output;
+  for (const v1::OutputStream& known : attempt->outputs) {
+    const auto final = std::find_if(
+        finished.outputs.begin(), finished.outputs.end(),
+        [&known](const v1::OutputStream& output) { return output.stream() == known.stream(); });
+    *end.add_outputs() = final == finished.outputs.end() ? known : *final;
+  }
   if (state_of(end) != v1::Job::SUCCEEDED) end.set_output_tail(readable_tail(finished.tail));
   end_attempt(*attempt, std::move(end));
 }
@@ -222,7 +226,7 @@ void Supervisor::end_attempt(Attempt& attempt, v1::JobEnd end) {
   if (attempt.own_child) (void)::waitpid(attempt.pid(), nullptr, WNOHANG);
   attempt.pidfd.reset();
   if (attempt.record.state.ending() == JournalState::FENCE) {
-    forget(attempt.key());  // nobody is to hear of it
+    forget_fenced(attempt);
   } else {
     news_ended_.insert(attempt.handle());
   }

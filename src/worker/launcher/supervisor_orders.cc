@@ -90,7 +90,7 @@ void Supervisor::on_spawn_result(SpawnResult result) {
   if (result.status.ok()) {
     on_started(attempt, std::move(result));
   } else if (attempt.fence_when_started) {
-    forget(attempt.key());
+    forget_fenced(attempt);
   } else {
     end_unstarted(attempt, v1::JobEnd::START_FAILED, std::string(result.status.message()));
   }
@@ -149,13 +149,10 @@ void Supervisor::fence(const v1::AttemptKey& key) {
   Attempt* attempt = find(key);
   if (attempt == nullptr) return;
   if (attempt->phase == Attempt::Phase::kEnded) {
-    forget(key);
+    forget_fenced(*attempt);
   } else if (attempt->phase == Attempt::Phase::kStarting) {
-    if (unspawn(attempt->handle())) {
-      erase(attempt->handle());
-    } else {
-      attempt->fence_when_started = true;
-    }
+    attempt->fence_when_started = true;
+    if (unspawn(attempt->handle())) forget_fenced(*attempt);
   } else {
     begin_ending(*attempt, internal::JournalState::FENCE);
   }
@@ -193,6 +190,12 @@ void Supervisor::forget(const v1::AttemptKey& key) {
   const Handle handle = attempt->handle();
   write(JournalType::kForgotten, {reinterpret_cast<const char*>(&handle), sizeof(handle)});
   erase(handle);
+}
+
+void Supervisor::forget_fenced(const Attempt& attempt) {
+  const v1::AttemptKey key = attempt.key();
+  news_gone_.push_back(key);
+  forget(key);
 }
 
 void Supervisor::on_contact(uint64_t boottime_ns) {

@@ -23,11 +23,25 @@ constexpr std::chrono::milliseconds kFirstWait{5};
 constexpr int kTriesWhenGone = 10;
 constexpr int kTriesWhenZombie = 14;
 
+// How long the log of a stream is; one that cannot be read counts as empty.
+v1::OutputStream extent_of(const std::string& folder, v1::OutputStream::Stream stream) {
+  v1::OutputStream extent;
+  extent.set_stream(stream);
+  absl::StatusOr<OutputReader> reader = OutputReader::open(folder, stream);
+  if (!reader.ok()) return extent;
+  const absl::StatusOr<v1::OutputStream> read = reader->extent();
+  if (read.ok()) return *read;
+  log_error("launcher", "the length of an output is unknown", {{"error", read.status()}});
+  return extent;
+}
+
 }  // namespace
 
 void Supervisor::take_up(JournalContent content) {
   next_handle_ = content.next_handle;
-  contact_ = BootTime(std::chrono::nanoseconds(content.contact_boottime_ns));
+  // What a run of the machine before this one heard may lie in this one's future.
+  const BootTime heard{std::chrono::nanoseconds(content.contact_boottime_ns)};
+  contact_ = std::min(heard, clock_.now().boot);
   for (auto& [handle, record] : content.attempts) adopt(std::move(record));
   remove_strange_fifos();
 }
@@ -59,6 +73,10 @@ void Supervisor::adopt(JournalAttempt record) {
     v1::JobEnd end;
     end.set_reason(v1::JobEnd::WORKER_LOST);
     end.set_message("the machine restarted while it ran");
+    const std::string folder = output_folder(options_.data_dir, attempt.key());
+    for (const v1::OutputStream::Stream stream : streams_of(known.intent)) {
+      *end.add_outputs() = extent_of(folder, stream);
+    }
     end_attempt(attempt, std::move(end));
     return;
   }
@@ -82,9 +100,10 @@ void Supervisor::adopt(JournalAttempt record) {
 }
 
 void Supervisor::reopen_fifos(Attempt& attempt) {
+  const std::string folder = output_folder(options_.data_dir, attempt.key());
   std::vector<OutputPipe> pipes;
   for (const v1::OutputStream::Stream stream : streams_of(attempt.record.intent)) {
-    attempt.outputs.emplace_back().set_stream(stream);
+    attempt.outputs.push_back(extent_of(folder, stream));
     const std::string path = fifo_path(attempt.record.intent, stream);
     absl::StatusOr<UniqueFd> fifo = open_fifo(path);
     if (!fifo.ok()) {
@@ -94,8 +113,7 @@ void Supervisor::reopen_fifos(Attempt& attempt) {
     attempt.fifos.emplace_back(stream, fifo->get());
     pipes.push_back({stream, *std::move(fifo), path});
   }
-  pump_->add(attempt.handle(), output_folder(options_.data_dir, attempt.key()),
-             attempt.record.intent.max_output_bytes(), std::move(pipes));
+  pump_->add(attempt.handle(), folder, attempt.record.intent.max_output_bytes(), std::move(pipes));
 }
 
 void Supervisor::resolve(Attempt& attempt) {
