@@ -55,7 +55,7 @@ struct SchedulerConfig {
   } scheduling;
   RetentionConfig retention;
   struct Compat {
-    bool enabled = true;  // loopback only unless set
+    bool enabled = true;  // the loader's default: only where the HTTP address is loopback
   } compat;
   LogConfig log;
 };

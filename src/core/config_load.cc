@@ -95,11 +95,21 @@ void check(const ClientConfig& config, ConfigReport& report) {
   report.add_error(key, "TLS needs ca_file, crt_file and key_file together");
 }
 
+// The original's endpoints know no callers: beyond loopback they are served on request only.
+void set_derived_defaults(SchedulerConfig& config, const ConfigReport& report) {
+  if (report.values.contains("compat.enabled")) return;
+  const auto address = parse_address(config.http_server.addr);
+  config.compat.enabled = address.ok() && is_loopback(address->host);
+}
+void set_derived_defaults(const WorkerConfig& /*config*/, const ConfigReport& /*report*/) {}
+void set_derived_defaults(const ClientConfig& /*config*/, const ConfigReport& /*report*/) {}
+
 template <typename Config>
 absl::StatusOr<Config> parse(std::string_view text, std::string_view file) {
   Config config;
   ConfigReport report = read_config(text, config_keys(config));
   check(config, report);
+  set_derived_defaults(config, report);
   if (const absl::Status status = report.status(file); !status.ok()) return status;
   return config;
 }

@@ -6,7 +6,8 @@ namespace clusterd {
 namespace {
 
 constexpr int64_t kNanos = 1'000'000'000;
-constexpr int64_t kMaxSeconds = std::chrono::nanoseconds::max().count() / kNanos - 1;
+// Half of what fits, so that the sum of two still does.
+constexpr int64_t kMaxSeconds = std::chrono::nanoseconds::max().count() / kNanos / 2;
 
 std::chrono::nanoseconds join(int64_t seconds, int32_t nanos) {
   seconds = std::clamp(seconds, -kMaxSeconds, kMaxSeconds);

@@ -8,8 +8,8 @@
 
 namespace clusterd {
 
-// Between std::chrono and protobuf's well-known types. Exact to the nanosecond; a Duration beyond
-// ±292 years is clamped.
+// Between std::chrono and protobuf's well-known types. Exact to the nanosecond; what lies
+// beyond ±146 years is clamped, so that a time and a duration can be added.
 [[nodiscard]] google::protobuf::Timestamp to_proto(WallTime time);
 [[nodiscard]] google::protobuf::Duration to_proto(std::chrono::nanoseconds duration);
 [[nodiscard]] WallTime from_proto(const google::protobuf::Timestamp& time);

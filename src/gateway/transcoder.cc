@@ -178,7 +178,7 @@ std::string expand_location(std::string_view pattern, const Message& message) {
 
 std::chrono::nanoseconds call_timeout(const Message& request) {
   using std::chrono::seconds;
-  constexpr std::chrono::nanoseconds kDefault = seconds(30);
+  constexpr std::chrono::nanoseconds kDefault = seconds(75);  // the longest start_wait, and more
   constexpr std::chrono::nanoseconds kMargin = seconds(10);
   constexpr std::chrono::nanoseconds kLongest = std::chrono::minutes(15);
   const FieldDescriptor* field = request.GetDescriptor()->FindFieldByName("timeout");

@@ -1,6 +1,11 @@
 #include "scheduler/job_table.h"
 
 namespace clusterd {
+namespace {
+
+constexpr char kUnfitQueue[] = "unfit";  // no worker's id: those are UUIDs
+
+}  // namespace
 
 LiveJob* JobTable::find(const std::string& job_id) {
   const auto found = jobs_.find(job_id);
@@ -46,7 +51,25 @@ JobTable::QueueKey JobTable::key_of(const v1::Job& job) {
 }
 
 std::string JobTable::queue_name(const LiveJob& live) {
-  return live.directed ? live.job.worker_id() : "";
+  if (live.directed) return live.job.worker_id();
+  return live.unfit ? kUnfitQueue : "";
+}
+
+void JobTable::set_unfit(LiveJob& live) {
+  leave_state(live);
+  live.unfit = true;
+  enter_state(live);
+}
+
+void JobTable::readmit_unfit() {
+  const auto found = queues_.find(kUnfitQueue);
+  if (found == queues_.end()) return;
+  const Queue unfit = std::move(found->second);
+  queues_.erase(found);
+  for (const auto& [key, job_id] : unfit) {
+    jobs_.at(job_id).unfit = false;
+    queues_[""].emplace(key, job_id);
+  }
 }
 
 void JobTable::enter_state(const LiveJob& live) {

@@ -21,6 +21,7 @@ struct LiveJob {
   uint64_t commit = 0;          // number of the commit that holds its newest change
   CallId start_call = 0;        // a directed start's caller who waits for the verdict
   bool directed = false;        // names its worker
+  bool unfit = false;           // larger than every member; looked at again when members change
   bool order_pending = false;   // an order is on its way and not answered yet
   uint32_t resends = 0;         // of that order
   std::string request_key;      // of the call that submitted it; empty: none
@@ -40,6 +41,11 @@ class JobTable {
   // Changes the state; keeps the counts and the queue true.
   void set_state(LiveJob& job, v1::Job::State state);
 
+  // A queued job that no member could ever hold steps aside, so that it is not looked at again
+  // and again; it comes back with readmit_unfit().
+  void set_unfit(LiveJob& live);
+  void readmit_unfit();
+
   // The job has ended with commit `live.commit`; it leaves once that is durable.
   void retire(const LiveJob& live) { ended_.emplace_back(live.commit, live.job.job_id()); }
   // Erases the jobs whose ends are durable with commit `number`.
@@ -49,7 +55,7 @@ class JobTable {
   using QueueKey = std::pair<int32_t, uint64_t>;  // (−priority, seq)
   using Queue = std::map<QueueKey, std::string>;
 
-  // Queued jobs of one worker; those for any worker under the empty id.
+  // Queued jobs of one worker; those for any worker, but the unfit, under the empty id.
   [[nodiscard]] const Queue& queue_of(const std::string& worker_id) const;
   [[nodiscard]] uint64_t queued() const { return queued_; }
 

@@ -38,6 +38,7 @@ class OutputRelay::Upstream final : public grpc::ClientReadReactor<v1::StreamJob
         request_(std::move(request)),
         context_(grpc::ClientContext::FromCallbackServerContext(*relay.context_)) {
     link_->stream_output(context_.get(), &request_, this);
+    AddHold();  // reads are started from the relay's OnWriteDone
     read();
     StartCall();
   }
@@ -45,7 +46,8 @@ class OutputRelay::Upstream final : public grpc::ClientReadReactor<v1::StreamJob
   void read() { StartRead(&message_); }
 
   void OnReadDone(bool ok) override {
-    if (ok) relay_.received(message_, *this);
+    if (ok) return relay_.received(message_, *this);
+    RemoveHold();  // last: OnDone may delete this
   }
 
   void OnDone(const grpc::Status& status) override {
@@ -111,6 +113,9 @@ void OutputRelay::answer_empty() {
   if (request_.offset() > 0) {
     return finish(absl::OutOfRangeError(
         absl::StrCat("offset: ", request_.offset(), ", the output has 0 bytes")));
+  }
+  if (next_offset_ > 0) {  // the reader has bytes of it: this is no end that it could trust
+    return finish(absl::UnavailableError("the rest of the output is out of reach"));
   }
   v1::OutputEnd end;
   end.set_complete(is_final(location_.job.state()));

@@ -65,6 +65,12 @@ std::unique_ptr<grpc::Server> serve_in_process(grpc::Service& service) {
   return builder.BuildAndStart();
 }
 
+std::shared_ptr<grpc::Channel> in_process_channel(grpc::Server& server) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  return server.InProcessChannel(arguments);
+}
+
 void shut_down(grpc::Server& server) {
   server.Shutdown(std::chrono::system_clock::now() + kShutdownGrace);
   server.Wait();
@@ -100,7 +106,7 @@ int run_scheduler(const SchedulerConfig& config, const std::string& port_file) {
 
   const bool original_endpoints = config.compat.enabled;
   HttpGateway gateway(
-      config.http_server, gateway_server->InProcessChannel({}), [&app] { return app.readiness(); },
+      config.http_server, in_process_channel(*gateway_server), [&app] { return app.readiness(); },
       original_endpoints);
   if (const auto status = gateway.start(); !status.ok()) return fail(status);
   app.wait_for_first_load();  // who reads the port file may ask at once

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -95,8 +96,8 @@ class Scheduler {
   Decision tick(Now now);
   [[nodiscard]] std::optional<BootTime> next_deadline() const { return timers_.next(); }
 
-  // Id of a worker given by id or name; the text itself where there is no such worker.
-  [[nodiscard]] std::string resolve_worker(const std::string& id_or_name);
+  // Id of a worker given by id or name. NOT_FOUND names the field `worker_id`.
+  [[nodiscard]] absl::StatusOr<std::string> resolve_worker(const std::string& id_or_name);
   [[nodiscard]] uint64_t epoch() const { return epoch_; }
 
  private:
@@ -135,10 +136,12 @@ class Scheduler {
                                                                       const v1::Job& job);
   void reconsider(LiveJob& live, Decision& out);
   void reconsider_outputs_of(const WorkerEntry& worker, Decision& out);
+  void ask_again(CallId call, Decision& out);
   void expire(CallId call, Decision& out);
   [[nodiscard]] bool on_worker(const v1::Job& job, const std::string& worker_filter);
   // scheduler_attempts.cc
-  void place(Decision& out, Now now);
+  // Starts what fits, where anything has changed since the last time.
+  void place(Decision& out);
   void start_attempt(LiveJob& live, WorkerEntry& worker, Decision& out);
   void send_start(LiveJob& live, WorkerEntry& worker, Decision& out);
   void send_stop(LiveJob& live, WorkerEntry& worker, Decision& out);
@@ -157,6 +160,7 @@ class Scheduler {
   void adopt(LiveJob& live, const v1::HeldAttempt& held, Decision& out, Now now);
   void set_worker_state(WorkerEntry& worker, v1::Worker::State state, const std::string& reason,
                         Decision& out);
+  void members_changed();
   void persist_worker(WorkerEntry& worker, Decision& out);
   void check_silence(const std::string& worker_id, Decision& out, Now now);
   void shift_for_stall(Now now);
@@ -165,7 +169,7 @@ class Scheduler {
 
   void mark(LiveJob& live);
   [[nodiscard]] v1::Job shown(const v1::Job& job);
-  // Ends every public call: turns what was marked into one commit.
+  // Ends every public call: places what fits now and turns what was marked into one commit.
   Decision seal(Decision out);
 
   SchedulerConfig::Scheduling config_;
@@ -178,7 +182,9 @@ class Scheduler {
   std::map<CallId, SubmitOrder> unchecked_;  // whose keys are being looked up
   // Keys whose jobs are not durable yet, or wait for their first verdict; the store has the rest.
   std::unordered_map<std::string, FirstAnswer> first_answers_;
-  std::vector<std::string> marked_;  // jobs that this decision changed
+  std::vector<std::string> marked_;   // jobs that this decision changed
+  std::set<CallId> waiting_outputs_;  // parked reads of ended jobs, which wait for a worker
+  bool placement_changed_ = false;    // a job or a member changed since place() looked
   uint64_t last_seq_ = 0;
   uint64_t last_session_ = 0;
   uint64_t commit_ = 0;          // of the last decision that persisted something

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "core/field_error.h"
 #include "core/log.h"
 
 namespace clusterd {
@@ -11,6 +13,7 @@ namespace {
 
 constexpr size_t kReaders = 2;
 constexpr auto kReloadAfter = std::chrono::seconds(1);
+constexpr auto kRetryWhenFull = std::chrono::seconds(10);
 
 }  // namespace
 
@@ -65,6 +68,16 @@ void SchedulerApp::read(absl::AnyInvocable<void()> task) {
   // Asio's handlers must be copyable in places; one allocation keeps the task movable.
   auto shared = std::make_shared<absl::AnyInvocable<void()>>(std::move(task));
   boost::asio::post(readers_, [shared] { (*shared)(); });
+}
+
+absl::Status SchedulerApp::check_disk() {
+  const auto free = store_.free_bytes();
+  if (!free.ok() || *free >= config_.store.min_free_bytes) return absl::OkStatus();
+  return with_retry_delay(
+      absl::ResourceExhaustedError(absl::StrCat("the scheduler's disk has ", *free,
+                                                " free bytes, and jobs are accepted from ",
+                                                config_.store.min_free_bytes, " on")),
+      kRetryWhenFull);
 }
 
 absl::Status SchedulerApp::readiness() const {

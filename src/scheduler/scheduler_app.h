@@ -48,6 +48,10 @@ class SchedulerApp {
   [[nodiscard]] Store& store() { return store_; }
   [[nodiscard]] const Clock& clock() const { return clock_; }
 
+  // RESOURCE_EXHAUSTED below the low-water mark of free space: what is left is for the ends of
+  // the jobs that run.
+  [[nodiscard]] absl::Status check_disk();
+
   // OK while a term is in office, else why not.
   [[nodiscard]] absl::Status readiness() const;
 

@@ -18,33 +18,32 @@ constexpr uint32_t kMostResendDoublings = 5;
 
 }  // namespace
 
-void Scheduler::place(Decision& out, Now now) {
-  (void)now;
-  workers_.for_each([this, &out](WorkerEntry& worker) {
+void Scheduler::place(Decision& out) {
+  if (!placement_changed_) return;
+  placement_changed_ = false;
+  bool any_room = false;
+  workers_.for_each([this, &out, &any_room](WorkerEntry& worker) {
     while (worker.takes_jobs()) {
       const JobTable::Queue& queue = jobs_.queue_of(worker.id());
-      if (queue.empty()) return;
+      if (queue.empty()) break;
       LiveJob& head = *jobs_.find(queue.begin()->second);
-      if (!WorkerTable::lack_of(worker, head.job.spec()).empty()) return;
+      if (!WorkerTable::lack_of(worker, head.job.spec()).empty()) break;
       start_attempt(head, worker, out);
     }
+    any_room = any_room || (worker.takes_jobs() && worker.record.worker().in_use().slots() <
+                                                       worker.record.worker().capacity().slots());
   });
-  const JobTable::Queue& queue = jobs_.queue_of("");
-  auto next = queue.begin();
-  while (next != queue.end()) {
-    LiveJob& live = *jobs_.find(next->second);
-    ++next;  // starting it takes it out of the queue
-    if (WorkerEntry* worker = workers_.best_for(live.job.spec())) {
-      start_attempt(live, *worker, out);
-      continue;
+  while (any_room && !jobs_.queue_of("").empty()) {
+    LiveJob& head = *jobs_.find(jobs_.queue_of("").begin()->second);
+    if (WorkerEntry* worker = workers_.best_for(head.job.spec())) {
+      start_attempt(head, *worker, out);
+    } else if (workers_.could_fit(head.job.spec())) {
+      break;  // it waits for room, and nobody overtakes it
+    } else {
+      jobs_.set_unfit(head);
     }
-    bool could_fit = false;
-    workers_.for_each([&could_fit, &live](const WorkerEntry& worker) {
-      could_fit =
-          could_fit || (worker.takes_jobs() && WorkerTable::fits_empty(worker, live.job.spec()));
-    });
-    if (could_fit) return;  // it waits for room, and nobody overtakes it
   }
+  placement_changed_ = false;  // what this itself has changed
 }
 
 void Scheduler::start_attempt(LiveJob& live, WorkerEntry& worker, Decision& out) {
@@ -100,6 +99,9 @@ Decision Scheduler::start_answered(const std::string& worker_id, uint64_t sessio
     order_failed(keys, worker_id, session, now);
     return out;
   }
+  const WorkerEntry* worker = workers_.find(worker_id);
+  // The inventory of a later session has settled these, perhaps by sending them again.
+  if (worker == nullptr || worker->session != session) return out;
   for (const v1::StartVerdict& verdict : answer->verdicts()) {
     LiveJob* live = current_attempt(verdict.key(), worker_id);
     if (live == nullptr) continue;
@@ -109,7 +111,6 @@ Decision Scheduler::start_answered(const std::string& worker_id, uint64_t sessio
     if (live->job.state() != v1::Job::STARTING) continue;
     attempt_refused(*live, from_proto(verdict.refusal()), out, now);
   }
-  place(out, now);
   return seal(std::move(out));
 }
 
@@ -184,6 +185,7 @@ void Scheduler::attempt_refused(LiveJob& live, const absl::Status& refusal, Deci
   if (WorkerEntry* worker = workers_.find(live.job.worker_id())) {
     WorkerTable::release(*worker, live.job);
   }
+  placement_changed_ = true;
   out.effects.emplace_back(Reply{live.start_call, refusal});
   for (const CallId waiter : live.waiters) {
     if (parked_.erase(waiter) > 0) out.effects.emplace_back(Reply{waiter, refusal});

@@ -27,7 +27,10 @@ const v1::Attempt* attempt_of(const v1::Job& job, uint32_t number) {
   return nullptr;
 }
 
-bool wrote_nothing(const v1::JobEnd& end) {
+// Known to have no byte of output: nobody need be asked for it.
+bool wrote_nothing(const v1::Attempt& attempt) {
+  const v1::JobEnd& end = attempt.end();
+  if (end.outputs().empty()) return !attempt.has_start_time();  // lost: nobody said how much
   return std::all_of(end.outputs().begin(), end.outputs().end(),
                      [](const v1::OutputStream& output) { return output.total_bytes() == 0; });
 }
@@ -35,7 +38,9 @@ bool wrote_nothing(const v1::JobEnd& end) {
 }  // namespace
 
 bool Scheduler::on_worker(const v1::Job& job, const std::string& worker_filter) {
-  return worker_filter.empty() || job.worker_id() == resolve_worker(worker_filter);
+  if (worker_filter.empty()) return true;
+  const auto worker_id = resolve_worker(worker_filter);
+  return worker_id.ok() && job.worker_id() == *worker_id;
 }
 
 Decision Scheduler::ask(CallId call, ParkedCall parked) {
@@ -68,7 +73,11 @@ Decision Scheduler::stored_job(CallId call, const absl::StatusOr<v1::Job>& job) 
     return out;
   }
   auto answer = evaluate(parked, *job);
-  if (!answer) answer = absl::UnavailableError("job " + parked.job_id + " is being changed");
+  if (!answer) {  // the worker that has its output is away
+    parked_[call] = parked;
+    waiting_outputs_.insert(call);
+    return out;
+  }
   out.effects.emplace_back(Reply{call, *std::move(answer)});
   return out;
 }
@@ -114,7 +123,7 @@ std::optional<absl::StatusOr<Answer>> Scheduler::evaluate_output(const ParkedCal
   }
   const bool starting = number == job.attempt() && job.state() == v1::Job::STARTING;
   if (number == 0 || starting) {
-    if (parked.follow && !is_final(job.state()) && !parked.expired) return std::nullopt;
+    if (parked.follow && !is_final(job.state())) return std::nullopt;
     return Result(Answer(OutputLocation{shown(job), 0, "", 0}));
   }
   const v1::Attempt* attempt = attempt_of(job, number);
@@ -122,12 +131,14 @@ std::optional<absl::StatusOr<Answer>> Scheduler::evaluate_output(const ParkedCal
     return Result(field_error(absl::StatusCode::kNotFound, "attempt", absl::StrCat(number)));
   }
   OutputLocation location{shown(job), number, "", 0};
-  if (attempt->has_end() && wrote_nothing(attempt->end())) return Result(Answer(location));
+  if (attempt->has_end() && wrote_nothing(*attempt)) return Result(Answer(location));
   const WorkerEntry* worker = workers_.find(attempt->worker_id());
   const bool reachable = worker != nullptr && worker->stream != 0 && worker->called_back;
-  const bool wait_for_worker =
-      parked.follow && !parked.expired && worker != nullptr &&
-      (!reachable || (parked.resuming && worker->session == parked.session));
+  bool wait_for_worker = !reachable && worker != nullptr && worker->state() == v1::Worker::ALIVE;
+  if (parked.resuming) {  // it was there a moment ago, and this stream has not outlived it
+    wait_for_worker = worker != nullptr && (!reachable || worker->session == parked.session);
+  }
+  wait_for_worker = wait_for_worker && parked.follow && !parked.expired;
   if (wait_for_worker) return std::nullopt;
   if (!reachable) {
     return Result(absl::UnavailableError(absl::StrCat(
@@ -149,8 +160,13 @@ void Scheduler::reconsider(LiveJob& live, Decision& out) {
       still_waiting.push_back(call);
       continue;
     }
+    out.after = std::max(out.after, live.commit);
     out.effects.emplace_back(Reply{call, *std::move(answer)});
     parked_.erase(found);
+  }
+  if (is_final(live.job.state())) {  // it will leave the table
+    waiting_outputs_.insert(still_waiting.begin(), still_waiting.end());
+    still_waiting.clear();
   }
   live.waiters = std::move(still_waiting);
 }
@@ -159,24 +175,37 @@ void Scheduler::reconsider_outputs_of(const WorkerEntry& worker, Decision& out) 
   for (const std::string& job_id : worker.jobs) {
     if (LiveJob* live = jobs_.find(job_id)) reconsider(*live, out);
   }
+  for (const CallId call : std::exchange(waiting_outputs_, {})) ask_again(call, out);
+}
+
+void Scheduler::ask_again(CallId call, Decision& out) {
+  const auto found = parked_.find(call);
+  if (found == parked_.end()) return;
+  LiveJob* live = jobs_.find(found->second.job_id);
+  if (live == nullptr) {
+    out.effects.emplace_back(ReadStoredJob{call, found->second.job_id});
+    return;
+  }
+  std::erase(live->waiters, call);
+  live->waiters.push_back(call);
+  reconsider(*live, out);
 }
 
 void Scheduler::expire(CallId call, Decision& out) {
   const auto found = parked_.find(call);
   if (found == parked_.end()) return;
-  const LiveJob* live = jobs_.find(found->second.job_id);
-  if (live == nullptr) return;  // the store is being asked
   found->second.expired = true;
-  out.after = std::max(out.after, live->commit);
-  auto answer = evaluate(found->second, live->job);
-  if (!answer) return;
-  out.effects.emplace_back(Reply{call, *std::move(answer)});
-  parked_.erase(found);
+  waiting_outputs_.erase(call);
+  ask_again(call, out);
 }
 
 void Scheduler::abandon(CallId call) {
   unchecked_.erase(call);
-  parked_.erase(call);  // the job's list of waiters is cleaned at its next change
+  waiting_outputs_.erase(call);
+  const auto found = parked_.find(call);
+  if (found == parked_.end()) return;
+  if (LiveJob* live = jobs_.find(found->second.job_id)) std::erase(live->waiters, call);
+  parked_.erase(found);
 }
 
 Decision Scheduler::query(CallId call, const v1::QueryJobRequest& request) {
@@ -194,7 +223,7 @@ Decision Scheduler::wait(CallId call, const v1::WaitJobRequest& request, Now now
 
 Decision Scheduler::locate_output(CallId call, const OutputQuery& query, Now now) {
   const v1::StreamJobRequest& request = query.request;
-  if (query.resuming) {
+  if (request.follow()) {
     timers_.add({now.boot + config_.worker_timeout, TimerKind::kWait, "", call});
   }
   return ask(call, {.kind = ParkedCall::Kind::kOutput,

@@ -40,10 +40,12 @@ Scheduler::Scheduler(const SchedulerConfig::Scheduling& config, StoreContents co
 
 void Scheduler::mark(LiveJob& live) {
   live.commit = commit_ + 1;
+  placement_changed_ = true;
   marked_.push_back(live.job.job_id());
 }
 
 Decision Scheduler::seal(Decision out) {
+  place(out);
   std::sort(marked_.begin(), marked_.end());
   marked_.erase(std::unique(marked_.begin(), marked_.end()), marked_.end());
   for (const std::string& job_id : marked_) {
@@ -154,6 +156,10 @@ void Scheduler::keep_first_answer(const SubmitOrder& order, Decision& out, Now n
 void Scheduler::committed(uint64_t number) {
   std::erase_if(first_answers_, [this, number](const auto& entry) {
     if (entry.second.commit > number) return false;
+    // A repetition that asked the store before this was durable may come back without it.
+    for (const auto& [call, order] : unchecked_) {
+      if (order.request_key == entry.first) return false;
+    }
     const LiveJob* live = jobs_.find(entry.second.job_id);
     return live == nullptr || live->start_call == 0;
   });
@@ -187,7 +193,7 @@ Decision Scheduler::accept(CallId call, SubmitOrder order, Now now) {
   if (target != nullptr) job.set_worker_id(target->id());
   live.trace_parent = std::move(order.trace_parent);
   mark(jobs_.insert(std::move(live)));
-  place(out, now);
+  place(out);
 
   LiveJob& kept = *jobs_.find(order.job_id);
   if (kept.directed && kept.job.state() == v1::Job::STARTING) {
@@ -316,9 +322,11 @@ Decision Scheduler::get_cluster(CallId call) {
   return out;
 }
 
-std::string Scheduler::resolve_worker(const std::string& id_or_name) {
+absl::StatusOr<std::string> Scheduler::resolve_worker(const std::string& id_or_name) {
   const WorkerEntry* worker = workers_.find_by_id_or_name(id_or_name);
-  return worker == nullptr ? id_or_name : worker->id();
+  if (worker != nullptr) return worker->id();
+  return field_error(absl::StatusCode::kNotFound, "worker_id",
+                     absl::StrCat("worker not found: \"", id_or_name, "\""));
 }
 
 }  // namespace clusterd

@@ -31,7 +31,13 @@ v1::SessionResponse Scheduler::message_to(const WorkerEntry& worker) const {
   return message;
 }
 
+void Scheduler::members_changed() {
+  placement_changed_ = true;
+  jobs_.readmit_unfit();
+}
+
 void Scheduler::persist_worker(WorkerEntry& worker, Decision& out) {
+  members_changed();
   out.persist.put_workers.push_back(worker.record);
   workers_commit_ = commit_ + 1;
 }
@@ -268,7 +274,6 @@ Decision Scheduler::session_message(StreamId stream, const v1::SessionRequest& m
     out.effects.emplace_back(std::move(answer));
   } else if (message.has_events()) {
     apply_events(*worker, message.events(), out, now);
-    place(out, now);
   }
   return seal(std::move(out));
 }
@@ -310,12 +315,13 @@ Decision Scheduler::session_closed(StreamId stream, Now now) {
   if (worker == nullptr) return out;  // superseded
   workers_.set_stream(*worker, 0);
   worker->called_back = false;
+  members_changed();
   // Is it gone, or is this only the stream? Asked at once rather than after worker_timeout.
   out.effects.emplace_back(CallBack{.worker_id = worker->id(),
                                     .session = worker->session,
                                     .address = worker->record.worker().address(),
                                     .fresh = true});
-  return out;
+  return seal(std::move(out));
 }
 
 Decision Scheduler::called_back(const std::string& worker_id, uint64_t session,
@@ -349,7 +355,6 @@ Decision Scheduler::called_back(const std::string& worker_id, uint64_t session,
   set_worker_state(*worker, v1::Worker::ALIVE, "", out);
   timers_.add({worker->last_heard + config_.worker_timeout, TimerKind::kSilence, worker_id});
   reconsider_outputs_of(*worker, out);
-  place(out, now);
   return seal(std::move(out));
 }
 

@@ -1,5 +1,7 @@
 #include "scheduler/scheduler_service.h"
 
+#include <atomic>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -51,6 +53,49 @@ std::string metadata_of(const grpc::CallbackServerContext& context, const char* 
   return std::string(found->second.data(), found->second.size());
 }
 
+// Passes a question on to a worker that may hang: ends at once when its caller goes away.
+class ScriptsCall final : public grpc::ServerUnaryReactor {
+ public:
+  ScriptsCall(SchedulerApp& app, const v1::ListScriptsRequest& request,
+              v1::ListScriptsResponse* response) {
+    app.with_term([this, ended = ended_, request, response](Term* term) {
+      if (term == nullptr) return end(absl::UnavailableError("the scheduler is not ready"), *ended);
+      const auto worker_id = term->scheduler().resolve_worker(request.worker_id());
+      if (!worker_id.ok()) return end(worker_id.status(), *ended);
+      const std::shared_ptr<WorkerLink> link = term->link_of(*worker_id);
+      if (link == nullptr) {
+        return end(
+            absl::UnavailableError("worker " + request.worker_id() + " cannot be reached now"),
+            *ended);
+      }
+      v1::ListWorkerScriptsRequest forwarded;
+      forwarded.set_page_size(request.page_size());
+      forwarded.set_page_token(request.page_token());
+      link->list_scripts(
+          std::move(forwarded),
+          [this, ended, response](absl::StatusOr<v1::ListWorkerScriptsResponse> page) {
+            if (ended->exchange(true)) return;  // this and `response` may be gone
+            if (page.ok()) {
+              response->mutable_scripts()->Swap(page->mutable_scripts());
+              response->set_next_page_token(page->next_page_token());
+            }
+            Finish(to_grpc(page.status()));
+          });
+    });
+  }
+
+  void OnCancel() override { end(absl::CancelledError("the caller is gone"), *ended_); }
+  void OnDone() override { delete this; }
+
+ private:
+  void end(const absl::Status& status, std::atomic<bool>& ended) {
+    if (!ended.exchange(true)) Finish(to_grpc(status));
+  }
+
+  // Shared with the worker's answer, which may come after this is gone.
+  const std::shared_ptr<std::atomic<bool>> ended_ = std::make_shared<std::atomic<bool>>(false);
+};
+
 }  // namespace
 
 std::string SchedulerServiceImpl::caller_of(const grpc::CallbackServerContext& context) const {
@@ -64,6 +109,7 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::StartJob(grpc::CallbackServerCon
   absl::Status status = check_job_spec(request->spec());
   if (status.ok()) status = check_supported(request->spec());
   if (status.ok()) status = check_request_id(request->request_id());
+  if (status.ok()) status = app_.check_disk();
   if (!status.ok()) return refuse(context, status);
   SubmitOrder order{.job_id = new_uuid_v7(app_.clock().now().wall),
                     .spec = request->spec(),
@@ -138,7 +184,9 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::ListJobs(grpc::CallbackServerCon
     }
     v1::ListJobsRequest resolved = *request;
     if (!resolved.worker_id().empty()) {
-      resolved.set_worker_id(term->scheduler().resolve_worker(resolved.worker_id()));
+      const auto worker_id = term->scheduler().resolve_worker(resolved.worker_id());
+      if (!worker_id.ok()) return reactor->Finish(to_grpc(worker_id.status()));
+      resolved.set_worker_id(*worker_id);
     }
     app_.read([this, reactor, response, resolved = std::move(resolved)] {
       auto page = app_.store().list_jobs(resolved);
@@ -187,29 +235,8 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::GetCluster(grpc::CallbackServerC
 grpc::ServerUnaryReactor* SchedulerServiceImpl::ListScripts(grpc::CallbackServerContext* context,
                                                             const v1::ListScriptsRequest* request,
                                                             v1::ListScriptsResponse* response) {
-  auto* reactor = context->DefaultReactor();
-  app_.with_term([reactor, request, response](Term* term) {
-    const std::shared_ptr<WorkerLink> link =
-        term == nullptr ? nullptr
-                        : term->link_of(term->scheduler().resolve_worker(request->worker_id()));
-    if (link == nullptr) {
-      reactor->Finish(to_grpc(
-          absl::UnavailableError("worker " + request->worker_id() + " cannot be reached now")));
-      return;
-    }
-    v1::ListWorkerScriptsRequest forwarded;
-    forwarded.set_page_size(request->page_size());
-    forwarded.set_page_token(request->page_token());
-    link->list_scripts(std::move(forwarded),
-                       [reactor, response](absl::StatusOr<v1::ListWorkerScriptsResponse> page) {
-                         if (page.ok()) {
-                           response->mutable_scripts()->Swap(page->mutable_scripts());
-                           response->set_next_page_token(page->next_page_token());
-                         }
-                         reactor->Finish(to_grpc(page.status()));
-                       });
-  });
-  return reactor;
+  (void)context;
+  return new ScriptsCall(app_, *request, response);
 }
 
 grpc::ServerWriteReactor<v1::StreamJobResponse>* SchedulerServiceImpl::StreamJob(

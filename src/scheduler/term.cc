@@ -8,7 +8,8 @@
 namespace clusterd {
 namespace {
 
-constexpr int kMostInOneBatch = 1000;
+constexpr size_t kMostInOneBatch = 1000;
+constexpr size_t kMostBytesInOneBatch = 4 << 20;  // far below what a worker takes
 
 }  // namespace
 
@@ -139,14 +140,17 @@ void Term::send_starts() {
   for (auto& [target, attempts] : std::exchange(starts_, {})) {
     const auto& [worker_id, session] = target;
     const std::shared_ptr<WorkerLink> link = link_of(worker_id);
-    for (size_t begin = 0; begin < attempts.size(); begin += kMostInOneBatch) {
+    for (size_t next = 0; next < attempts.size();) {
       v1::StartJobsRequest request;
       request.set_epoch(scheduler_.epoch());
       request.set_session(session);
       std::vector<v1::AttemptKey> keys;
-      for (size_t i = begin; i < attempts.size() && i < begin + kMostInOneBatch; ++i) {
-        keys.push_back(attempts[i].key());
-        *request.add_attempts() = std::move(attempts[i]);
+      for (size_t bytes = 0;
+           next < attempts.size() && keys.size() < kMostInOneBatch && bytes < kMostBytesInOneBatch;
+           ++next) {
+        bytes += attempts[next].ByteSizeLong();
+        keys.push_back(attempts[next].key());
+        *request.add_attempts() = std::move(attempts[next]);
       }
       auto done = [this, worker_id = worker_id, session = session, keys = std::move(keys),
                    post = around_.post](absl::StatusOr<v1::StartJobsResponse> answer) {

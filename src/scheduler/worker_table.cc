@@ -109,6 +109,12 @@ bool WorkerTable::fits_empty(const WorkerEntry& worker, const v1::JobSpec& spec)
          spec.resources().memory_bytes() <= has.memory_bytes();
 }
 
+bool WorkerTable::could_fit(const v1::JobSpec& spec) const {
+  return std::any_of(workers_.begin(), workers_.end(), [&spec](const auto& entry) {
+    return entry.second.takes_jobs() && fits_empty(entry.second, spec);
+  });
+}
+
 WorkerEntry* WorkerTable::best_for(const v1::JobSpec& spec) {
   WorkerEntry* best = nullptr;
   for (auto& [id, worker] : workers_) {

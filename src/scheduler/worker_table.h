@@ -59,6 +59,9 @@ class WorkerTable {
   // The job would fit if nothing else ran here.
   [[nodiscard]] static bool fits_empty(const WorkerEntry& worker, const v1::JobSpec& spec);
 
+  // Some worker that takes jobs would have room for it if nothing else ran there.
+  [[nodiscard]] bool could_fit(const v1::JobSpec& spec) const;
+
   // The worker with the largest free share of slots where the job fits now; null: none.
   [[nodiscard]] WorkerEntry* best_for(const v1::JobSpec& spec);
 

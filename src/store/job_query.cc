@@ -17,6 +17,7 @@ namespace {
 constexpr std::string_view kTokenPrefix = "j1";
 constexpr size_t kTokenDigits = 16;
 constexpr size_t kScanStep = 1'000;
+constexpr size_t kMaxPageBytes = 2 << 20;  // a page must fit into one message
 
 std::string token_after(int64_t seq) {
   return absl::StrFormat("j1%016x", static_cast<uint64_t>(seq));
@@ -62,13 +63,14 @@ absl::StatusOr<v1::ListJobsResponse> JobQuery::run() {
   if (!start.ok()) return start.status();
   v1::ListJobsResponse page;
   int64_t seq = *start;
+  size_t bytes = 0;
   for (size_t scanned = 0; scanned < kMaxScanned;) {
     // One row more than fits tells whether there is another page.
     const size_t step = request_.label().empty() ? page_size_ + 1 : kScanStep;
     const absl::StatusOr<std::vector<Row>> rows = rows_below(seq, step);
     if (!rows.ok()) return rows.status();
     for (const Row& row : *rows) {
-      if (static_cast<size_t>(page.jobs_size()) == page_size_) {
+      if (static_cast<size_t>(page.jobs_size()) == page_size_ || bytes >= kMaxPageBytes) {
         page.set_next_page_token(token_after(seq));
         return page;
       }
@@ -76,7 +78,9 @@ absl::StatusOr<v1::ListJobsResponse> JobQuery::run() {
       v1::Job job;
       const absl::StatusOr<bool> wanted = load(row, job);
       if (!wanted.ok()) return wanted.status();
-      if (*wanted) *page.add_jobs() = std::move(job);
+      if (!*wanted) continue;
+      bytes += job.ByteSizeLong();
+      *page.add_jobs() = std::move(job);
     }
     if (rows->size() < step) return page;
     scanned += rows->size();

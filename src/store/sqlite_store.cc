@@ -127,7 +127,7 @@ absl::StatusOr<std::optional<internal::IdempotencyRecord>> SqliteStore::find_ide
   return found;
 }
 
-absl::StatusOr<uint64_t> SqliteStore::free_bytes() const {
+absl::StatusOr<uint64_t> SqliteStore::free_bytes() {
   struct statvfs system {};
   if (::statvfs(path_.c_str(), &system) != 0) {
     return absl::UnavailableError(absl::StrCat("store ", path_, ": ", std::strerror(errno)));

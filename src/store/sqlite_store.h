@@ -41,9 +41,7 @@ class SqliteStore final : public Store {
   absl::StatusOr<v1::ListJobsResponse> list_jobs(const v1::ListJobsRequest& request) override;
   absl::StatusOr<std::optional<internal::IdempotencyRecord>> find_idempotency(
       const std::string& key) override;
-
-  // Bytes that the file system of the store still takes from its owner. Any thread.
-  [[nodiscard]] absl::StatusOr<uint64_t> free_bytes() const;
+  absl::StatusOr<uint64_t> free_bytes() override;
 
  private:
   SqliteStore(std::string path, FileLock lock, std::unique_ptr<SqliteDatabase> writer,

@@ -65,6 +65,9 @@ class Store {
   // nullopt where there is none.
   virtual absl::StatusOr<std::optional<internal::IdempotencyRecord>> find_idempotency(
       const std::string& key) = 0;
+
+  // Bytes that may still be written where the store lies. Any thread.
+  virtual absl::StatusOr<uint64_t> free_bytes() = 0;
 };
 
 }  // namespace clusterd

@@ -99,6 +99,16 @@ void MemoryStore::apply(const StoreBatch& batch) {
   for (const std::string& key : batch.delete_idempotency) idempotency_.erase(key);
 }
 
+absl::StatusOr<uint64_t> MemoryStore::free_bytes() {
+  const std::lock_guard lock(mutex_);
+  return free_bytes_;
+}
+
+void MemoryStore::set_free_bytes(uint64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  free_bytes_ = bytes;
+}
+
 absl::StatusOr<v1::Job> MemoryStore::find_job(const std::string& job_id) {
   const std::lock_guard lock(mutex_);
   const auto found = jobs_.find(job_id);

@@ -32,6 +32,8 @@ class MemoryStore final : public Store {
   absl::StatusOr<v1::ListJobsResponse> list_jobs(const v1::ListJobsRequest& request) override;
   absl::StatusOr<std::optional<internal::IdempotencyRecord>> find_idempotency(
       const std::string& key) override;
+  absl::StatusOr<uint64_t> free_bytes() override;
+  void set_free_bytes(uint64_t bytes);
 
  private:
   void apply(const StoreBatch& batch);
@@ -45,6 +47,7 @@ class MemoryStore final : public Store {
   uint64_t failing_commit_ = 0;  // by the count above; 0: none
   Failure failure_ = Failure::kNothingKept;
   bool unreachable_ = false;
+  uint64_t free_bytes_ = UINT64_MAX;
 };
 
 }  // namespace clusterd

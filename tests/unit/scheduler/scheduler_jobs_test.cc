@@ -135,6 +135,36 @@ TEST_CASE("a job that no worker can ever hold does not block the others") {
   CHECK(cluster.dispatched[0].attempt.key().job_id() == "job-2");
 }
 
+TEST_CASE("stopping the head of the queue lets those behind it start") {
+  ClusterOfFakes cluster;
+  cluster.join("w", 2);
+  cluster.submit(spec_for());
+  cluster.submit(spec_for("", 2));
+  cluster.submit(spec_for());
+  CHECK(cluster.dispatched.size() == 1);  // nobody overtakes the large one
+  v1::StopJobRequest stop;
+  stop.set_job_id("job-2");
+
+  cluster.apply(cluster.scheduler.stop(50, stop, "me", cluster.now));
+
+  REQUIRE(cluster.dispatched.size() == 2);
+  CHECK(cluster.dispatched[1].attempt.key().job_id() == "job-3");
+}
+
+TEST_CASE("a job that fitted nobody starts when a member comes that can hold it") {
+  ClusterOfFakes cluster;
+  cluster.join("small", 2);
+  cluster.submit(spec_for("", 8));
+  cluster.submit(spec_for());
+  CHECK(cluster.dispatched.size() == 1);
+
+  const std::string large = cluster.join("large", 8);
+
+  REQUIRE(cluster.dispatched.size() == 2);
+  CHECK(cluster.dispatched[1].worker_id == large);
+  CHECK(cluster.dispatched[1].attempt.key().job_id() == "job-1");
+}
+
 TEST_CASE("nothing is answered or dispatched before its commit is durable") {
   ClusterOfFakes cluster;
   cluster.join("w", 2);

@@ -20,6 +20,14 @@ OutputLocation location(const ClusterOfFakes& cluster, CallId call) {
   return std::get<OutputLocation>(**cluster.reply(call));
 }
 
+v1::HeldAttempt held_started(const std::string& job_id) {
+  v1::HeldAttempt held;
+  held.mutable_key()->set_job_id(job_id);
+  held.mutable_key()->set_attempt(1);
+  held.set_started(true);
+  return held;
+}
+
 TEST_CASE("before the first attempt a follow waits, and a plain read is empty") {
   ClusterOfFakes cluster;
   cluster.submit(spec_for());
@@ -40,13 +48,7 @@ TEST_CASE("output of a worker that is away: a read fails, a follow waits for it"
   const std::string worker = cluster.join("w", 1);
   cluster.submit(spec_for("w"));
   cluster.say_started(worker, "job-1");
-  const StreamId stream = cluster.open_session(worker, {[] {
-                                                 v1::HeldAttempt held;
-                                                 held.mutable_key()->set_job_id("job-1");
-                                                 held.mutable_key()->set_attempt(1);
-                                                 held.set_started(true);
-                                                 return held;
-                                               }()});
+  const StreamId stream = cluster.open_session(worker, {held_started("job-1")});
   cluster.answer_call_back(worker);
   cluster.apply(cluster.scheduler.session_closed(stream, cluster.now));
 
@@ -59,6 +61,59 @@ TEST_CASE("output of a worker that is away: a read fails, a follow waits for it"
   cluster.advance(16s);
 
   CHECK(absl::IsUnavailable(cluster.reply(51)->status()));
+}
+
+TEST_CASE("a follow resumes although its job ended while the worker was away") {
+  ClusterOfFakes cluster;
+  const std::string worker = cluster.join("w", 1);
+  cluster.submit(spec_for("w"));
+  cluster.say_started(worker, "job-1");
+  const StreamId stream = cluster.open_session(worker, {held_started("job-1")});
+  cluster.answer_call_back(worker);
+  cluster.apply(cluster.scheduler.session_closed(stream, cluster.now));
+  OutputQuery resumed = ask_for("job-1", true);
+  resumed.resuming = true;
+  cluster.apply(cluster.scheduler.locate_output(51, resumed, cluster.now));
+  v1::HeldAttempt ended = held_started("job-1");
+  ended.mutable_end()->set_reason(v1::JobEnd::EXITED);
+  ended.mutable_end()->set_exit_code(7);
+  ended.mutable_end()->add_outputs()->set_total_bytes(12);
+
+  cluster.open_session(worker, {ended});
+  CHECK(cluster.query("job-1").state() == v1::Job::FAILED);
+  CHECK(cluster.reply(51) == nullptr);
+  cluster.answer_call_back(worker);
+
+  CHECK(location(cluster, 51).worker_id == worker);
+}
+
+TEST_CASE("the output of a lost attempt is not known to be empty") {
+  ClusterOfFakes cluster;
+  const std::string worker = cluster.join("w", 1);
+  cluster.submit(spec_for("w"));
+  cluster.say_started(worker, "job-1");
+  cluster.open_session(worker, {}, "another boot");
+  cluster.answer_call_back(worker);
+
+  cluster.apply(cluster.scheduler.locate_output(50, ask_for("job-1", false), cluster.now));
+
+  CHECK(location(cluster, 50).worker_id == worker);
+}
+
+TEST_CASE("a new follow of output on a worker that is away fails at once") {
+  ClusterOfFakes cluster;
+  const std::string worker = cluster.join("w", 1);
+  cluster.submit(spec_for("w"));
+  cluster.say_started(worker, "job-1");
+  v1::DeregisterWorkerRequest request;
+  request.set_worker_id(worker);
+  cluster.apply(cluster.scheduler.deregister_worker(900, request, "digest", cluster.now));
+  cluster.apply(cluster.scheduler.session_closed(1000, cluster.now));
+
+  cluster.apply(cluster.scheduler.locate_output(50, ask_for("job-1", true), cluster.now));
+
+  REQUIRE(cluster.reply(50) != nullptr);
+  CHECK(absl::IsUnavailable(cluster.reply(50)->status()));
 }
 
 TEST_CASE("the outcome of an attempt is told once its end is recorded") {
