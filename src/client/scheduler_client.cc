@@ -180,6 +180,10 @@ absl::StatusOr<v1::Job> SchedulerClient::wait(const std::string& job_id,
                                               std::optional<nanoseconds> timeout,
                                               const std::stop_token& stop) {
   const auto begin = std::chrono::steady_clock::now();
+  if (!answered_) {  // a scheduler that never answered is not waited for
+    auto job = query(job_id, stop);
+    if (!job.ok() || is_final(job->state())) return job;
+  }
   Backoff backoff;
   v1::WaitJobRequest request;
   request.set_job_id(job_id);

@@ -26,7 +26,7 @@ std::optional<in6_addr> to_ipv6(const std::string& host) {
 
 absl::Status bad_address(std::string_view text, std::string_view what) {
   return absl::InvalidArgumentError("\"" + std::string(text) + "\" " + std::string(what) +
-                                    "; allowed is host:port, as in \"127.0.0.1:3000\"");
+                                    "; allowed is host:port, as in \"127.0.0.1:50000\"");
 }
 
 bool is_host_character(char c) {

@@ -26,7 +26,7 @@
 namespace clusterd {
 namespace {
 
-constexpr int kCannotStart = 1;
+constexpr int kCannotStart = 70;  // as the command line says: anything else
 constexpr auto kShutdownGrace = std::chrono::milliseconds(500);
 
 int fail(const absl::Status& status) {

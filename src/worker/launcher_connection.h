@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -15,11 +16,13 @@ struct LauncherOptions {
   std::string executable;  // absolute; run as `executable launcher --data-dir … --runtime-dir …`
   std::string data_dir;    // absolute; journal and output
   std::string runtime_dir;  // absolute; from choose_runtime_dir
+  uint64_t open_files = 0;  // soft limit that it and the jobs inherit; 0: this process's
 };
 
-// The folder of the launcher's socket and FIFOs, made with mode 0700: `configured`; where that is
-// empty /run/clusterd/<hash of data_dir>, if it is on a tmpfs and can be made; else
-// `<data_dir>/run`. `data_dir` must exist. INVALID_ARGUMENT if the path is too long for a Unix
+// The folder of the launcher's socket and FIFOs, made with mode 0700: `<configured>/<hash of
+// data_dir>`, so that two workers may name the same; where `configured` is empty
+// /run/clusterd/<hash>, if it is on a tmpfs and can be made; else `<data_dir>/run`. `data_dir` must
+// exist. INVALID_ARGUMENT if the path is too long for a Unix
 // socket, PERMISSION_DENIED if the folder is another user's or open to others.
 [[nodiscard]] absl::StatusOr<std::string> choose_runtime_dir(const std::string& configured,
                                                              const std::string& data_dir);

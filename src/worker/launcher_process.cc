@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -57,6 +58,24 @@ class SpawnSetup {
   posix_spawnattr_t attributes_{};
 };
 
+// The soft limit of open files as a child started meanwhile is to inherit it. It is lowered for
+// this whole process: posix_spawn cannot set one.
+class InheritedOpenFiles {
+ public:
+  explicit InheritedOpenFiles(uint64_t soft_limit) {
+    (void)::getrlimit(RLIMIT_NOFILE, &before_);
+    if (soft_limit == 0 || soft_limit >= before_.rlim_cur) return;
+    const rlimit lowered{soft_limit, before_.rlim_max};
+    (void)::setrlimit(RLIMIT_NOFILE, &lowered);
+  }
+  ~InheritedOpenFiles() { (void)::setrlimit(RLIMIT_NOFILE, &before_); }
+  InheritedOpenFiles(const InheritedOpenFiles&) = delete;
+  InheritedOpenFiles& operator=(const InheritedOpenFiles&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
 }  // namespace
 
 absl::StatusOr<LauncherProcess> start_launcher(const LauncherOptions& options) {
@@ -76,8 +95,12 @@ absl::StatusOr<LauncherProcess> start_launcher(const LauncherOptions& options) {
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
-  const int error = ::posix_spawn(&process.pid, options.executable.c_str(), setup.actions(),
-                                  setup.attributes(), argv.data(), environ);
+  int error = 0;
+  {
+    const InheritedOpenFiles limit(options.open_files);
+    error = ::posix_spawn(&process.pid, options.executable.c_str(), setup.actions(),
+                          setup.attributes(), argv.data(), environ);
+  }
   if (error != 0) {
     return absl::InternalError(absl::StrCat(options.executable, ": ", std::strerror(error)));
   }

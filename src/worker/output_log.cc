@@ -69,28 +69,30 @@ absl::StatusOr<v1::OutputStream> OutputReader::extent() {
 }
 
 absl::StatusOr<OutputBytes> OutputReader::read(uint64_t offset, uint64_t max_bytes) {
-  const absl::StatusOr<v1::OutputStream> before = extent();
-  if (!before.ok()) return before.status();
-  OutputBytes bytes;
-  bytes.offset = std::max(offset, before->first_kept());
-  if (bytes.offset >= before->total_bytes()) return bytes;
-  bytes.data.resize(std::min(max_bytes, before->total_bytes() - bytes.offset));
-  const ssize_t size =
-      ::pread(log_fd_, bytes.data.data(), bytes.data.size(), static_cast<off_t>(bytes.offset));
-  if (size < 0) {
-    return absl::DataLossError(
-        absl::StrCat(log_path(folder_, stream_), ": ", std::strerror(errno)));
-  }
-  bytes.data.resize(static_cast<size_t>(size));
-  // What was released while it was being read may have come as zeros: it is skipped.
-  const absl::StatusOr<uint64_t> first_kept = read_first_kept(folder_, stream_);
-  if (!first_kept.ok()) return first_kept.status();
-  if (*first_kept > bytes.offset) {
+  while (true) {
+    const absl::StatusOr<v1::OutputStream> before = extent();
+    if (!before.ok()) return before.status();
+    OutputBytes bytes;
+    bytes.offset = std::max(offset, before->first_kept());
+    if (bytes.offset >= before->total_bytes()) return bytes;
+    bytes.data.resize(std::min(max_bytes, before->total_bytes() - bytes.offset));
+    const ssize_t size =
+        ::pread(log_fd_, bytes.data.data(), bytes.data.size(), static_cast<off_t>(bytes.offset));
+    if (size < 0) {
+      return absl::DataLossError(
+          absl::StrCat(log_path(folder_, stream_), ": ", std::strerror(errno)));
+    }
+    bytes.data.resize(static_cast<size_t>(size));
+    // What was released while it was being read may have come as zeros: it is skipped.
+    const absl::StatusOr<uint64_t> first_kept = read_first_kept(folder_, stream_);
+    if (!first_kept.ok()) return first_kept.status();
+    if (*first_kept <= bytes.offset) return bytes;
     const uint64_t gone = std::min<uint64_t>(*first_kept - bytes.offset, bytes.data.size());
     bytes.data.erase(0, gone);
     bytes.offset = *first_kept;
+    if (!bytes.data.empty() || max_bytes == 0) return bytes;
+    offset = *first_kept;  // all of it went: empty would mean the end
   }
-  return bytes;
 }
 
 absl::StatusOr<uint64_t> OutputReader::offset_of_tail(uint32_t lines) {

@@ -4,8 +4,10 @@
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <filesystem>
 #include <memory>
@@ -34,6 +36,15 @@ constexpr std::chrono::seconds kKilledWithin(5);
 int fail(const absl::Status& status) {
   log_error("worker", "cannot start", {{"error", std::string(status.message())}});
   return absl::IsInvalidArgument(status) ? kUsage : 1;
+}
+
+// As many descriptors as may be: each running job needs some. Returns the limit before.
+uint64_t raise_open_files() {
+  rlimit limit{};
+  (void)getrlimit(RLIMIT_NOFILE, &limit);
+  const rlim_t before = std::exchange(limit.rlim_cur, limit.rlim_max);
+  (void)setrlimit(RLIMIT_NOFILE, &limit);
+  return before;
 }
 
 // The configured folders, absolute and made.
@@ -111,12 +122,11 @@ void settle_jobs(const std::string& on_stop, const WorkerConfig::Jobs& jobs,
                  const StopSignals& signals, WorkerCore& core) {
   if (on_stop == "keep") return;
   log_info("worker", on_stop == "stop" ? "stopping the jobs" : "waiting for the jobs to end");
+  core.deregister();  // OFFLINE: no new jobs come, as these end
   std::optional<std::chrono::nanoseconds> limit;
   if (on_stop == "stop") {
     core.stop_all_jobs();
     limit = jobs.stop_grace + kKilledWithin;
-  } else {
-    core.deregister();  // OFFLINE: no new jobs come
   }
   // The news comes the way a second signal does, so that one wait serves both.
   core.call_when_idle(limit, [] { kill(getpid(), SIGTERM); });
@@ -127,6 +137,7 @@ void settle_jobs(const std::string& on_stop, const WorkerConfig::Jobs& jobs,
 
 int run_worker(const WorkerConfig& config, const std::string& port_file) {
   const StopSignals signals;
+  const uint64_t inherited_open_files = raise_open_files();
   if (auto status = set_log_level(config.log.level); !status.ok()) return fail(status);
   auto address = parse_address(config.grpc_server.addr);
   if (!address.ok()) return fail(address.status());
@@ -140,6 +151,7 @@ int run_worker(const WorkerConfig& config, const std::string& port_file) {
   if (!executable.ok()) return fail(executable.status());
 
   const SystemClock clock;
+  std::atomic<bool> replaced = false;
   WorkerCore core(*jobs, config.retention.max_age, clock);
   WorkerServiceImpl service(core);
   auto server = serve(config.grpc_server, service, *address);
@@ -147,22 +159,26 @@ int run_worker(const WorkerConfig& config, const std::string& port_file) {
   session->offer.set_address(advertised(config.grpc_server, *address));
   core.use_session(*std::move(session));
   auto launcher = std::make_unique<LauncherConnection>(
-      LauncherOptions{*executable, jobs->data_dir, jobs->runtime_dir}, clock,
-      core.launcher_observer());
+      LauncherOptions{*executable, jobs->data_dir, jobs->runtime_dir, inherited_open_files}, clock,
+      core.launcher_observer([&replaced] {
+        replaced = true;
+        kill(getpid(), SIGTERM);
+      }));
   core.use_launcher(launcher.get());
   absl::Status status = launcher->start();
   if (status.ok()) status = write_port_file(port_file, {"grpc=" + format_address(*address)});
   if (status.ok()) {
     log_info("worker", "listening", {{"grpc", format_address(*address)}});
     (void)signals.wait();
-    settle_jobs(config.worker.on_stop, *jobs, signals, core);
+    if (!replaced) settle_jobs(config.worker.on_stop, *jobs, signals, core);
     core.deregister();
   }
   core.close();
   (*server)->Shutdown(std::chrono::system_clock::now() + kCallsEndWithin);
   launcher.reset();
   log_info("worker", "stopped");
-  return status.ok() ? 0 : fail(status);
+  if (!status.ok()) return fail(status);
+  return replaced ? 1 : 0;
 }
 
 }  // namespace clusterd

@@ -56,11 +56,12 @@ absl::StatusOr<std::string> choose_runtime_dir(const std::string& configured,
   if (real == nullptr) {
     return absl::InvalidArgumentError(absl::StrCat(data_dir, ": ", std::strerror(errno)));
   }
+  const std::string own_name = absl::StrCat("/", absl::StrFormat("%016x", hash_of(real.get())));
   std::string path = configured;
   if (path.empty() && is_on_tmpfs("/run")) {
     // 0711: others may pass to folders of their own, which are private.
     (void)::mkdir(kSharedFolder, 0711);
-    path = absl::StrCat(kSharedFolder, "/", absl::StrFormat("%016x", hash_of(real.get())));
+    path = kSharedFolder + own_name;
     if (make_private(path).ok()) return path;
     path.clear();
   }
@@ -69,7 +70,12 @@ absl::StatusOr<std::string> choose_runtime_dir(const std::string& configured,
     const std::unique_ptr<char, decltype(&std::free)> here(::getcwd(nullptr, 0), &std::free);
     if (here != nullptr) path = absl::StrCat(here.get(), "/", path);
   }
-  const absl::Status made = make_private(path);
+  absl::Status made = make_private(path);
+  if (made.ok() && !configured.empty()) {
+    // Another worker may have been given the same: its launcher is not ours.
+    path += own_name;
+    made = make_private(path);
+  }
   if (!made.ok()) return made;
   return path;
 }

@@ -51,6 +51,23 @@ absl::StatusOr<std::string> real_path(int fd) {
   return target;
 }
 
+// PERMISSION_DENIED where others than root and this user may write what `info` describes.
+absl::Status check_writer(const std::string& field, const std::string& who,
+                          const struct stat& info) {
+  const std::string allowed = "; only root and the worker's user may write it";
+  if (info.st_uid != 0 && info.st_uid != geteuid()) {
+    return field_error(
+        absl::StatusCode::kPermissionDenied, field,
+        who + " belongs to user " + std::to_string(info.st_uid) + ", who may change it" + allowed);
+  }
+  if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+    const bool others = (info.st_mode & S_IWOTH) != 0;
+    return field_error(absl::StatusCode::kPermissionDenied, field,
+                       who + " is writable by " + (others ? "others" : "its group") + allowed);
+  }
+  return absl::OkStatus();
+}
+
 // Each component of `relative` below `root_fd`, a path without symbolic links.
 absl::Status check_writers(const std::string& field, int root_fd, const std::string& relative) {
   size_t end = 0;
@@ -61,18 +78,7 @@ absl::Status check_writers(const std::string& field, int root_fd, const std::str
     if (fstatat(root_fd, component.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
       return not_found(field, component, errno);
     }
-    const std::string who = quoted(component);
-    const std::string allowed = "; only root and the worker's user may write it";
-    if (info.st_uid != 0 && info.st_uid != geteuid()) {
-      return field_error(absl::StatusCode::kPermissionDenied, field,
-                         who + " belongs to user " + std::to_string(info.st_uid) +
-                             ", who may change it" + allowed);
-    }
-    if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-      const bool others = (info.st_mode & S_IWOTH) != 0;
-      return field_error(absl::StatusCode::kPermissionDenied, field,
-                         who + " is writable by " + (others ? "others" : "its group") + allowed);
-    }
+    if (auto status = check_writer(field, quoted(component), info); !status.ok()) return status;
   }
   return absl::OkStatus();
 }
@@ -94,6 +100,10 @@ absl::StatusOr<ScriptFolder::Found> ScriptFolder::find(const std::string& field,
     return invalid_field(
         field, "the scripts folder " + folder_ + " cannot be opened: " + std::strerror(errno));
   }
+  struct stat root_info {};
+  if (fstat(root.get(), &root_info) != 0) return not_found(field, folder_, errno);
+  auto status = check_writer(field, "the scripts folder " + folder_, root_info);
+  if (!status.ok()) return status;
   open_how how{};
   how.flags = O_PATH | O_CLOEXEC;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
@@ -108,7 +118,7 @@ absl::StatusOr<ScriptFolder::Found> ScriptFolder::find(const std::string& field,
   const std::string prefix = *root_path == "/" ? "/" : *root_path + "/";
   if (*file_path != *root_path) {
     if (file_path->rfind(prefix, 0) != 0) return not_found(field, path, EXDEV);
-    auto status = check_writers(field, root.get(), file_path->substr(prefix.size()));
+    status = check_writers(field, root.get(), file_path->substr(prefix.size()));
     if (!status.ok()) return status;
   }
   Found found{*std::move(file_path), {}, false};

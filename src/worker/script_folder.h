@@ -17,8 +17,8 @@ struct ResolvedScript {
 
 // The folder below which every script and working folder lies. Names are resolved by the kernel
 // (openat2, RESOLVE_BENEATH), so that neither ".." nor a symbolic link leads outside, and what
-// runs is the path found there. Each component below the folder must be writable by nobody but
-// root and this process's user.
+// runs is the path found there. The folder and each component below it must be writable by nobody
+// but root and this process's user.
 //
 // Holds a name only; any thread. Reads the file system: not for the core thread.
 class ScriptFolder {
@@ -27,7 +27,7 @@ class ScriptFolder {
   explicit ScriptFolder(std::string folder);
 
   // INVALID_ARGUMENT with field `path`: missing, outside, no regular file. PERMISSION_DENIED with
-  // field `path`: a component that others may write.
+  // field `path`: a component, or the folder, that others may write.
   [[nodiscard]] absl::StatusOr<ResolvedScript> find_script(const std::string& path) const;
 
   // Empty: the folder itself. Errors as above with field `cwd`.

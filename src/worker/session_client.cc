@@ -274,8 +274,10 @@ std::optional<BootTime> SessionClient::on_turn() {
 
 void SessionClient::deregister(bool leaving, absl::AnyInvocable<void()> done) {
   leaving_ = true;
-  if (phase_ == Phase::kWaiting) phase_ = Phase::kStopped;
-  if (phase_ != Phase::kOpen) return done();
+  if (phase_ != Phase::kOpen) {
+    close();
+    return done();
+  }
   struct Call {
     grpc::ClientContext context;
     v1::DeregisterWorkerRequest request;
@@ -303,13 +305,17 @@ void SessionClient::deregister(bool leaving, absl::AnyInvocable<void()> done) {
 }
 
 void SessionClient::stop(absl::AnyInvocable<void()> done) {
+  on_stopped_ = std::move(done);
+  close();
+  finish_stop();
+}
+
+void SessionClient::close() {
   const bool had_session = phase_ == Phase::kOpening || phase_ == Phase::kOpen;
   phase_ = Phase::kStopped;
-  on_stopped_ = std::move(done);
   if (registration_ != nullptr) registration_->context.TryCancel();
   for (auto& [attempt, stream] : streams_) stream->close();
   if (had_session) owner_.on_closed();
-  finish_stop();
 }
 
 void SessionClient::finish_stop() {

@@ -52,8 +52,8 @@ class SessionClient {
   void send(v1::JobEvents events);
   // To be called once a turn; returns when it wants to be called again.
   [[nodiscard]] std::optional<BootTime> on_turn();
-  // Tells the scheduler that this worker goes. `done` follows within a second. With `again` false
-  // a session that closes from now on is not opened again.
+  // Tells the scheduler that this worker goes, where a session is open. `done` follows within a
+  // second. From now on none is opened.
   void deregister(bool leaving, absl::AnyInvocable<void()> done);
   // Ends the session. `done` follows when no call is under way any more.
   void stop(absl::AnyInvocable<void()> done);
@@ -79,6 +79,8 @@ class SessionClient {
   void retry(const absl::Status& why);
   void pump();
   void write(v1::SessionRequest request);
+  // Ends what is open or under way; nothing is begun any more.
+  void close();
   void finish_stop();
   [[nodiscard]] const std::string& address() const;
 

@@ -18,6 +18,8 @@ constexpr auto kAcknowledgedWithin = std::chrono::seconds(1);
 
 constexpr std::chrono::minutes kSweepInterval(10);
 
+constexpr std::chrono::seconds kRetryEndsInterval(1);
+
 }  // namespace
 
 WorkerCore::WorkerCore(const WorkerConfig::Jobs& jobs, std::chrono::nanoseconds max_age,
@@ -29,12 +31,10 @@ WorkerCore::WorkerCore(const WorkerConfig::Jobs& jobs, std::chrono::nanoseconds 
       decider_([data_dir = jobs.data_dir](const v1::AttemptKey& key) {
         return output_folder(data_dir, key);
       }),
-      next_sweep_(clock.now().boot),
       core_("core", clock, [this] { return on_turn(); }),
-      files_("files", clock, [this] { return sweep(); }),
+      files_("files", clock, [this] { return on_files_turn(); }),
       reading_("reading", clock, [] { return std::nullopt; }) {
   readers_ = std::make_unique<OutputReaders>(reading_);
-  files_.post([] {});  // begins to sweep
   for (const AllowList* list : {&admission_.commands(), &admission_.programs()}) {
     for (const std::string& text : list->missing()) {
       log_warning("worker", "an allowed command is not on this machine", {{"command", text}});
@@ -67,12 +67,15 @@ SessionOwner WorkerCore::session_owner() {
   return owner;
 }
 
-LauncherObserver WorkerCore::launcher_observer() {
+LauncherObserver WorkerCore::launcher_observer(absl::AnyInvocable<void()> on_replaced) {
+  on_replaced_ = std::move(on_replaced);
   LauncherObserver observer;
   observer.on_connected = [this](internal::LauncherHello hello) {
     core_.post([this, hello = std::move(hello)] {
       decider_.on_launcher_connected(hello, clock_.now());
       session_->start(hello.journal_id());
+      if (std::exchange(launcher_seen_, true)) return;
+      files_.post([this] { next_sweep_ = clock_.now().boot; });
     });
   };
   observer.on_message = [this](internal::FromLauncher message) {
@@ -86,6 +89,9 @@ LauncherObserver WorkerCore::launcher_observer() {
         log_warning("worker", "the launcher is gone", {{"error", status}});
       }
       decider_.on_launcher_disconnected();
+      if (!absl::IsFailedPrecondition(status)) return;
+      session_->stop([] {});  // what it would say belongs to the other process now
+      on_replaced_();
     });
   };
   return observer;
@@ -127,19 +133,30 @@ void WorkerCore::check_idle(Now now) {
   std::exchange(idle_, nullptr)();
 }
 
-std::optional<BootTime> WorkerCore::sweep() {
+std::optional<BootTime> WorkerCore::on_files_turn() {
   const Now now = clock_.now();
-  if (now.boot < next_sweep_) return next_sweep_;
-  next_sweep_ = now.boot + kSweepInterval;
+  if (next_sweep_ && now.boot >= *next_sweep_) {
+    next_sweep_ = now.boot + kSweepInterval;
+    sweep(now);
+  }
+  if (unkept_.empty()) return next_sweep_;
+  if (now.boot >= retry_ends_at_) {
+    retry_ends_at_ = now.boot + kRetryEndsInterval;
+    std::erase_if(unkept_,
+                  [this](const v1::HeldAttempt& attempt) { return try_to_keep(attempt).ok(); });
+  }
+  return next_sweep_ ? std::min(*next_sweep_, retry_ends_at_) : retry_ends_at_;
+}
+
+void WorkerCore::sweep(Now now) {
   std::vector<v1::AttemptKey> old = find_old_output(data_dir_, max_age_, now.wall);
-  if (old.empty()) return next_sweep_;
+  if (old.empty()) return;
   core_.post([this, old = std::move(old)] {
     for (const v1::AttemptKey& key : old) {
       if (decider_.find(key) != nullptr || readers_->has_readers(to_id(key))) continue;
       files_.post([this, key] { delete_output(data_dir_, key); });
     }
   });
-  return next_sweep_;
 }
 
 void WorkerCore::carry_out(WorkerEffect effect) {
@@ -173,13 +190,20 @@ void WorkerCore::check_start(CheckStart check) {
 void WorkerCore::keep_end(KeepEnd keep) {
   files_.post([this, attempt = std::move(keep.attempt)]() mutable {
     attempt.mutable_end()->clear_output_tail();  // it is in the log beside
-    const absl::Status status = write_end(attempt.output_path(), attempt);
-    if (!status.ok()) {
-      log_warning("worker", "the end cannot be kept beside the output",
-                  {{"job_id", attempt.key().job_id()}, {"error", status}});
-    }
-    core_.post([this, key = attempt.key()] { decider_.on_end_kept(key, clock_.now()); });
+    const absl::Status status = try_to_keep(attempt);
+    if (status.ok()) return;
+    log_warning("worker", "the end cannot be kept beside the output yet",
+                {{"job_id", attempt.key().job_id()}, {"error", status}});
+    unkept_.push_back(std::move(attempt));
   });
+}
+
+absl::Status WorkerCore::try_to_keep(const v1::HeldAttempt& attempt) {
+  const absl::Status status = write_end(attempt.output_path(), attempt);
+  // Without its folder there is no output that the end could make readable.
+  if (!status.ok() && !absl::IsNotFound(status)) return status;
+  core_.post([this, key = attempt.key()] { decider_.on_end_kept(key, clock_.now()); });
+  return absl::OkStatus();
 }
 
 void WorkerCore::on_session_message(const v1::SessionResponse& message) {

@@ -37,7 +37,9 @@ class WorkerCore {
 
   // ---- once each, before the launcher is started; `launcher` outlives close()
   void use_session(SessionOptions options);
-  [[nodiscard]] LauncherObserver launcher_observer();
+  // `on_replaced` is called when another process has taken the launcher over: this one has ended
+  // its session and is to go, without a word about the jobs.
+  [[nodiscard]] LauncherObserver launcher_observer(absl::AnyInvocable<void()> on_replaced);
   void use_launcher(ProcessLauncher* launcher);
 
   // ---- the scheduler's calls
@@ -71,8 +73,11 @@ class WorkerCore {
   void carry_out(WorkerEffect effect);
   void check_start(CheckStart check);
   void keep_end(KeepEnd keep);
+  // OK: kept, or there is nothing to keep it for.
+  absl::Status try_to_keep(const v1::HeldAttempt& attempt);
   void check_idle(Now now);
-  std::optional<BootTime> sweep();
+  std::optional<BootTime> on_files_turn();
+  void sweep(Now now);
   void on_session_message(const v1::SessionResponse& message);
   [[nodiscard]] OutputView view_of(const AttemptId& id) const;
   [[nodiscard]] v1::Heartbeat make_heartbeat() const;
@@ -96,8 +101,13 @@ class WorkerCore {
   absl::AnyInvocable<void()> idle_;         // null: nobody asked
   std::optional<BootTime> idle_limit_;
   std::unique_ptr<OutputReaders> readers_;
+  absl::AnyInvocable<void()> on_replaced_;
+  bool launcher_seen_ = false;
 
-  BootTime next_sweep_;  // `files` thread only
+  // `files` thread only.
+  std::optional<BootTime> next_sweep_;   // none before the launcher has said what it holds
+  std::vector<v1::HeldAttempt> unkept_;  // the disk was full: tried again
+  BootTime retry_ends_at_;
 
   // Last: their threads end before what they use. `files` and `reading` post to `core`.
   EventLoop core_;

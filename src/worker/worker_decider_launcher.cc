@@ -77,7 +77,10 @@ void WorkerDecider::adopt(const internal::LaunchedAttempt& launched, Now /*now*/
 void WorkerDecider::settle_missing(HeldAttempt& held, Now now) {
   switch (held.phase) {
     case HeldAttempt::Phase::kLaunching:
-      if (held.stop_wanted) return end_unstarted(held, now);
+      if (held.stop_wanted) {
+        *orders_.add_stop() = to_key(held.id);  // the launch may have come after this hello
+        return end_unstarted(held, now);
+      }
       if (held.plan) return launch(held);  // the order was lost on its way
       [[fallthrough]];
     case HeldAttempt::Phase::kRunning: {

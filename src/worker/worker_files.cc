@@ -106,7 +106,12 @@ absl::Status write_end(const std::string& folder, const v1::HeldAttempt& attempt
 }
 
 absl::StatusOr<std::optional<v1::HeldAttempt>> read_end(const std::string& folder) {
-  return read_message<v1::HeldAttempt>(folder + kEndFile);
+  auto end = read_message<v1::HeldAttempt>(folder + kEndFile);
+  // It is not synced, so a power loss may leave it empty, which parses as a message of nothing.
+  if (end.ok() && *end && !(*end)->has_key()) {
+    return absl::DataLossError(folder + kEndFile + " is damaged");
+  }
+  return end;
 }
 
 }  // namespace clusterd

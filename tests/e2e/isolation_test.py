@@ -1,17 +1,45 @@
 """A hung worker delays nobody else; many starts at once run exactly once each."""
 import collections
 import os
+import resource
 import signal
 import statistics
 import threading
 import time
 import unittest
 
-from cluster import Cluster
+from cluster import Cluster, wait_until
 from http_client import HttpConnection
 
 CONNECTIONS = 64
 STARTS = 1000
+
+
+class TwoWorkersTest(unittest.TestCase):
+    def test_workers_may_be_given_the_same_runtime_dir(self):
+        with Cluster() as cluster:
+            cluster.script("forever.sh", "echo begun; exec sleep 1000\n")
+            runtime_dir = str(cluster.folder / "run")
+            for name in ("one", "two"):
+                cluster.start_worker(name, runtime_dir=runtime_dir)
+            jobs = [cluster.start("forever.sh", worker=name) for name in ("one", "two")]
+            for job_id in jobs:
+                wait_until(lambda job_id=job_id: cluster.output(job_id) == b"begun\n", "it runs")
+            self.assertEqual([len(cluster.launchers(name)) for name in ("one", "two")], [1, 1])
+
+
+class LimitTest(unittest.TestCase):
+    def test_a_worker_raises_its_limit_of_open_files_and_not_that_of_jobs(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with Cluster() as cluster:
+            cluster.script("limit.sh", "ulimit -Sn\n")
+            resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
+            try:
+                worker = cluster.start_worker()
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            self.assertEqual(resource.prlimit(worker.pid, resource.RLIMIT_NOFILE), (hard, hard))
+            self.assertEqual(cluster.run("limit.sh")[0], b"200\n")
 
 
 class HungWorkerTest(unittest.TestCase):

@@ -89,6 +89,18 @@ class DaemonEndTest(unittest.TestCase):
                 self.check_ends(cluster.scheduler)
             self.check_ends(worker)
 
+    def test_a_worker_that_stops_its_jobs_gets_no_further_one(self):
+        with Cluster() as cluster:
+            cluster.script("forever.sh", "exec sleep 1000\n")
+            worker = cluster.start_worker(slots=1, on_stop="stop")
+            first = cluster.start("forever.sh")
+            cluster.wait_for_state(first, "RUNNING")
+            waiting = [cluster.start("forever.sh") for _ in range(3)]
+            code, _ = worker.terminate()
+            self.assertEqual(code, 0)
+            self.assertEqual(cluster.wait(first)["end"]["reason"], "STOP_REQUESTED")
+            self.assertEqual([cluster.job(job_id)["state"] for job_id in waiting], ["QUEUED"] * 3)
+
     def test_a_worker_without_its_scheduler_ends_on_sigterm(self):
         with Cluster() as cluster:
             worker = cluster.start_worker()

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <memory>
 #include <string>
 #include <thread>
@@ -50,7 +51,7 @@ v1::AttemptKey key_of(const std::string& job_id) {
 // A worker with a true launcher, and the scheduler's side of it.
 class Worker {
  public:
-  Worker() {
+  explicit Worker(std::chrono::nanoseconds max_age = std::chrono::hours(1)) : max_age(max_age) {
     const char* base = std::getenv("TMPDIR");
     std::string name = std::string(base != nullptr ? base : "/tmp") + "/worker-XXXXXX";
     root = mkdtemp(name.data());
@@ -58,11 +59,23 @@ class Worker {
     fs::create_directories(root / "data");
     fs::permissions(root / "data", fs::perms::owner_all);
     scheduler_server = listen(scheduler, scheduler_address);
+    begin();
+  }
+
+  ~Worker() {
+    leave();
+    scheduler_server->Shutdown(std::chrono::system_clock::now());
+    std::error_code vanished;  // the launcher, which leaves, removes files of its own
+    while (fs::exists(root)) fs::remove_all(root, vanished);
+  }
+
+  // What a worker process does when it starts; also again, after leave().
+  void begin() {
     WorkerConfig::Jobs jobs;
     jobs.scripts_dir = (root / "scripts").native();
     jobs.data_dir = (root / "data").native();
     jobs.allowed_commands = {"sh"};
-    core = std::make_unique<WorkerCore>(jobs, std::chrono::hours(1), clock);
+    core = std::make_unique<WorkerCore>(jobs, max_age, clock);
     service = std::make_unique<WorkerServiceImpl>(*core);
     server = listen(*service, address);
     SessionOptions session;
@@ -73,25 +86,29 @@ class Worker {
     session.offer.set_name("tested");
     core->use_session(std::move(session));
     launcher = std::make_unique<LauncherConnection>(
-        LauncherOptions{fs::path(*own_executable()).parent_path() / "test_launcher", jobs.data_dir,
-                        *choose_runtime_dir("", jobs.data_dir)},
-        clock, core->launcher_observer());
+        launcher_options(), clock, core->launcher_observer([this] { replaced.set_value(); }));
     core->use_launcher(launcher.get());
     REQUIRE(launcher->start().ok());
     stub = v1::WorkerService::NewStub(make_channel(address, grpc::InsecureChannelCredentials()));
-    REQUIRE(scheduler.wait_for_session(1));
+    REQUIRE(scheduler.wait_for_session(++sessions));
   }
 
-  ~Worker() {
+  // The launcher stays while it has jobs.
+  void leave() {
     core->deregister();
     core->close();
     server->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(300));
     launcher.reset();
     core.reset();
-    scheduler_server->Shutdown(std::chrono::system_clock::now());
-    std::error_code vanished;  // the launcher, which leaves, removes files of its own
-    while (fs::exists(root)) fs::remove_all(root, vanished);
   }
+
+  LauncherOptions launcher_options() const {
+    const std::string data_dir = root / "data";
+    return {fs::path(*own_executable()).parent_path() / "test_launcher", data_dir,
+            *choose_runtime_dir("", data_dir)};
+  }
+
+  std::string folder_of(const std::string& job) const { return core->folder_of(key_of(job)); }
 
   void script(const std::string& name, const std::string& text) const {
     std::ofstream(root / "scripts" / name) << text;
@@ -133,7 +150,9 @@ class Worker {
     return from_grpc(stub->QueryJob(&context, request, &response));
   }
 
+  const std::chrono::nanoseconds max_age;
   fs::path root;
+  uint64_t sessions = 0;
   SystemClock clock;
   FakeClusterService scheduler;
   std::string scheduler_address, address;
@@ -143,6 +162,7 @@ class Worker {
   std::unique_ptr<grpc::Server> server;
   std::unique_ptr<LauncherConnection> launcher;
   std::unique_ptr<v1::WorkerService::Stub> stub;
+  std::promise<void> replaced;
 };
 
 // One reader of an attempt's output, which checks every frame.
@@ -290,6 +310,93 @@ TEST_CASE("a cut session is opened again with everything that is held", "[worker
   CHECK(worker.scheduler.hello().inventory(0).started());
   worker.stop("j1");
   (void)worker.scheduler.event("j1", v1::JobEvent::kEnded);
+}
+
+TEST_CASE("a restart deletes old output, but not that of a job that runs", "[worker]") {
+  Worker worker(/*max_age=*/std::chrono::nanoseconds(0));
+  worker.script("runs.sh", "echo here; sleep 1000\n");
+  worker.script("ends.sh", "echo gone\n");
+  REQUIRE(worker.start("runs", "runs.sh").ok());
+  CHECK(Follower(worker, "runs", /*follow=*/true).read(5) == "here\n");
+  REQUIRE(worker.start("ends", "ends.sh").ok());
+  (void)worker.scheduler.event("ends", v1::JobEvent::kEnded);
+  while (!absl::IsNotFound(worker.query("ends"))) std::this_thread::yield();
+  REQUIRE(fs::exists(worker.folder_of("ends")));
+
+  worker.leave();
+  worker.begin();
+  while (fs::exists(worker.folder_of("ends"))) std::this_thread::yield();
+  REQUIRE(worker.start("none", "none.sh").ok());  // comes after all that the sweep deletes
+
+  CHECK(Follower(worker, "runs", /*follow=*/true).read(5) == "here\n");
+  worker.stop("runs");
+  (void)worker.scheduler.event("runs", v1::JobEvent::kEnded);
+}
+
+TEST_CASE("an end that cannot be written is held until it can", "[worker]") {
+  Worker worker;
+  worker.script("job.sh", "echo here; cat gate\n");
+  const std::string gate = worker.root / "scripts" / "gate";
+  REQUIRE(mkfifo(gate.c_str(), 0600) == 0);
+  REQUIRE(worker.start("j1", "job.sh").ok());
+  CHECK(Follower(worker, "j1", /*follow=*/true).read(5) == "here\n");
+  const std::string obstacle = worker.folder_of("j1") + "/end.pb.new";
+  fs::create_directory(obstacle);
+  std::ofstream(gate) << "";
+  (void)worker.scheduler.event("j1", v1::JobEvent::kEnded);
+  REQUIRE(worker.start("none", "none.sh").ok());  // comes after the first try
+  CHECK(worker.query("j1").ok());
+
+  fs::remove(obstacle);
+  while (!absl::IsNotFound(worker.query("j1"))) std::this_thread::yield();
+
+  Follower reader(worker, "j1", /*follow=*/true);
+  CHECK(reader.finish().ok());
+  CHECK(reader.bytes == "here\n");
+  CHECK(reader.end.complete());
+}
+
+TEST_CASE("an end that a power loss has emptied is not taken for an empty output", "[worker]") {
+  Worker worker;
+  worker.script("job.sh", "echo here\n");
+  REQUIRE(worker.start("j1", "job.sh").ok());
+  (void)worker.scheduler.event("j1", v1::JobEvent::kEnded);
+  while (!absl::IsNotFound(worker.query("j1"))) std::this_thread::yield();
+  fs::resize_file(worker.folder_of("j1") + "/end.pb", 0);
+
+  CHECK(absl::IsDataLoss(Follower(worker, "j1", /*follow=*/true).finish()));
+}
+
+TEST_CASE("a worker whose launcher is taken over is told and says nothing more", "[worker]") {
+  Worker worker;
+  LauncherConnection newer(worker.launcher_options(), worker.clock,
+                           {[](const auto&) {}, [](const auto&) {}, [](const absl::Status&) {}});
+  REQUIRE(newer.start().ok());
+
+  REQUIRE(worker.replaced.get_future().wait_for(std::chrono::seconds(30)) ==
+          std::future_status::ready);
+  worker.core->deregister();
+
+  CHECK(worker.scheduler.deregistrations().empty());
+  internal::ToLauncher leave;
+  leave.set_leave(true);
+  newer.send(std::move(leave));
+}
+
+TEST_CASE("workers with the same runtime_dir do not share a launcher", "[worker]") {
+  const Worker worker;
+  const std::string shared = worker.root / "run";
+  const std::string other = worker.root / "other";
+  fs::create_directory(other);
+
+  const auto one = choose_runtime_dir(shared, worker.root / "data");
+  const auto two = choose_runtime_dir(shared, other);
+
+  REQUIRE(one.ok());
+  REQUIRE(two.ok());
+  CHECK(*one != *two);
+  CHECK(one->starts_with(shared + "/"));
+  CHECK(*one == *choose_runtime_dir(shared, worker.root / "data"));
 }
 
 TEST_CASE("a reader that reads nothing delays nobody and costs little", "[worker]") {

@@ -228,7 +228,7 @@ TEST_CASE("each error of a scheduler file names file, line, column, key and what
            "\"127.0.0.1:3000\""},
           {"[grpc_server]\naddr = \"127.0.0.1:65536\"",
            "f.toml:2:8: grpc_server.addr: \"127.0.0.1:65536\" has a port that is not a number "
-           "from 0 to 65535; allowed is host:port, as in \"127.0.0.1:3000\""},
+           "from 0 to 65535; allowed is host:port, as in \"127.0.0.1:50000\""},
           {"[scheduling]\nworker_timeout = 15",
            "f.toml:2:18: scheduling.worker_timeout: is an integer; allowed is a duration, as in "
            "\"15s\""},

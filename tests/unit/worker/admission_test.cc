@@ -11,6 +11,7 @@
 #include <fstream>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/field_error.h"
@@ -181,6 +182,33 @@ TEST_CASE("a script of another user is refused", "[admission]") {
   if (geteuid() != 0) return;  // only root can make one
   const Folder folder;
   REQUIRE(chown((folder.scripts / "count.sh").c_str(), 12345, 0) == 0);
+
+  const auto plan = check(folder, attempt_of("count.sh", "sh"));
+
+  CHECK(absl::IsPermissionDenied(plan.status()));
+  CHECK_THAT(std::string(plan.status().message()), Catch::Contains("user 12345"));
+}
+
+TEST_CASE("nothing runs from a scripts folder that others may write", "[admission]") {
+  const Folder folder;
+  chmod(folder.scripts.c_str(), 0777);
+
+  const auto script = check(folder, attempt_of("count.sh", "sh"));
+  const auto program = check(folder, attempt_of("", "echo"));
+
+  for (const auto& [plan, field] : {std::pair(script, "path"), std::pair(program, "cwd")}) {
+    CHECK(absl::IsPermissionDenied(plan.status()));
+    CHECK(field_of(plan.status()) == field);
+    CHECK_THAT(std::string(plan.status().message()),
+               Catch::Contains("the scripts folder " + folder.scripts.native() +
+                               " is writable by others"));
+  }
+}
+
+TEST_CASE("a scripts folder of another user is refused", "[admission]") {
+  if (geteuid() != 0) return;  // only root can make one
+  const Folder folder;
+  REQUIRE(chown(folder.scripts.c_str(), 12345, 0) == 0);
 
   const auto plan = check(folder, attempt_of("count.sh", "sh"));
 

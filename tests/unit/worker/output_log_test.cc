@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <string>
+#include <thread>
 
 #include "core/crc32c.h"
 #include "worker/output_files.h"
@@ -64,6 +66,30 @@ TEST_CASE("released bytes are skipped", "[output]") {
   CHECK(bytes->offset == 4);
   CHECK(bytes->data == "456");
   CHECK(reader.extent()->first_kept() == 4);
+}
+
+TEST_CASE("a read during releases is never empty before the end", "[output]") {
+  constexpr uint64_t kLength = 50'000;
+  const Folder folder;
+  folder.append(std::string(kLength, 'x'));
+  OutputReader reader = open_reader(folder);
+  std::thread releasing([&folder] {
+    for (uint64_t kept = 1; kept < kLength; ++kept) {
+      if (!write_first_kept(folder.path, kMerged, kept).ok()) return;
+    }
+  });
+
+  uint64_t empty = 0;
+  uint64_t offset = 0;
+  while (offset + 1 < kLength) {
+    const auto bytes = reader.read(0, 1);
+    if (!bytes.ok()) continue;  // its index was being written at each of three looks
+    if (bytes->data.empty()) ++empty;
+    offset = bytes->offset;
+  }
+  releasing.join();
+
+  CHECK(empty == 0);
 }
 
 TEST_CASE("a damaged index is an error and not a guess", "[output]") {

@@ -485,6 +485,34 @@ TEST_CASE("orders lost with a launcher are given again", "[worker_decider]") {
         v1::JobEnd::STOP_REQUESTED);
 }
 
+TEST_CASE("a launch that came after the launcher's hello is stopped all the same",
+          "[worker_decider]") {
+  Bench bench;
+  bench.start({"a"});
+  const internal::LauncherHello stale = bench.launcher.hello();
+  internal::LaunchPlan plan;
+  *plan.mutable_key() = key_of("a");
+  bench.decider.on_checked(bench.checks[0].check, plan, bench.now());
+  bench.checks.clear();
+  for (const WorkerEffect& effect : bench.decider.take_effects()) bench.carry_out(effect);
+  REQUIRE(bench.launcher.launches("a") == 1);
+  v1::StopJobsRequest stop;
+  stop.set_epoch(kEpoch);
+  stop.set_session(kSession);
+  *stop.add_keys() = key_of("a");
+  bench.decider.on_stop(++bench.last_call, stop, bench.now());
+
+  bench.decider.on_launcher_disconnected();  // the stop is lost
+  bench.decider.on_launcher_connected(stale, bench.now());
+  bench.run();
+
+  CHECK(bench.event_of("a", v1::JobEvent::kEnded)->ended().reason() ==
+        v1::JobEnd::CANCELLED_BEFORE_START);
+  CHECK(bench.launcher.hello().attempts(0).has_end());
+  bench.acknowledge("a");
+  CHECK_FALSE(bench.launcher.holds("a"));
+}
+
 TEST_CASE("an attempt that the launcher lost ends with an unknown status", "[worker_decider]") {
   Bench bench;
   bench.start({"a"});
