@@ -1,0 +1,175 @@
+#include "worker/launcher/output_pump.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <condition_variable>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <mutex>
+
+namespace clusterd {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kMerged = v1::OutputStream::MERGED;
+
+// A folder for FIFOs and output, and the pump's news.
+//
+// Output lies in `<path>/output`; while `block()` holds, a file is in that folder's place, and no
+// log can be written.
+class PumpFixture {
+ public:
+  PumpFixture() {
+    std::string name = std::filesystem::temp_directory_path() / "pump-XXXXXX";
+    REQUIRE(::mkdtemp(name.data()) != nullptr);
+    path_ = name;
+  }
+  ~PumpFixture() { std::filesystem::remove_all(path_); }
+  PumpFixture(const PumpFixture&) = delete;
+  PumpFixture& operator=(const PumpFixture&) = delete;
+
+  void block() const { std::ofstream(path_ + "/output") << "no folder"; }
+  void unblock() const { std::filesystem::remove(path_ + "/output"); }
+
+  [[nodiscard]] std::string folder(uint64_t handle, const std::string& base = "output") const {
+    return path_ + "/" + base + "/" + std::to_string(handle) + "/1";
+  }
+  [[nodiscard]] std::string fifo(uint64_t handle) const {
+    return path_ + "/" + std::to_string(handle) + ".fifo";
+  }
+
+  // The writing end; the reading one is the pump's, as `pipes`.
+  UniqueFd make_fifo(uint64_t handle, std::vector<OutputPipe>* pipes) const {
+    REQUIRE(::mkfifo(fifo(handle).c_str(), 0600) == 0);
+    absl::StatusOr<UniqueFd> reader = open_fifo(fifo(handle));
+    REQUIRE(reader.ok());
+    pipes->push_back({kMerged, *std::move(reader), fifo(handle)});
+    UniqueFd writer(::open(fifo(handle).c_str(), O_RDWR | O_CLOEXEC));
+    REQUIRE(writer.valid());
+    return writer;
+  }
+
+  void on_news(OutputNews news) {
+    const std::lock_guard lock(mutex_);
+    if (auto* finished = std::get_if<OutputFinished>(&news)) {
+      finished_[finished->handle] = std::move(*finished);
+    } else {
+      for (const auto& item : std::get<OutputGrown>(news).items) grown_.insert(item.handle);
+    }
+    changed_.notify_all();
+  }
+  OutputFinished wait_finished(uint64_t handle) {
+    std::unique_lock lock(mutex_);
+    REQUIRE(changed_.wait_for(lock, 30s, [&] { return finished_.contains(handle); }));
+    return finished_[handle];
+  }
+  [[nodiscard]] bool wait_grown(uint64_t handle) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, 10s, [&] { return grown_.contains(handle); });
+  }
+  [[nodiscard]] bool has_finished(uint64_t handle) {
+    const std::lock_guard lock(mutex_);
+    return finished_.contains(handle);
+  }
+
+ private:
+  std::string path_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::map<uint64_t, OutputFinished> finished_;  // guarded by mutex_, as is grown_
+  std::set<uint64_t> grown_;
+};
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+void write_all(const UniqueFd& writer, const std::string& text) {
+  REQUIRE(::write(writer.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()));
+}
+
+TEST_CASE("what is in the pipe of an ended attempt waits until its log can be written", "[pump]") {
+  PumpFixture fixture;
+  OutputPump pump([&fixture](OutputNews news) { fixture.on_news(std::move(news)); });
+  std::vector<OutputPipe> pipes;
+  std::vector<OutputPipe> other_pipes;
+  const UniqueFd writer = fixture.make_fifo(1, &pipes);
+  const UniqueFd other = fixture.make_fifo(2, &other_pipes);
+  const std::string text(60'000, 'x');
+  write_all(writer, text);
+  fixture.block();
+
+  pump.add(1, fixture.folder(1), 0, std::move(pipes));
+  pump.finish(1);
+  pump.add(2, fixture.folder(2, "elsewhere"), 0, std::move(other_pipes));
+  pump.finish(2);
+  (void)fixture.wait_finished(2);  // the order before it was carried out, in vain
+  CHECK_FALSE(fixture.has_finished(1));
+  fixture.unblock();
+  const OutputFinished finished = fixture.wait_finished(1);
+
+  CHECK(finished.lost_bytes == 0);
+  REQUIRE(finished.outputs.size() == 1);
+  CHECK(finished.outputs[0].total_bytes() == text.size());
+  CHECK(finished.tail == text.substr(0, 4096));
+  CHECK(read_file(fixture.folder(1) + "/merged.log") == text);
+  CHECK_FALSE(std::filesystem::exists(fixture.fifo(1)));
+}
+
+TEST_CASE("patience with a log that cannot be written has an end, and says what was lost",
+          "[pump]") {
+  PumpFixture fixture;
+  OutputPump pump([&fixture](OutputNews news) { fixture.on_news(std::move(news)); }, 50ms);
+  std::vector<OutputPipe> pipes;
+  const UniqueFd writer = fixture.make_fifo(1, &pipes);
+  write_all(writer, "lost");
+  fixture.block();
+
+  pump.add(1, fixture.folder(1), 0, std::move(pipes));
+  pump.finish(1);
+  const OutputFinished finished = fixture.wait_finished(1);
+
+  CHECK(finished.lost_bytes == 4);
+  CHECK_THAT(finished.lost_because, Catch::Contains("Not a directory"));
+  CHECK(finished.outputs.size() == 1);
+  CHECK_FALSE(std::filesystem::exists(fixture.fifo(1)));
+}
+
+TEST_CASE("a stalled stream goes on while another one floods", "[pump]") {
+  PumpFixture fixture;
+  OutputPump pump([&fixture](OutputNews news) { fixture.on_news(std::move(news)); });
+  std::vector<OutputPipe> pipes;
+  std::vector<OutputPipe> flood_pipes;
+  const UniqueFd writer = fixture.make_fifo(1, &pipes);
+  const UniqueFd flood = fixture.make_fifo(2, &flood_pipes);
+  fixture.block();
+  pump.add(1, fixture.folder(1), 0, std::move(pipes));
+  pump.add(2, fixture.folder(2, "elsewhere"), 1 << 20, std::move(flood_pipes));
+  write_all(writer, "patient\n");
+  std::atomic<bool> is_over = false;
+  std::thread flooding([&] {
+    const std::string block(4096, 'f');
+    while (!is_over && ::write(flood.get(), block.data(), block.size()) > 0) {
+    }
+  });
+
+  const bool flood_flows = fixture.wait_grown(2);
+  fixture.unblock();
+  const bool has_gone_on = fixture.wait_grown(1);
+  is_over = true;
+  flooding.join();
+
+  CHECK(flood_flows);
+  CHECK(has_gone_on);
+}
+
+}  // namespace
+}  // namespace clusterd
