@@ -37,6 +37,58 @@ class Reader(threading.Thread):
             self.trailers = answer.trailers
 
 
+class LeavingReadersTest(unittest.TestCase):
+    def test_readers_that_leave_midway_harm_nobody(self):
+        with Cluster() as cluster:
+            cluster.script("seq.sh", 'exec seq -f %099.0f 1 "$1"\n')
+            cluster.start_worker()
+            job_id = cluster.start("seq.sh", 100_000)
+            pid = cluster.scheduler.pid
+            for number in range(150):
+                connection = HttpConnection(cluster.http_address)
+                connection.send("GET", f"/v1/jobs/{job_id}/output?follow=true")
+                connection.socket.recv(1 + number * 4001)
+                connection.close()
+            self.assertEqual(cluster.wait(job_id)["state"], "SUCCEEDED")
+            self.assertEqual(len(cluster.output(job_id)), 100_000 * LINE_BYTES)
+            self.assertEqual(cluster.scheduler.pid, pid)
+
+
+class FollowAcrossRestartTest(unittest.TestCase):
+    def test_a_job_that_ends_while_its_worker_is_away(self):
+        with Cluster() as cluster:
+            cluster.script("gated.sh", 'echo begin; read -r _ < "$1"; echo end; exit 7\n')
+            worker = cluster.start_worker()
+            gate = cluster.folder / "gate"
+            os.mkfifo(gate)
+            job_id = cluster.start("gated.sh", gate, worker="w1")
+            reader = FollowingReader(cluster, job_id)
+            self.assertTrue(reader.begun.wait(20))
+
+            worker.kill()
+            gate.write_text("go\n")
+            cluster.start_worker()
+            reader.join(timeout=60)
+
+            self.assertEqual(reader.received, b"begin\nend\n")
+            self.assertEqual(reader.trailers.get("clusterd-job-state"), "FAILED")
+
+
+class FollowingReader(threading.Thread):
+    def __init__(self, cluster, job_id):
+        super().__init__(daemon=True)
+        self.cluster, self.job_id = cluster, job_id
+        self.received, self.trailers, self.begun = b"", {}, threading.Event()
+        self.start()
+
+    def run(self):
+        with self.cluster.http.open(f"/v1/jobs/{self.job_id}/output?follow=true") as answer:
+            for chunk in answer.chunks():
+                self.received += chunk
+                self.begun.set()
+            self.trailers = answer.trailers
+
+
 class LargeOutputTest(unittest.TestCase):
     def test_100_megabytes_to_four_readers_beside_one_that_reads_nothing(self):
         with Cluster() as cluster:
