@@ -17,6 +17,9 @@ case "${1:-}" in
     ;;
 esac
 
+# The same sources in another folder are the same to ccache.
+export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
+
 groups=(program test)
 if $full; then groups+=(full); fi
 bash tests/install_packages.sh "${groups[@]}"
