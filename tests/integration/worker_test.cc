@@ -51,7 +51,7 @@ v1::AttemptKey key_of(const std::string& job_id) {
 // A worker with a true launcher, and the scheduler's side of it.
 class Worker {
  public:
-  explicit Worker(std::chrono::nanoseconds max_age = std::chrono::hours(1)) : max_age(max_age) {
+  explicit Worker(std::chrono::nanoseconds oldest = std::chrono::hours(1)) : max_age(oldest) {
     const char* base = std::getenv("TMPDIR");
     std::string name = std::string(base != nullptr ? base : "/tmp") + "/worker-XXXXXX";
     root = mkdtemp(name.data());
@@ -313,7 +313,7 @@ TEST_CASE("a cut session is opened again with everything that is held", "[worker
 }
 
 TEST_CASE("a restart deletes old output, but not that of a job that runs", "[worker]") {
-  Worker worker(/*max_age=*/std::chrono::nanoseconds(0));
+  Worker worker(/*oldest=*/std::chrono::nanoseconds(0));
   worker.script("runs.sh", "echo here; sleep 1000\n");
   worker.script("ends.sh", "echo gone\n");
   REQUIRE(worker.start("runs", "runs.sh").ok());
