@@ -106,6 +106,16 @@ TEST_CASE("while the store cannot be loaded nothing is ready, and it recovers by
   CHECK((*app).readiness().ok());
 }
 
+TEST_CASE("below the low-water mark of the disk no job is accepted") {
+  MemoryStore store;
+  App app(store);
+  CHECK((*app).check_disk().ok());
+
+  store.set_free_bytes(SchedulerConfig().store.min_free_bytes - 1);
+
+  CHECK(absl::IsResourceExhausted((*app).check_disk()));
+}
+
 TEST_CASE("the end of the term answers calls that wait") {
   MemoryStore store;
   App app(store);
