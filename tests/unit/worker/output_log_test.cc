@@ -69,7 +69,7 @@ TEST_CASE("released bytes are skipped", "[output]") {
 }
 
 TEST_CASE("a read during releases is never empty before the end", "[output]") {
-  constexpr uint64_t kLength = 50'000;
+  constexpr uint64_t kLength = 10'000;
   const Folder folder;
   folder.append(std::string(kLength, 'x'));
   OutputReader reader = open_reader(folder);
