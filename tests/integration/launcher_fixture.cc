@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 
 #include "core/proto_time.h"
 #include "worker/output_log.h"
@@ -27,7 +28,9 @@ std::vector<pid_t> processes_with(const std::string& text) {
     const pid_t pid = std::atoi(entry.path().filename().c_str());
     if (pid <= 0 || pid == ::getpid()) continue;
     std::ifstream file(entry.path() / "cmdline", std::ios::binary);
-    const std::string line{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    std::ostringstream content;
+    content << file.rdbuf();  // does not throw where the process ends meanwhile
+    const std::string line = content.str();
     if (line.find(text) != std::string::npos) found.push_back(pid);
   }
   return found;

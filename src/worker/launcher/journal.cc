@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -138,8 +139,13 @@ absl::StatusOr<Journal> Journal::open(const std::string& folder, const std::stri
   journal.file_.reset(::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600));
   if (!journal.file_.valid()) return file_error(path, "open it");
   std::ifstream file(path, std::ios::binary);
-  const std::string bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  std::error_code no_size;
+  const uintmax_t size = std::filesystem::file_size(path, no_size);
+  if (no_size) return file_error(path, "read it");
+  std::string bytes(size, '\0');
+  file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   if (file.bad()) return file_error(path, "read it");
+  bytes.resize(static_cast<size_t>(file.gcount()));
   *content = replay_journal(bytes);
   if (content->intact_bytes != bytes.size() &&
       ::ftruncate(journal.fd(), static_cast<off_t>(content->intact_bytes)) != 0) {

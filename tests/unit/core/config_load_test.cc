@@ -225,7 +225,7 @@ TEST_CASE("each error of a scheduler file names file, line, column, key and what
            "f.toml:2:10: grpc_server.addr: is an integer; allowed is a text, \"host:port\""},
           {"[grpc_server]\naddr = \"localhost\"",
            "f.toml:2:8: grpc_server.addr: \"localhost\" has no port; allowed is host:port, as in "
-           "\"127.0.0.1:3000\""},
+           "\"127.0.0.1:50000\""},
           {"[grpc_server]\naddr = \"127.0.0.1:65536\"",
            "f.toml:2:8: grpc_server.addr: \"127.0.0.1:65536\" has a port that is not a number "
            "from 0 to 65535; allowed is host:port, as in \"127.0.0.1:50000\""},
@@ -308,7 +308,7 @@ TEST_CASE("each error of a worker file names file, line, column, key and what is
            "f.toml:2:14: jobs.max_output: 1 is out of range; allowed is 64KiB to 1024TiB"},
           {"[grpc_server]\nadvertise_addr = \"x\"",
            "f.toml:2:18: grpc_server.advertise_addr: \"x\" has no port; allowed is host:port, as "
-           "in \"127.0.0.1:3000\""},
+           "in \"127.0.0.1:50000\""},
           {"[retention]\nmax_jobs = 1", "f.toml:2:1: retention.max_jobs: unknown key"},
           {"[jobs]\ndata_dir = \"a\\u0000b\"", "f.toml:2:12: jobs.data_dir: holds a NUL character"},
       },

@@ -148,8 +148,8 @@ TEST_CASE("a location's variables are escaped", "[transcoder]") {
 TEST_CASE("calls that wait get their own time and a margin", "[transcoder]") {
   v1::WaitJobRequest wait;
 
-  CHECK(call_timeout(v1::QueryJobRequest()) == 30s);
-  CHECK(call_timeout(wait) == 40s);
+  CHECK(call_timeout(v1::QueryJobRequest()) == 75s);
+  CHECK(call_timeout(wait) == 85s);
   wait.mutable_timeout()->set_seconds(60);
   CHECK(call_timeout(wait) == 70s);
   wait.mutable_timeout()->set_seconds(1'000'000);
