@@ -22,6 +22,9 @@ say "packages"
 bash tests/install_packages.sh program
 echo "all there"
 
+# The same sources in another folder are the same to ccache, where it is installed.
+export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
+
 say "build (the first time takes some minutes)"
 cmake --preset release -DCLUSTERD_TESTS=OFF > "$folder/configure.log" 2>&1 \
   || { cat "$folder/configure.log"; exit 1; }

@@ -29,13 +29,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kUsage = 64;  // the configuration is at fault
+constexpr int kUsage = 64;        // the configuration is at fault
+constexpr int kCannotStart = 70;  // anything else, as on the command line
 constexpr std::chrono::milliseconds kCallsEndWithin(300);
 constexpr std::chrono::seconds kKilledWithin(5);
 
 int fail(const absl::Status& status) {
   log_error("worker", "cannot start", {{"error", std::string(status.message())}});
-  return absl::IsInvalidArgument(status) ? kUsage : 1;
+  return absl::IsInvalidArgument(status) ? kUsage : kCannotStart;
 }
 
 // As many descriptors as may be: each running job needs some. Returns the limit before.
