@@ -422,7 +422,12 @@ TEST_CASE("a reader that reads nothing delays nobody and costs little", "[worker
   stalled.cancel();
 
   for (const uint64_t total : totals) CHECK(total == 100'000'000);
-  CHECK(peak_memory_kib() < 100U << 10);
+#if defined(__SANITIZE_ADDRESS__)  // its own memory is counted too
+  constexpr uint64_t kLimitKib = 1U << 20;
+#else
+  constexpr uint64_t kLimitKib = 100U << 10;
+#endif
+  CHECK(peak_memory_kib() < kLimitKib);
 }
 
 }  // namespace clusterd
