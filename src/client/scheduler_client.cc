@@ -76,8 +76,8 @@ struct SchedulerClient::Caller {
       const grpc::Status status = call(*endpoint.stub, context);
       if (stop.stop_requested()) return absl::CancelledError("interrupted");
       const bool is_connected = endpoint.channel->GetState(false) == GRPC_CHANNEL_READY;
-      const bool is_down = !is_connected &&
-                           (status.error_code() == grpc::StatusCode::UNAVAILABLE ||
+      const bool is_down =
+          !is_connected && (status.error_code() == grpc::StatusCode::UNAVAILABLE ||
                             status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED);
       if (!is_down) {
         client.answered_ = client.answered_ || status.ok() || is_connected;
