@@ -178,4 +178,29 @@ TEST_CASE("a page token that is not ours is refused by field", "[store]") {
   }
 }
 
+TEST_CASE("a page of large jobs ends early, so that it fits into one message", "[store]") {
+  constexpr size_t kJobBytes = 300'000;
+  constexpr size_t kPageBytes = 2U << 20;
+  Stores stores;
+  StoreBatch batch;
+  Seqs newest_first;
+  for (uint64_t seq = 1; seq <= 20; ++seq) {
+    Job job = sample_job(seq, Job::QUEUED);
+    job.mutable_spec()->add_args(std::string(kJobBytes, 'x'));
+    batch.put_jobs.push_back(job);
+    newest_first.insert(newest_first.begin(), seq);
+  }
+  stores.commit(batch);
+  v1::ListJobsRequest request;
+  request.set_page_size(1'000);
+
+  const auto first = stores.sqlite->list_jobs(request);
+
+  REQUIRE(first.ok());
+  CHECK(first->ByteSizeLong() >= kPageBytes);
+  CHECK(first->ByteSizeLong() < kPageBytes + 2 * kJobBytes);
+  CHECK(!first->next_page_token().empty());
+  CHECK(stores.list(request) == newest_first);
+}
+
 }  // namespace clusterd
