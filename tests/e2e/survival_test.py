@@ -2,46 +2,61 @@
 import os
 import signal
 import subprocess
+import time
 import unittest
 
 from cluster import Cluster, executable, wait_until
 from follower import Follower
 
 LINES = 1000
-SCRIPT = 'for i in $(seq 1000); do echo "line $i"; sleep 0.01; done; exit 37\n'
+# Nine seconds and a bit, without a process for each pause. "$1": a FIFO into which nobody writes.
+SCRIPT = """exec 3<> "$1"
+for ((i = 1; i <= 1000; i++)); do echo "line $i"; read -rt 0.009 -u 3; done
+: > "$2"
+exit 37
+"""
 WANT = b"".join(b"line %d\n" % i for i in range(1, LINES + 1))
-LINES_BETWEEN_KILLS = 100  # about a second
+SECONDS_BETWEEN_KILLS = 1
 
 
 class SurvivalTest(unittest.TestCase):
     def follow_while(self, cluster, kill):
-        """Runs the script under a follower and calls `kill` after each hundred lines."""
-        job_id = cluster.start("numbers.sh", worker="w1")
+        """Runs the script under two followers and calls `kill` each second until it has ended."""
+        cluster.script("numbers.sh", SCRIPT)
+        nothing, ended = cluster.folder / "nothing", cluster.folder / "ended"
+        os.mkfifo(nothing)
+        job_id = cluster.start("numbers.sh", nothing, ended, worker="w1")
         follower = Follower(cluster, job_id)
         terminal = subprocess.Popen([executable(), "job", "logs", "-f", job_id],
                                     stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                                     env=cluster.cli_environment())
         self.addCleanup(terminal.stdout.close)
         self.addCleanup(terminal.kill)
-        kills = 0
-        for lines in range(LINES_BETWEEN_KILLS, LINES, LINES_BETWEEN_KILLS):
-            wait_until(lambda: follower.output.count(b"\n") >= lines or not follower.is_alive(),
-                       f"the follower sees line {lines}")
+        wait_until(lambda: follower.output, "the first line")
+        lines_at_kills = []
+        while not ended.exists():
+            due = time.monotonic() + SECONDS_BETWEEN_KILLS
+            wait_until(lambda due=due: time.monotonic() >= due or ended.exists(), "a second")
+            lines_at_kills.append(follower.output.count(b"\n"))
             kill()
-            kills += 1
 
         output = follower.result()
         self.assertEqual(output.split(b"\n"), WANT.split(b"\n"))
         job = cluster.wait(job_id)
         self.assertEqual(job["end"].get("exit_code"), 37, job)
         self.assertEqual((job["state"], job["attempt"]), ("FAILED", 1))
+        path = f"/v1/jobs/{job_id}/output"
+        wait_until(lambda: cluster.http.get(path).status == 200, "the worker is back")
         self.assertEqual(cluster.output(job_id), WANT)
         self.assertEqual(terminal.communicate(timeout=60)[0], WANT)
-        self.assertGreaterEqual(kills, 9)
+        self.assertEqual(terminal.returncode, 0)  # of the logs, not of the job
+        self.assertGreaterEqual(len(lines_at_kills), 8)
+        # They were live: what came, came between the kills.
+        self.assertGreaterEqual(len(set(lines_at_kills)), 4, lines_at_kills)
+        self.assertEqual(follower.reconnects, 0, "one connection saw all of it")
 
-    def test_worker_killed_every_hundred_lines(self):
+    def test_worker_killed_every_second(self):
         with Cluster() as cluster:
-            cluster.script("numbers.sh", SCRIPT)
             cluster.start_worker()
             launchers = cluster.launchers()
             self.assertEqual(len(launchers), 1)
@@ -53,9 +68,8 @@ class SurvivalTest(unittest.TestCase):
             self.follow_while(cluster, kill)
             self.assertEqual(cluster.launchers(), launchers)
 
-    def test_launcher_killed_every_hundred_lines(self):
+    def test_launcher_killed_every_second(self):
         with Cluster() as cluster:
-            cluster.script("numbers.sh", SCRIPT)
             cluster.script("echo.sh", "echo again\n")
             worker = cluster.start_worker()
 
