@@ -1,6 +1,7 @@
 """A small HTTP/1.1 client that shows what is on the wire: chunks, trailers, cut streams."""
 import contextlib
 import json
+import select
 import socket
 
 TIMEOUT_SECONDS = 60
@@ -91,6 +92,10 @@ class HttpConnection:
         """Sends a request and reads the answer's head; the body before the next request."""
         self.send(method, path, body, headers)
         return Answer(self._stream, method)
+
+    def has_answer(self):
+        """Whether a byte of an answer, or the connection's end, has arrived and was not read."""
+        return bool(select.select([self.socket], [], [], 0)[0])
 
     def close(self):
         self._stream.close()

@@ -1,9 +1,11 @@
 """Stop means stopped, and the daemons end when they are told to."""
 import os
+import signal
 import time
 import unittest
 
 from cluster import Cluster, processes, wait_until
+from http_client import HttpConnection
 
 
 def running(text):
@@ -87,6 +89,36 @@ class DaemonEndTest(unittest.TestCase):
             with cluster.http.open(f"/v1/jobs/{job_id}/output?follow=true") as answer:
                 self.assertEqual(next(answer.chunks()), b"begun\n")
                 self.check_ends(cluster.scheduler)
+            self.check_ends(worker)
+
+    def test_the_scheduler_ends_on_sigterm_while_calls_to_a_worker_hang(self):
+        with Cluster({"worker_timeout": "120s"}) as cluster:
+            cluster.script("forever.sh", "exec sleep 1000\n")
+            worker = cluster.start_worker()
+            job_id = cluster.start("forever.sh")
+            cluster.wait_for_state(job_id, "RUNNING")
+            os.kill(worker.pid, signal.SIGSTOP)
+            requests = [("GET", "/v1/workers/w1/scripts", None),
+                        ("POST", f"/v1/jobs/{job_id}/signal", {"signal": "USR1"}),
+                        ("POST", f"/v1/jobs/{job_id}/stop", {}),
+                        ("GET", f"/v1/jobs/{job_id}/wait?timeout=60s", None),
+                        ("GET", f"/v1/jobs/{job_id}/output?follow=true", None),
+                        ("POST", "/v1/workers/w1/jobs", {"path": "forever.sh", "command": "bash"})]
+            connections = []
+            for method, path, body in requests * 4:
+                connection = HttpConnection(cluster.http_address)
+                self.addCleanup(connection.close)
+                connection.send(method, path, body)
+                connections.append((f"{method} {path}", connection))
+            # A request of another kind, behind them in the scheduler's queue, is answered.
+            self.assertEqual(cluster.http.get("/v1/workers/w1").json()["state"], "ALIVE")
+            hanging = [name for name, connection in connections if not connection.has_answer()]
+            for name in ("GET /v1/workers/w1/scripts", f"POST /v1/jobs/{job_id}/signal"):
+                self.assertEqual(hanging.count(name), 4, hanging)
+
+            self.check_ends(cluster.scheduler)
+
+            os.kill(worker.pid, signal.SIGCONT)
             self.check_ends(worker)
 
     def test_a_worker_that_stops_its_jobs_gets_no_further_one(self):
