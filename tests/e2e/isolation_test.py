@@ -62,7 +62,13 @@ class HungWorkerTest(unittest.TestCase):
             readers = [HttpConnection(cluster.http_address) for _ in range(16)]
             for reader in readers:
                 reader.send("GET", f"/v1/jobs/{on_hung}/output?follow=true")
+            askers = [HttpConnection(cluster.http_address) for _ in range(16)]
+            for asker in askers:
+                asker.send("GET", "/v1/workers/hung/scripts")
             beside_it = self.seconds_of_jobs(cluster)
+            # They hung while it was measured: each thread is in a request, no reader has a byte.
+            self.assertTrue(all(thread.is_alive() for thread in threads), answers)
+            self.assertFalse(any(reader.has_answer() for reader in readers))
             stop.set()
             for thread in threads:
                 thread.join(timeout=60)
@@ -72,8 +78,8 @@ class HungWorkerTest(unittest.TestCase):
             self.assertEqual(set(answers), {(201, "STARTING")}, answers)
             self.assertLess(statistics.median(beside_it), 3 * statistics.median(usual) + 0.1)
             self.assertLess(max(beside_it), 2)
-            for reader in readers:
-                reader.close()
+            for connection in readers + askers:
+                connection.close()
             for job_id in cluster.job_ids():
                 self.assertEqual(cluster.wait(job_id)["state"], "SUCCEEDED")
 

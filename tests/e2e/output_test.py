@@ -97,34 +97,46 @@ class LargeOutputTest(unittest.TestCase):
             worker = cluster.start_worker()
             gate = cluster.folder / "gate"
             os.mkfifo(gate)
-            job_id = cluster.start("large.sh", gate, LINES)
-
-            with contextlib.closing(self.reader_that_reads_nothing(cluster, job_id)):
-                readers = [Reader(cluster, job_id) for _ in range(4)]
-                gate.write_text("go\n")
-                slowest = self.slowest_small_job(cluster, readers)
-                for reader in readers:
-                    reader.join(timeout=120)
-                    self.assertTrue(reader.trailers, f"{reader.length} bytes, then nothing")
-
-            self.assertEqual(cluster.wait(job_id)["state"], "SUCCEEDED")
             want = expected_checksum()
-            for reader in readers:
-                self.assertEqual(reader.length, LINES * LINE_BYTES)
-                self.assertEqual(reader.trailers["clusterd-output-length"],
-                                 str(LINES * LINE_BYTES))
-                self.assertEqual(reader.digest.hexdigest(), want)
+
+            alone, _ = self.seconds_of_four_readers(cluster, gate, want)
+            with contextlib.closing(self.reader_that_reads_nothing(cluster)) as idle:
+                beside, slowest = self.seconds_of_four_readers(cluster, gate, want, idle)
+
+            self.assertLess(beside, 3 * alone + 5, "who reads nothing delayed those who read")
             self.assertLess(slowest, 10, "a small job took long beside the large output")
             for process in (cluster.scheduler.pid, worker.pid, *cluster.launchers()):
                 peak = peak_memory_bytes(process)
                 if peak is not None:
                     self.assertLess(peak, MEMORY_BYTES, f"process {process}")
 
+    def seconds_of_four_readers(self, cluster, gate, want, idle=None):
+        """Lets one job print it all and checks what each reader got; with the slowest small job."""
+        job_id = cluster.start("large.sh", gate, LINES)
+        if idle:
+            idle.send("GET", f"/v1/jobs/{job_id}/output?follow=true")
+        readers = [Reader(cluster, job_id) for _ in range(4)]
+        start = time.monotonic()
+        gate.write_text("go\n")
+        slowest = self.slowest_small_job(cluster, readers)
+        for reader in readers:
+            reader.join(timeout=120)
+            self.assertTrue(reader.trailers, f"{reader.length} bytes, then nothing")
+        seconds = time.monotonic() - start
+
+        self.assertEqual(cluster.wait(job_id)["state"], "SUCCEEDED")
+        for reader in readers:
+            self.assertEqual(reader.length, LINES * LINE_BYTES)
+            self.assertEqual(reader.trailers["clusterd-output-length"], str(LINES * LINE_BYTES))
+            self.assertEqual(reader.digest.hexdigest(), want)
+        if idle:
+            self.assertTrue(idle.has_answer(), "it was no reader at all")
+        return seconds, slowest
+
     @staticmethod
-    def reader_that_reads_nothing(cluster, job_id):
+    def reader_that_reads_nothing(cluster):
         connection = HttpConnection(cluster.http_address)
         connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.send("GET", f"/v1/jobs/{job_id}/output?follow=true")
         return connection
 
     @staticmethod
