@@ -8,6 +8,12 @@ from cluster import Cluster
 NO_JOB = "01890000-0000-7000-8000-000000000000"
 
 
+def attempts_on_disk(cluster, worker="w1"):
+    """What a worker keeps of jobs: a folder each, below `output`."""
+    output = cluster.data_folder(worker) / "output"
+    return sorted(output.iterdir()) if output.exists() else []
+
+
 class RefusalsTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -22,7 +28,7 @@ class RefusalsTest(unittest.TestCase):
 
     def tearDown(self):
         self.assertEqual(self.cluster.job_ids(), [])
-        self.assertEqual(list(self.cluster.data_folder("w1").rglob(NO_JOB)), [])
+        self.assertEqual(attempts_on_disk(self.cluster), [])
 
     def check_refused(self, answer, status, code, field=None, names=""):
         self.assertEqual(answer.status, status, answer.body)
@@ -189,6 +195,28 @@ class OtherWorkersTest(unittest.TestCase):
             os.kill(worker.pid, signal.SIGCONT)
             cluster.wait_for_worker("w1", "ALIVE")
             self.assertEqual(cluster.run("count.sh", worker="w1")[0], b"ran\n")
+
+    def test_a_refused_start_is_not_there_after_restarts_either(self):
+        with Cluster() as cluster:
+            cluster.script("count.sh", "echo ran\n")
+            cluster.start_worker()
+            for body, status in (({"path": "missing.sh", "command": "bash"}, 400),
+                                 ({"path": "../count.sh", "command": "bash"}, 400),
+                                 ({"path": "count.sh", "command": "perl"}, 403),
+                                 ({"path": "count.sh", "env": {"LD_PRELOAD": "x"}}, 403)):
+                self.assertEqual(cluster.http.post("/v1/workers/w1/jobs", body).status, status)
+
+            cluster.scheduler.kill()
+            cluster.workers["w1"].kill()
+            cluster.start_scheduler()
+            cluster.start_worker()
+
+            self.assertEqual(cluster.job_ids(), [])
+            self.assertEqual(attempts_on_disk(cluster), [])
+            _, job = cluster.run("count.sh", worker="w1")
+            self.assertEqual(cluster.job_ids(), [job["job_id"]])
+            self.assertEqual([folder.name for folder in attempts_on_disk(cluster)],
+                             [job["job_id"]])
 
     def test_another_workers_job_is_not_found(self):
         with Cluster() as cluster:
