@@ -1,10 +1,11 @@
 """Stop means stopped, and the daemons end when they are told to."""
 import os
 import signal
+import subprocess
 import time
 import unittest
 
-from cluster import Cluster, processes, wait_until
+from cluster import Cluster, executable, processes, wait_until
 from http_client import HttpConnection
 
 
@@ -93,10 +94,16 @@ class DaemonEndTest(unittest.TestCase):
 
     def test_the_scheduler_ends_on_sigterm_while_calls_to_a_worker_hang(self):
         with Cluster({"worker_timeout": "120s"}) as cluster:
-            cluster.script("forever.sh", "exec sleep 1000\n")
+            cluster.script("forever.sh", "echo begun; exec sleep 1000\n")
             worker = cluster.start_worker()
             job_id = cluster.start("forever.sh")
-            cluster.wait_for_state(job_id, "RUNNING")
+            terminal = subprocess.Popen(  # a follower that uses the network's server
+                [executable(), "job", "logs", "-f", job_id], stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=cluster.cli_environment())
+            self.addCleanup(terminal.wait)
+            self.addCleanup(terminal.kill)
+            self.addCleanup(terminal.stdout.close)
+            self.assertEqual(terminal.stdout.readline(), b"begun\n")
             os.kill(worker.pid, signal.SIGSTOP)
             requests = [("GET", "/v1/workers/w1/scripts", None),
                         ("POST", f"/v1/jobs/{job_id}/signal", {"signal": "USR1"}),
