@@ -172,6 +172,16 @@ class ReopenedOutputTest(unittest.TestCase):
         self.check_output("echo one; echo two | tee /dev/stdout; echo three\n",
                           ["one", "two", "two", "three"])
 
+    def test_two_streams_opened_by_name_lose_nothing_either(self):
+        self.cluster.script("reopen.sh", "echo one; echo two >&2; : > /dev/stdout; : > /dev/stderr\n"
+                            "echo three > /dev/stdout; echo four > /dev/stderr\n"
+                            "echo five | tee /dev/stderr; echo six | tee /dev/stdout\n")
+        job_id = self.cluster.start("reopen.sh", output={"mode": "SEPARATE"})
+        self.assertEqual(self.cluster.wait(job_id)["state"], "SUCCEEDED")
+        for stream, want in (("stdout", "one three five six six"), ("stderr", "two four five")):
+            self.assertEqual(self.cluster.output(job_id, stream=stream).decode().split(),
+                             want.split())
+
     def test_both_streams_in_true_order(self):
         self.check_output("for i in 1 2 3; do echo out $i; echo err $i >&2; done\n",
                           [f"{stream} {i}" for i in (1, 2, 3) for stream in ("out", "err")])
