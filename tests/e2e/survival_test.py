@@ -34,8 +34,9 @@ class SurvivalTest(unittest.TestCase):
         self.addCleanup(terminal.kill)
         wait_until(lambda: follower.output, "the first line")
         lines_at_kills = []
+        due = time.monotonic()
         while not ended.exists():
-            due = time.monotonic() + SECONDS_BETWEEN_KILLS
+            due = max(due + SECONDS_BETWEEN_KILLS, time.monotonic())
             wait_until(lambda due=due: time.monotonic() >= due or ended.exists(), "a second")
             lines_at_kills.append(follower.output.count(b"\n"))
             kill()
@@ -50,9 +51,9 @@ class SurvivalTest(unittest.TestCase):
         self.assertEqual(cluster.output(job_id), WANT)
         self.assertEqual(terminal.communicate(timeout=60)[0], WANT)
         self.assertEqual(terminal.returncode, 0)  # of the logs, not of the job
-        self.assertGreaterEqual(len(lines_at_kills), 8)
+        self.assertGreaterEqual(len(lines_at_kills), 5)  # 10 where a restart takes no second
         # They were live: what came, came between the kills.
-        self.assertGreaterEqual(len(set(lines_at_kills)), 4, lines_at_kills)
+        self.assertGreaterEqual(len(set(lines_at_kills)), 3, lines_at_kills)
         self.assertEqual(follower.reconnects, 0, "one connection saw all of it")
 
     def test_worker_killed_every_second(self):
