@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/utf8.h"
 #include "gateway/url.h"
 #include "google/api/annotations.pb.h"
 
@@ -137,8 +138,11 @@ absl::StatusOr<RouteTable::Match> RouteTable::find(std::string_view verb,
     match.route = &route;
     for (size_t i = 0; i < parts.size(); ++i) {
       if (route.segments[i].field.empty()) continue;
-      auto value = percent_decode(parts[i]);
+      auto value = percent_unescape(parts[i]);
       if (!value.ok()) return value.status();
+      if (!is_text(*value)) {  // no id and no name can be that
+        return absl::NotFoundError("'" + to_valid_utf8(parts[i]) + "' names nothing here");
+      }
       match.variables.emplace_back(&route.segments[i].field, *std::move(value));
     }
     return match;

@@ -49,8 +49,8 @@ class RouteTable {
       const google::protobuf::ServiceDescriptor& service);
 
   // Finds the route of `verb` ("HEAD" is served by GET's) for `path` (escaped, no query).
-  // NOT_FOUND: no such path. INVALID_ARGUMENT: a bad escape in it. A path that has other verbs
-  // only gives a Match without a route.
+  // NOT_FOUND: no such path, or an id or a name in it that is no text. INVALID_ARGUMENT: a bad
+  // escape in it. A path that has other verbs only gives a Match without a route.
   [[nodiscard]] absl::StatusOr<Match> find(std::string_view verb, std::string_view path) const;
 
  private:

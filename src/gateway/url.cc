@@ -21,7 +21,7 @@ bool is_unreserved(char c) {
 
 }  // namespace
 
-absl::StatusOr<std::string> percent_decode(std::string_view text) {
+absl::StatusOr<std::string> percent_unescape(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   for (size_t i = 0; i < text.size(); ++i) {
@@ -37,10 +37,17 @@ absl::StatusOr<std::string> percent_decode(std::string_view text) {
     out.push_back(static_cast<char>(high * 16 + low));
     i += 2;
   }
-  if (out.find('\0') != std::string::npos || !is_valid_utf8(out)) {
-    return absl::InvalidArgumentError("'" + to_valid_utf8(text) + "' is not UTF-8 text");
-  }
   return out;
+}
+
+absl::StatusOr<std::string> percent_decode(std::string_view text) {
+  auto decoded = percent_unescape(text);
+  if (!decoded.ok() || is_text(*decoded)) return decoded;
+  return absl::InvalidArgumentError("'" + to_valid_utf8(text) + "' is not UTF-8 text");
+}
+
+bool is_text(std::string_view bytes) {
+  return bytes.find('\0') == std::string_view::npos && is_valid_utf8(bytes);
 }
 
 std::string percent_encode(std::string_view text) {

@@ -8,9 +8,14 @@
 
 namespace clusterd::gateway {
 
-// `text` with each %XX replaced by its byte. INVALID_ARGUMENT for a bad escape, and where the
-// result is not UTF-8 or has a NUL byte.
+// `text` with each %XX replaced by its byte. INVALID_ARGUMENT for a bad escape.
+[[nodiscard]] absl::StatusOr<std::string> percent_unescape(std::string_view text);
+
+// The same where text is needed: INVALID_ARGUMENT too where the result is not text.
 [[nodiscard]] absl::StatusOr<std::string> percent_decode(std::string_view text);
+
+// UTF-8 without a NUL byte.
+[[nodiscard]] bool is_text(std::string_view bytes);
 
 // `text` as one path segment: everything but unreserved characters (RFC 3986) escaped.
 [[nodiscard]] std::string percent_encode(std::string_view text);

@@ -98,3 +98,14 @@ TEST_CASE("a path that is not there is NOT_FOUND, a bad escape INVALID_ARGUMENT"
   }
   CHECK(absl::IsInvalidArgument(routes.find("GET", "/v1/jobs/%zz").status()));
 }
+
+TEST_CASE("an id or a name that is no text is NOT_FOUND like any other that is not there",
+          "[routes]") {
+  const RouteTable routes = table();
+
+  for (const char* path : {"/v1/jobs/x%ff", "/v1/jobs/x%00", "/v1/jobs/\xff", "/v1/workers/%C3"}) {
+    CAPTURE(path);
+    CHECK(absl::IsNotFound(routes.find("GET", path).status()));
+  }
+  CHECK(absl::IsNotFound(routes.find("POST", "/v1/workers/%ff/jobs").status()));
+}

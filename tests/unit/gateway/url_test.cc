@@ -18,6 +18,14 @@ TEST_CASE("escapes that are cut, no hex, NUL or no UTF-8 are refused", "[url]") 
   }
 }
 
+TEST_CASE("bytes that are no text can be told from a bad escape", "[url]") {
+  CHECK(percent_unescape("%ff").value() == "\xff");
+  CHECK(absl::IsInvalidArgument(percent_unescape("%f").status()));
+  CHECK(is_text("é"));
+  CHECK_FALSE(is_text("\xff"));
+  CHECK_FALSE(is_text(std::string_view("a\0b", 3)));
+}
+
 TEST_CASE("a segment is escaped so that it decodes to itself", "[url]") {
   const std::string text = "a/b c?d%é~";
 
