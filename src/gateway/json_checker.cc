@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "absl/strings/escaping.h"
 #include "core/field_error.h"
 #include "gateway/field_text.h"
 #include "google/protobuf/duration.pb.h"
@@ -59,12 +60,14 @@ bool is_decimal(std::string_view text) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
+// What protobuf takes too, which would refuse the rest without the field's name.
 bool is_base64(std::string_view text) {
-  while (!text.empty() && text.back() == '=') text.remove_suffix(1);
-  return text.size() % 4 != 1 &&
-         text.find_first_not_of(
-             "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-             "+/-_") == std::string_view::npos;
+  constexpr std::string_view kAlphabet =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=";
+  if (text.find_first_not_of(kAlphabet) != std::string_view::npos) return false;
+  const absl::string_view encoded(text.data(), text.size());
+  std::string decoded;
+  return absl::Base64Unescape(encoded, &decoded) || absl::WebSafeBase64Unescape(encoded, &decoded);
 }
 
 bool string_fits(const FieldDescriptor& field, const std::string& text) {

@@ -127,6 +127,12 @@ TEST_CASE("fields that do not fit are refused by their path", "[json]") {
       {R"({"timeout": {"seconds": 1}})", "timeout", "duration in seconds"},
       {R"({"start_at": "tomorrow"})", "start_at", "a time such as"},
       {R"({"stdin": "a!"})", "stdin", "base64"},
+      {R"({"stdin": "=="})", "stdin", "base64"},
+      {R"({"stdin": "QQ="})", "stdin", "base64"},
+      {R"({"stdin": "QQ==="})", "stdin", "base64"},
+      {R"({"stdin": "Q"})", "stdin", "base64"},
+      {R"({"stdin": "QQ==QQ=="})", "stdin", "base64"},
+      {R"({"stdin": "+_QQ"})", "stdin", "base64"},
   };
   for (const BadText& bad : cases) check_refused(bad);
 }
