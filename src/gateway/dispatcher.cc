@@ -36,11 +36,6 @@ HttpResponse not_allowed(std::vector<std::string> verbs) {
   return response;
 }
 
-// A record whose output has been deleted is gone, which is more than a conflict.
-HttpResponse output_problem(const absl::Status& status) {
-  return problem(status, absl::IsFailedPrecondition(status) ? 410 : 0);
-}
-
 HttpResponse success(const Route& route, const google::protobuf::Message& message) {
   auto json = to_json(message);
   if (!json.ok()) return problem(json.status());
@@ -140,7 +135,7 @@ asio::awaitable<void> Dispatcher::handle_call(const Exchange& exchange, const Ro
   if (route.answer.body() == v1::HttpAnswer::OUTPUT) {
     auto typed = std::make_unique<v1::StreamJobRequest>();
     typed->CopyFrom(*request);
-    OutputAnswer answer(exchange, channel_, output_problem, true);
+    OutputAnswer answer(exchange, channel_, problem, true);
     co_await answer.run(*route.method, std::move(typed));
     co_return;
   }

@@ -224,8 +224,7 @@ asio::awaitable<void> OriginalEndpoints::output(const Exchange& exchange,
   request->set_worker_id(asked.worker_id);
   request->set_job_id(asked.job_id);
   request->set_follow(true);
-  OutputAnswer answer(
-      exchange, channel_, [](const absl::Status& status) { return original_error(status); }, false);
+  OutputAnswer answer(exchange, channel_, original_error, false);
   co_await answer.run(*service_.FindMethodByName("StreamJob"), std::move(request));
 }
 

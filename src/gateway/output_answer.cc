@@ -50,7 +50,7 @@ asio::awaitable<void> OutputAnswer::run(const google::protobuf::MethodDescriptor
   if (wants_events_ && last_id && !last_id->empty()) {
     const absl::Status status = resume_from(*last_id, *request);
     if (!status.ok()) {
-      co_await exchange_.responder.send(error_form_(status));
+      co_await exchange_.responder.send(error_form_(status, 0));
       co_return;
     }
   }
@@ -64,7 +64,9 @@ asio::awaitable<void> OutputAnswer::run(const google::protobuf::MethodDescriptor
   if (exchange_.responder.has_started()) co_return;
   const absl::Status status =
       stream.status().ok() ? absl::InternalError("the stream had no start") : stream.status();
-  co_await exchange_.responder.send(error_form_(status));
+  // A record whose output has been deleted is gone, which is more than a conflict.
+  const int gone = absl::IsFailedPrecondition(status) ? 410 : 0;
+  co_await exchange_.responder.send(error_form_(status, gone));
 }
 
 asio::awaitable<void> OutputAnswer::relay(MessageStream& stream) {

@@ -18,8 +18,8 @@ namespace clusterd::gateway {
 // the session's strand only.
 class OutputAnswer {
  public:
-  // How an error looks that comes before the first byte.
-  using ErrorForm = std::function<HttpResponse(const absl::Status&)>;
+  // How an error looks that comes before the first byte; `http_status`: 0, or instead of its own.
+  using ErrorForm = std::function<HttpResponse(const absl::Status&, int http_status)>;
 
   // All outlive this. `events`: server-sent events are allowed.
   OutputAnswer(const Exchange& exchange, const ServiceChannel& channel, ErrorForm error_form,

@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 
 #include "integration/gateway_fixture.h"
+#include "rpc/grpc_status.h"
 
 using namespace clusterd;
 using namespace clusterd::testing;
@@ -79,6 +80,19 @@ TEST_CASE("the original's stop waits for the end, and no longer than it may",
   CHECK(late.status == 504);
   CHECK(late.body == "{\"error\":\"job has not stopped in time\"}\n");
   CHECK(done.body == "{\"success\":true}\n");
+}
+
+TEST_CASE("output that has been deleted is gone for the original's clients too",
+          "[gateway][original]") {
+  GatewayFixture gateway;
+  RawHttp client(gateway.address());
+  start_original(client);
+  gateway.service().break_streams("job-1", to_grpc(absl::FailedPreconditionError("deleted")));
+
+  const RawResponse deleted = client.request("POST", "/output", kJob);
+
+  CHECK(deleted.status == 410);
+  CHECK(deleted.body == "{\"error\":\"deleted\"}\n");
 }
 
 TEST_CASE("the original's output is the job's bytes until its end", "[gateway][original]") {
