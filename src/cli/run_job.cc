@@ -11,13 +11,12 @@
 #include "cli/print.h"
 #include "client/scheduler_client.h"
 #include "clusterd/job_states.h"
-#include "core/proto_time.h"
+#include "core/stop_patience.h"
 
 namespace clusterd {
 namespace {
 
 using std::chrono::nanoseconds;
-using std::chrono::seconds;
 
 // A command's connection to the scheduler; Ctrl-C ends its calls.
 struct Session {
@@ -178,8 +177,6 @@ int run(const JobStartCommand& command) {
 }
 
 int run(const JobStopCommand& command) {
-  constexpr seconds kDefaultGrace(10);  // the worker's default
-  constexpr seconds kMargin(5);
   Session session;
   if (const absl::Status status = session.open(command.client); !status.ok()) {
     return report_error(status);
@@ -189,10 +186,10 @@ int run(const JobStopCommand& command) {
   request.set_reason(command.reason);
   auto job = session.client->stop_job(request, session.token());
   if (!job.ok()) return finish(job.status());
-  const nanoseconds grace = job->spec().has_stop_grace() ? from_proto(job->spec().stop_grace())
-                                                         : nanoseconds(kDefaultGrace);
   if (!is_final(job->state())) {
-    job = session.client->wait(command.job_id, grace + kMargin, session.token());
+    const v1::Job stopped = *std::move(job);
+    job = session.client->wait(command.job_id, stop_patience(stopped.spec()), session.token());
+    if (absl::IsDeadlineExceeded(job.status())) return finish(not_stopped_in_time(stopped));
   }
   if (!job.ok()) return finish(job.status());
   return command.json ? print_json(*job)

@@ -1,5 +1,6 @@
 #include "gateway/original_endpoints.h"
 
+#include <algorithm>
 #include <array>
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
@@ -9,14 +10,16 @@
 #include "clusterd/job_states.h"
 #include "clusterd/v1/scheduler_service.pb.h"
 #include "core/proto_time.h"
+#include "core/stop_patience.h"
 #include "gateway/output_answer.h"
 #include "gateway/problem.h"
 
 namespace clusterd::gateway {
 namespace {
 
-constexpr auto kDefaultGrace = std::chrono::seconds(10);
-constexpr auto kStopMargin = std::chrono::seconds(5);
+using std::chrono::steady_clock;
+
+constexpr std::chrono::nanoseconds kLongestWait = std::chrono::minutes(10);  // of one WaitJob
 
 // As Go's encoding/json writes a string, which also escapes what HTML would read.
 std::string go_quote(std::string_view text) {
@@ -174,22 +177,32 @@ asio::awaitable<HttpResponse> OriginalEndpoints::stop(const Exchange& exchange,
   request.set_job_id(asked.job_id);
   absl::StatusOr<v1::Job> job = co_await call(exchange, "StopJob", request);
   if (job.ok() && !is_final(job->state())) {
-    const bool own = job->spec().has_stop_grace();
-    const auto grace = own ? from_proto(job->spec().stop_grace()) : kDefaultGrace;
-    v1::WaitJobRequest wait;
-    wait.set_worker_id(asked.worker_id);
-    wait.set_job_id(asked.job_id);
-    *wait.mutable_timeout() = to_proto(grace + kStopMargin);
-    job = co_await call(exchange, "WaitJob", wait);
+    job = co_await wait_for_end(exchange, asked, stop_patience(job->spec()));
   }
   if (!job.ok()) {
     const absl::Status status = co_await clear_up(exchange, job.status(), asked);
     co_return original_error(status);
   }
-  if (!is_final(job->state())) {
-    co_return original_error(absl::DeadlineExceededError("job has not stopped in time"));
-  }
+  if (!is_final(job->state())) co_return original_error(not_stopped_in_time(*job));
   co_return json_answer(200, "{\"success\":true}");
+}
+
+asio::awaitable<absl::StatusOr<v1::Job>> OriginalEndpoints::wait_for_end(
+    const Exchange& exchange, const OriginalRequest& asked,
+    std::chrono::nanoseconds patience) const {
+  v1::WaitJobRequest wait;
+  wait.set_worker_id(asked.worker_id);
+  wait.set_job_id(asked.job_id);
+  exchange.watch_client();
+  const auto until = steady_clock::now() + patience;
+  absl::StatusOr<v1::Job> job;
+  do {
+    const std::chrono::nanoseconds left = until - steady_clock::now();
+    *wait.mutable_timeout() = to_proto(std::clamp(left, left.zero(), kLongestWait));
+    job = co_await call(exchange, "WaitJob", wait);
+  } while (job.ok() && !is_final(job->state()) && steady_clock::now() < until);
+  co_await exchange.reader.stop_watch();
+  co_return job;
 }
 
 asio::awaitable<HttpResponse> OriginalEndpoints::query(const Exchange& exchange,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <chrono>
 #include <string>
 #include <string_view>
 
@@ -46,6 +47,10 @@ class OriginalEndpoints {
   asio::awaitable<HttpResponse> query(const Exchange& exchange, const OriginalRequest& asked) const;
   asio::awaitable<void> output(const Exchange& exchange, const OriginalRequest& asked) const;
 
+  // The job as it is when it has ended or patience has.
+  asio::awaitable<absl::StatusOr<v1::Job>> wait_for_end(const Exchange& exchange,
+                                                        const OriginalRequest& asked,
+                                                        std::chrono::nanoseconds patience) const;
   asio::awaitable<absl::StatusOr<v1::Job>> call(const Exchange& exchange, const char* method,
                                                 const google::protobuf::Message& request) const;
   // NOT_FOUND says here whether it is the worker or the job that is unknown.

@@ -78,7 +78,27 @@ TEST_CASE("the original's stop waits for the end, and no longer than it may",
   const RawResponse done = client.request("POST", "/stop", kJob);
 
   CHECK(late.status == 504);
-  CHECK(late.body == "{\"error\":\"job has not stopped in time\"}\n");
+  CHECK(late.body ==
+        "{\"error\":\"job has not stopped in time: job-1 is RUNNING 5.1 s after the stop; the stop "
+        "goes on\"}\n");
+  CHECK(done.body == "{\"success\":true}\n");
+}
+
+TEST_CASE("the original's stop waits as long as the job's grace, over the bound of one call",
+          "[gateway][original]") {
+  GatewayFixture gateway;
+  RawHttp client(gateway.address());
+  gateway.service().set_stops_at_once(false);
+  gateway.service().set_longest_wait(std::chrono::milliseconds(20));
+  REQUIRE(client.request("POST", "/v1/jobs", R"({"path":"a","stop_grace":"3600s"})").status == 201);
+
+  client.send(std::string("POST /stop HTTP/1.1\r\nHost: localhost\r\nContent-Length: ") +
+              std::to_string(std::string(kJob).size()) + "\r\n\r\n" + kJob);
+  gateway.service().wait_for_waits(3);
+  gateway.service().end_job("job-1", v1::Job::STOPPED, {});
+  const RawResponse done = client.receive();
+
+  CHECK(done.status == 200);
   CHECK(done.body == "{\"success\":true}\n");
 }
 

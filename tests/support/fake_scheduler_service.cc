@@ -1,5 +1,6 @@
 #include "support/fake_scheduler_service.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "clusterd/job_states.h"
@@ -80,6 +81,16 @@ void FakeSchedulerService::spoil_checksums(bool spoil) {
 void FakeSchedulerService::set_stops_at_once(bool stops) {
   const std::lock_guard lock(mutex_);
   stops_at_once_ = stops;
+}
+
+void FakeSchedulerService::set_longest_wait(std::chrono::nanoseconds longest) {
+  const std::lock_guard lock(mutex_);
+  longest_wait_ = longest;
+}
+
+void FakeSchedulerService::wait_for_waits(size_t count) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this, count] { return waits_ >= count; });
 }
 
 void FakeSchedulerService::add_event(const v1::Event& event) {
@@ -169,7 +180,10 @@ grpc::Status FakeSchedulerService::WaitJob(grpc::ServerContext* context,
   FakeJob* job = nullptr;
   const grpc::Status status = find(request->job_id(), request->worker_id(), &job);
   if (!status.ok()) return status;
-  const auto until = std::chrono::steady_clock::now() + from_proto(request->timeout());
+  ++waits_;
+  changed_.notify_all();
+  const auto until = std::chrono::steady_clock::now() +
+                     std::min(from_proto(request->timeout()), longest_wait_);
   while (!is_final(job->job.state()) && !context->IsCancelled() &&
          std::chrono::steady_clock::now() < until) {
     changed_.wait_for(lock, kCancelCheck);

@@ -2,6 +2,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <map>
@@ -28,6 +29,8 @@ class FakeSchedulerService final : public v1::SchedulerService::Service {
   void spoil_checksums(bool spoil);
   // Stopped jobs end at once where set (the default).
   void set_stops_at_once(bool stops);
+  // One WaitJob waits no longer than this; 10 min as with the real one.
+  void set_longest_wait(std::chrono::nanoseconds longest);
   void add_event(const v1::Event& event);
 
   // For what arrived.
@@ -35,6 +38,8 @@ class FakeSchedulerService final : public v1::SchedulerService::Service {
   [[nodiscard]] v1::StreamJobRequest last_stream() const;
   [[nodiscard]] size_t job_count() const;
   [[nodiscard]] uint64_t output_bytes_sent() const;
+  // Blocks until so many calls of WaitJob have come.
+  void wait_for_waits(size_t count);
   // Waits until no stream and no wait is open any more; false after `seconds`.
   [[nodiscard]] bool wait_until_idle(int seconds);
 
@@ -82,6 +87,8 @@ class FakeSchedulerService final : public v1::SchedulerService::Service {
   uint64_t sent_ = 0;
   int open_calls_ = 0;
   bool stops_at_once_ = true;
+  std::chrono::nanoseconds longest_wait_ = std::chrono::minutes(10);
+  size_t waits_ = 0;
   bool spoils_checksums_ = false;
 };
 
