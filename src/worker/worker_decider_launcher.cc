@@ -86,7 +86,9 @@ void WorkerDecider::settle_missing(HeldAttempt& held, Now now) {
     case HeldAttempt::Phase::kRunning: {
       internal::LaunchedAttempt unknown;
       unknown.mutable_end()->set_reason(v1::JobEnd::EXIT_STATUS_UNKNOWN);
-      unknown.mutable_end()->set_message("the launcher that ran it is gone, and so is its record");
+      unknown.mutable_end()->set_message(
+          "the launcher that ran it is gone, and so is its record; output that was still in its "
+          "pipe (up to 1 MiB) is gone too");
       *unknown.mutable_end_time() = to_proto(now.wall);
       unknown.mutable_outputs()->Assign(held.outputs.begin(), held.outputs.end());
       return mark_ended(held, unknown);

@@ -150,6 +150,7 @@ TEST_CASE("a job that a restart of the machine ended keeps its output", "[launch
   const internal::LaunchedAttempt ended = fixture.wait_end("job");
 
   CHECK(ended.end().reason() == JobEnd::WORKER_LOST);
+  CHECK_THAT(ended.end().message(), Catch::Contains("output that had not reached the disk is gone"));
   REQUIRE(ended.end().outputs_size() == 2);
   CHECK(ended.end().outputs(0).stream() == v1::OutputStream::STDOUT);
   CHECK(ended.end().outputs(0).total_bytes() == 0);

@@ -20,6 +20,9 @@ using v1::JobEnd;
 constexpr const char* kCount =
     "i=0; while [ $i -lt 1000 ]; do i=$((i+1)); echo $i; sleep 0.002; done; exit 37";
 
+constexpr const char* kPipeWasLost =
+    "worker and launcher were killed: output that was still in its pipe then (up to 1 MiB) is gone";
+
 std::string numbers(int count) {
   std::string text;
   for (int i = 1; i <= count; ++i) text += std::to_string(i) + "\n";
@@ -100,6 +103,7 @@ TEST_CASE("a job that ends while no launcher runs keeps status and output",
 
   CHECK(ended.end().reason() == JobEnd::EXITED);
   CHECK(ended.end().exit_code() == 9);
+  CHECK(ended.end().message().empty());
   CHECK(fixture.output("job") == "before\nafter\n");
 }
 
@@ -139,11 +143,12 @@ TEST_CASE("a worker that did not start the launcher keeps jobs over the launcher
   for (const int fd : {input[0], input[1], output[0], output[1]}) ::close(fd);
 }
 
-TEST_CASE("both are killed: running jobs go on, ended ones are unknown", "[launcher][survival]") {
+TEST_CASE("both are killed: running jobs go on, ended ones are unknown and have lost their pipe",
+          "[launcher][survival]") {
   LauncherFixture fixture;
   fixture.connect();
   fixture.launch("long", "echo a; while [ ! -e go ]; do sleep 0.005; done; echo b; exit 5");
-  fixture.launch("short", "while [ ! -e end ]; do sleep 0.005; done; exit 6");
+  fixture.launch("short", "while [ ! -e end ]; do sleep 0.005; done; echo lost; exit 6");
   fixture.wait_output("long", "a");
   const pid_t pid = fixture.wait_start("short").pid();
 
@@ -159,8 +164,42 @@ TEST_CASE("both are killed: running jobs go on, ended ones are unknown", "[launc
 
   CHECK(fixture.wait_end("short").end().reason() == JobEnd::EXIT_STATUS_UNKNOWN);
   CHECK_FALSE(fixture.wait_end("short").end().has_exit_code());
+  CHECK(fixture.wait_end("short").end().message() ==
+        "it ended while neither worker nor launcher ran; " + std::string(kPipeWasLost));
+  CHECK(fixture.output("short").empty());
   CHECK(fixture.wait_end("long").end().exit_code() == 5);
+  CHECK(fixture.wait_end("long").end().message().empty());
   CHECK(fixture.output("long") == "a\nb\n");
+}
+
+TEST_CASE("both are killed: a lost pipe is told where the exit code is known too",
+          "[launcher][survival]") {
+  LauncherFixture fixture;
+  fixture.connect();
+  fixture.launch("zombie", "while [ ! -e end ]; do sleep 0.005; done; echo lost; exit 6");
+  fixture.launch("silent",
+                 "echo a; exec >&- 2>&-; : > closed; while [ ! -e go ]; do sleep 0.005; done; exit 7");
+  fixture.launch("observer", "while [ ! -e closed ]; do sleep 0.005; done; echo closed");
+  fixture.wait_output("silent", "a");
+  fixture.wait_output("observer", "closed");
+  const pid_t pid = fixture.wait_start("zombie").pid();
+
+  fixture.disconnect();
+  const pid_t launcher = fixture.launcher_pid();
+  REQUIRE(::kill(launcher, SIGKILL) == 0);
+  REQUIRE(::waitpid(launcher, nullptr, 0) == launcher);
+  std::ofstream(fixture.folder() + "/end") << "1";
+  siginfo_t info{};
+  REQUIRE(::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT) == 0);
+  fixture.connect();
+  fixture.kill_launcher();  // the next one has it from the journal
+  std::ofstream(fixture.folder() + "/go") << "1";
+
+  CHECK(fixture.wait_end("zombie").end().exit_code() == 6);
+  CHECK(fixture.wait_end("zombie").end().message() == kPipeWasLost);
+  CHECK(fixture.wait_end("silent").end().exit_code() == 7);
+  CHECK(fixture.wait_end("silent").end().message() == kPipeWasLost);
+  CHECK(fixture.output("silent") == "a\n");
 }
 
 TEST_CASE("a newer worker fences the older", "[launcher][survival]") {

@@ -14,6 +14,9 @@ namespace {
 
 using internal::JournalState;
 
+constexpr const char* kPipeWasLost =
+    "worker and launcher were killed: output that was still in its pipe then (up to 1 MiB) is gone";
+
 uint64_t microseconds(const timeval& time) {
   return static_cast<uint64_t>(time.tv_sec) * 1'000'000 + static_cast<uint64_t>(time.tv_usec);
 }
@@ -60,9 +63,9 @@ void add_reason(const JournalAttempt& attempt, bool main_killed, v1::JobEnd* end
   }
   if (!attempt.exit) {
     end->set_reason(v1::JobEnd::EXIT_STATUS_UNKNOWN);
-    end->set_message(
-        "it ended while neither worker nor launcher ran; what it had not yet written to its log "
-        "is gone");
+    end->set_message(attempt.state.pipe_was_lost()
+                         ? "it ended while neither worker nor launcher ran"
+                         : "it ended while nobody could see how");
   } else if (end->has_signal()) {
     end->set_reason(v1::JobEnd::SIGNALED);
     end->set_message(
@@ -88,6 +91,9 @@ v1::JobEnd make_job_end(const JournalAttempt& attempt, bool main_killed) {
   v1::JobEnd end;
   if (attempt.exit) add_status(attempt.exit->child(), &end);
   add_reason(attempt, main_killed, &end);
+  if (attempt.state.pipe_was_lost()) {
+    absl::StrAppend(end.mutable_message(), end.message().empty() ? "" : "; ", kPipeWasLost);
+  }
   return end;
 }
 

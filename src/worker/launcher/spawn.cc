@@ -147,6 +147,14 @@ absl::StatusOr<UniqueFd> open_fifo(const std::string& path) {
   return fifo;
 }
 
+absl::StatusOr<UniqueFd> reopen_fifo(const std::string& path, bool* was_lost) {
+  // All who hold it hold both ends, and a FIFO without a reader cannot be opened so. Kept open
+  // until we have ours: its holders may end in between.
+  const UniqueFd probe(::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+  if (!probe.valid() && errno == ENXIO) *was_lost = true;
+  return open_fifo(path);
+}
+
 SpawnResult spawn(SpawnOrder order, const ChildBaseline& baseline) {
   SpawnResult result;
   result.handle = order.handle;

@@ -58,6 +58,10 @@ struct SpawnResult {
 // hang-up while a job has closed its own end.
 [[nodiscard]] absl::StatusOr<UniqueFd> open_fifo(const std::string& path);
 
+// The same for one of an earlier launcher. `was_lost` is set where nobody had it open: what was
+// in it went with its last reader.
+[[nodiscard]] absl::StatusOr<UniqueFd> reopen_fifo(const std::string& path, bool* was_lost);
+
 // Writes INTENT, makes FIFOs and input, starts the process. Blocks in vfork and execve: on spawn
 // threads only.
 [[nodiscard]] SpawnResult spawn(SpawnOrder order, const ChildBaseline& baseline);

@@ -72,7 +72,8 @@ void Supervisor::adopt(JournalAttempt record) {
   if (std::string_view(spawned.boot_id.data(), kUuidChars) != options_.baseline.boot_id) {
     v1::JobEnd end;
     end.set_reason(v1::JobEnd::WORKER_LOST);
-    end.set_message("the machine restarted while it ran");
+    end.set_message(
+        "the machine restarted while it ran; output that had not reached the disk is gone");
     const std::string folder = output_folder(options_.data_dir, attempt.key());
     for (const v1::OutputStream::Stream stream : streams_of(known.intent)) {
       *end.add_outputs() = extent_of(folder, stream);
@@ -102,10 +103,11 @@ void Supervisor::adopt(JournalAttempt record) {
 void Supervisor::reopen_fifos(Attempt& attempt) {
   const std::string folder = output_folder(options_.data_dir, attempt.key());
   std::vector<OutputPipe> pipes;
+  bool was_lost = false;
   for (const v1::OutputStream::Stream stream : streams_of(attempt.record.intent)) {
     attempt.outputs.push_back(extent_of(folder, stream));
     const std::string path = fifo_path(attempt.record.intent, stream);
-    absl::StatusOr<UniqueFd> fifo = open_fifo(path);
+    absl::StatusOr<UniqueFd> fifo = reopen_fifo(path, &was_lost);
     if (!fifo.ok()) {
       log_error("launcher", "output of a running job is out of reach", {{"error", fifo.status()}});
       continue;
@@ -114,6 +116,9 @@ void Supervisor::reopen_fifos(Attempt& attempt) {
     pipes.push_back({stream, *std::move(fifo), path});
   }
   pump_->add(attempt.handle(), folder, attempt.record.intent.max_output_bytes(), std::move(pipes));
+  if (!was_lost || attempt.record.state.pipe_was_lost()) return;
+  attempt.record.state.set_pipe_was_lost(true);
+  write_state(attempt);
 }
 
 void Supervisor::resolve(Attempt& attempt) {

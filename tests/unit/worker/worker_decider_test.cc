@@ -526,6 +526,7 @@ TEST_CASE("an attempt that the launcher lost ends with an unknown status", "[wor
   REQUIRE(ended != nullptr);
   CHECK(ended->ended().reason() == v1::JobEnd::EXIT_STATUS_UNKNOWN);
   CHECK_FALSE(ended->ended().has_exit_code());
+  CHECK_THAT(ended->ended().message(), Catch::Contains("pipe (up to 1 MiB) is gone"));
 }
 
 TEST_CASE("a new worker process adopts what the launcher holds", "[worker_decider]") {
