@@ -6,6 +6,7 @@
 
 #include "cli/command_line.h"
 #include "cli/exit_codes.h"
+#include "cli/print.h"
 #include "cli/run_daemon.h"
 #include "cli/run_dev.h"
 #include "cli/run_job.h"
@@ -17,31 +18,29 @@
 namespace clusterd {
 namespace {
 
-int run(const HelpCommand& command) {
-  std::fputs(command.text.c_str(), stdout);
-  return kExitOk;
-}
+int run(const HelpCommand& command) { return print_text(command.text); }
 
 int run(const VersionCommand&) {
-  std::printf("clusterd %s (%s)\n", version(), build_description());
-  return kExitOk;
+  return print_text(std::string("clusterd ") + version() + " (" + build_description() + ")\n");
 }
 
 int run(const SchedulerCommand& command) {
   const auto config = prepare(command);
   if (!config.ok()) return report_error(config.status());
   if (!command.check) return run_scheduler(*config, command.port_file);
-  std::puts("OK");
-  return kExitOk;
+  return print_text("OK\n");
 }
 
 int run(const WorkerCommand& command) {
   const auto config = prepare(command);
   if (!config.ok()) return report_error(config.status());
   if (!command.check) return run_worker(*config, command.port_file);
-  if (const absl::Status status = check_folders(*config); !status.ok()) return report_error(status);
-  std::puts("OK");
-  return kExitOk;
+  const auto to_be_made = check_folders(*config);
+  if (!to_be_made.ok()) return report_error(to_be_made.status());
+  for (const std::string& folder : *to_be_made) {
+    std::fprintf(stderr, "clusterd: %s does not exist; the start makes it\n", folder.c_str());
+  }
+  return print_text("OK\n");
 }
 
 int run_command_line(const std::vector<std::string>& arguments) {

@@ -5,7 +5,9 @@
 #include <memory>
 #include <sstream>
 
+#include "absl/strings/str_join.h"
 #include "cli/command_families.h"
+#include "cli/near_word.h"
 
 namespace clusterd {
 namespace {
@@ -64,6 +66,25 @@ void add_cluster_command(CLI::App& cluster, Chosen& chosen, const std::string& n
   app.add_flag("--json", command->json, "Print one JSON document");
 }
 
+// INVALID_ARGUMENT where the words that choose a command choose none, with the nearest one.
+absl::Status check_choice(const CLI::App& app, const std::vector<std::string>& arguments) {
+  const CLI::App* at = &app;
+  for (const std::string& word : arguments) {
+    std::vector<std::string> known;
+    for (const CLI::App* sub : at->get_subcommands({})) known.push_back(sub->get_name());
+    if (known.empty() || word.starts_with('-')) return absl::OkStatus();
+    if (std::find(known.begin(), known.end(), word) == known.end()) {
+      const std::string where = at == &app ? "" : at->get_name() + ": ";
+      const auto near = near_word(word, known);
+      return absl::InvalidArgumentError(
+          where + "\"" + word + "\" is no command; " +
+          (near ? "did you mean \"" + *near + "\"?" : "there are " + absl::StrJoin(known, ", ")));
+    }
+    at = at->get_subcommand(word);
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Command> to_result(const CLI::App& app, const CLI::ParseError& error) {
   std::ostringstream out;
   std::ostringstream ignored;
@@ -106,6 +127,7 @@ absl::StatusOr<Command> parse_command_line(std::vector<std::string> arguments) {
   add_daemon_commands(app, chosen);
   add_job_commands(app, chosen);
   add_cluster_commands(app, chosen);
+  if (const absl::Status status = check_choice(app, arguments); !status.ok()) return status;
   std::vector<std::string> target = take_target(app, arguments);
   try {
     std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the end

@@ -85,7 +85,7 @@ struct JobLogsCommand {
   ClientFlags client;
   std::string job_id;
   bool follow = false;
-  uint32_t tail_lines = 0;
+  std::optional<uint32_t> tail_lines;
   uint64_t offset = 0;
   std::string stream;  // stdout, stderr, merged; empty: the only one
   uint32_t attempt = 0;

@@ -87,9 +87,9 @@ void add_logs(CLI::App& job, Chosen& chosen) {
   CLI::App& app = *job.get_subcommand("logs");
   add_job_id(app, command->job_id);
   app.add_flag("-f,--follow", command->follow, "Go on until the attempt has ended");
-  auto* tail = app.add_option("--tail", command->tail_lines, "Only the last lines")
+  auto* tail = app.add_option("--tail", command->tail_lines, "Only the last lines; 0: none of them")
                    ->type_name("N")
-                   ->check(CLI::Range(1U, 4'000'000'000U));
+                   ->check(CLI::Range(0U, 4'000'000'000U));
   auto* offset = app.add_option("--offset", command->offset, "From this byte on")
                      ->type_name("B")
                      ->check(CLI::NonNegativeNumber);

@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 #include "absl/status/statusor.h"
+#include "cli/exit_codes.h"
 #include "clusterd/job_states.h"
 #include "core/signal_names.h"
 
@@ -59,6 +61,12 @@ std::string time_text(bool is_set, const google::protobuf::Timestamp& time) {
 
 std::string or_dash(const std::string& text) { return text.empty() ? "-" : printable(text); }
 
+std::string worker_of(const v1::Job& job, const WorkerNames& names) {
+  const auto found = names.find(job.worker_id());
+  const bool has_name = found != names.end() && !found->second.empty();
+  return or_dash(has_name ? found->second : job.worker_id());
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> to_json(const google::protobuf::Message& message) {
@@ -91,12 +99,14 @@ std::string summary_of(const v1::Job& job) {
   return text;
 }
 
-std::string describe_job(const v1::Job& job) {
+std::string describe_job(const v1::Job& job, const WorkerNames& names) {
   std::vector<Row> rows = {{"job_id", job.job_id()}};
   if (!job.spec().name().empty()) rows.push_back({"name", printable(job.spec().name())});
   rows.push_back({"state", summary_of(job)});
   rows.push_back({"command", command_of(job.spec())});
-  rows.push_back({"worker", or_dash(job.worker_id())});
+  const std::string worker = worker_of(job, names);
+  const bool has_name = worker != or_dash(job.worker_id());
+  rows.push_back({"worker", has_name ? worker + " (" + job.worker_id() + ")" : worker});
   rows.push_back({"attempt", std::to_string(job.attempt())});
   rows.push_back({"submitted", time_text(job.has_submit_time(), job.submit_time())});
   if (job.has_start_time()) rows.push_back({"started", time_text(true, job.start_time())});
@@ -110,10 +120,10 @@ std::string describe_job(const v1::Job& job) {
   return to_table(rows);
 }
 
-std::string describe_jobs(const std::vector<v1::Job>& jobs) {
+std::string describe_jobs(const std::vector<v1::Job>& jobs, const WorkerNames& names) {
   std::vector<Row> rows = {{"JOB_ID", "STATE", "WORKER", "SUBMITTED", "NAME", "COMMAND"}};
   for (const v1::Job& job : jobs) {
-    rows.push_back({job.job_id(), std::string(name_of(job.state())), or_dash(job.worker_id()),
+    rows.push_back({job.job_id(), std::string(name_of(job.state())), worker_of(job, names),
                     time_text(job.has_submit_time(), job.submit_time()), or_dash(job.spec().name()),
                     command_of(job.spec())});
   }
@@ -159,10 +169,21 @@ absl::Status write_stdout(std::string_view bytes) {
     const ssize_t count = write(STDOUT_FILENO, bytes.data(), bytes.size());
     if (count < 0 && errno == EINTR) continue;
     if (count < 0 && errno == EPIPE) return absl::CancelledError("");
-    if (count < 0) return absl::ErrnoToStatus(errno, "standard output");
+    // INTERNAL, whatever it is: nothing that trying again would mend.
+    if (count < 0) return absl::InternalError(std::string("standard output: ") + strerror(errno));
     bytes.remove_prefix(static_cast<size_t>(count));
   }
   return absl::OkStatus();
+}
+
+int finish(const absl::Status& status) {
+  if (status.ok()) return kExitOk;
+  if (absl::IsCancelled(status) && status.message().empty()) return kExitPipeClosed;
+  return report_error(status);
+}
+
+int print_text(const absl::StatusOr<std::string>& text) {
+  return finish(text.ok() ? write_stdout(*text) : text.status());
 }
 
 }  // namespace clusterd

@@ -8,29 +8,19 @@
 
 #include "core/config_load.h"
 #include "core/log.h"
+#include "worker/script_folder.h"
 
 namespace clusterd {
 namespace {
 
 namespace fs = std::filesystem;
 
-absl::Status check_scripts_dir(const std::string& path) {
-  const std::string name = "jobs.scripts_dir: \"" + path + "\"";
-  std::error_code error;
-  const fs::file_status status = fs::status(path, error);
-  if (status.type() == fs::file_type::not_found) {
-    return absl::NotFoundError(name + " does not exist");
-  }
-  if (status.type() != fs::file_type::directory) {
-    return absl::FailedPreconditionError(name + " is not a folder");
-  }
-  if (access(path.c_str(), R_OK | X_OK) != 0) return absl::ErrnoToStatus(errno, name);
-  return absl::OkStatus();
+std::string named(const char* key, const std::string& path) {
+  return std::string("jobs.") + key + ": \"" + path + "\"";
 }
 
-// The worker makes the folder itself, so the nearest one that exists has to be writable.
-absl::Status check_data_dir(const std::string& path) {
-  const std::string name = "jobs.data_dir: \"" + path + "\"";
+// The start makes a folder that is not there, so the nearest one that exists has to be writable.
+absl::Status check_can_be_made(const std::string& name, const std::string& path) {
   std::error_code error;
   fs::path nearest = fs::absolute(path, error);
   if (error) return absl::InternalError(name + ": " + error.message());
@@ -44,6 +34,15 @@ absl::Status check_data_dir(const std::string& path) {
     return absl::ErrnoToStatus(errno, name + ": " + nearest.string());
   }
   return absl::OkStatus();
+}
+
+absl::Status check_scripts_dir(const std::string& name, const std::string& path) {
+  std::error_code error;
+  if (!fs::is_directory(path, error)) {
+    return absl::FailedPreconditionError(name + " is not a folder");
+  }
+  if (access(path.c_str(), R_OK | X_OK) != 0) return absl::ErrnoToStatus(errno, name);
+  return ScriptFolder(fs::absolute(path, error).native()).check();
 }
 
 }  // namespace
@@ -62,10 +61,20 @@ absl::StatusOr<WorkerConfig> prepare(const WorkerCommand& command) {
   return config;
 }
 
-absl::Status check_folders(const WorkerConfig& config) {
-  absl::Status status = check_scripts_dir(config.jobs.scripts_dir);
-  status.Update(check_data_dir(config.jobs.data_dir));
-  return status;
+absl::StatusOr<std::vector<std::string>> check_folders(const WorkerConfig& config) {
+  const WorkerConfig::Jobs& jobs = config.jobs;
+  const std::string scripts = named("scripts_dir", jobs.scripts_dir);
+  const std::string data = named("data_dir", jobs.data_dir);
+  std::error_code error;
+  const bool has_scripts = fs::exists(jobs.scripts_dir, error);
+  absl::Status status = has_scripts ? check_scripts_dir(scripts, jobs.scripts_dir)
+                                    : check_can_be_made(scripts, jobs.scripts_dir);
+  status.Update(check_can_be_made(data, jobs.data_dir));
+  if (!status.ok()) return status;
+  std::vector<std::string> to_be_made;
+  if (!has_scripts) to_be_made.push_back(scripts);
+  if (!fs::exists(jobs.data_dir, error)) to_be_made.push_back(data);
+  return to_be_made;
 }
 
 }  // namespace clusterd

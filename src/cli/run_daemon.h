@@ -1,5 +1,8 @@
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "absl/status/statusor.h"
 #include "cli/commands.h"
 #include "core/config.h"
@@ -11,8 +14,10 @@ namespace clusterd {
 [[nodiscard]] absl::StatusOr<SchedulerConfig> prepare(const SchedulerCommand& command);
 [[nodiscard]] absl::StatusOr<WorkerConfig> prepare(const WorkerCommand& command);
 
-// What `--check` looks at beyond the file: the worker's folders. NOT_FOUND, FAILED_PRECONDITION or
-// PERMISSION_DENIED name the key and the path.
-[[nodiscard]] absl::Status check_folders(const WorkerConfig& config);
+// What `--check` looks at beyond the file: the worker's folders, by the rules of its start and of
+// the jobs' starts. Gives those that are not there yet, which the start will make, by key and path.
+// FAILED_PRECONDITION: no folder, or one that cannot be made. PERMISSION_DENIED: not ours to use,
+// or others may write the scripts. Each names the key and the path.
+[[nodiscard]] absl::StatusOr<std::vector<std::string>> check_folders(const WorkerConfig& config);
 
 }  // namespace clusterd

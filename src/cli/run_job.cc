@@ -36,16 +36,6 @@ struct Session {
 
 void tell(const std::string& text) { std::fprintf(stderr, "clusterd: %s\n", text.c_str()); }
 
-int finish(const absl::Status& status) {
-  if (status.ok()) return kExitOk;
-  if (absl::IsCancelled(status) && status.message().empty()) return kExitPipeClosed;
-  return report_error(status);
-}
-
-int print_text(const absl::StatusOr<std::string>& text) {
-  return finish(text.ok() ? write_stdout(*text) : text.status());
-}
-
 int print_json(const google::protobuf::Message& message) {
   auto text = to_json(message);
   if (text.ok()) *text += "\n";
@@ -109,6 +99,19 @@ int follow_to_end(Session& session, const std::string& job_id) {
   return job.ok() ? print_end(*job, /*as_json=*/false) : finish(job.status());
 }
 
+// Moves the request to the present end of the output, which is read to its last line to learn it.
+absl::Status skip_to_end(Session& session, v1::StreamJobRequest& request) {
+  v1::StreamJobRequest last_line = request;
+  last_line.set_follow(false);
+  last_line.set_tail_lines(1);
+  const auto drop = [](std::string_view) { return absl::OkStatus(); };
+  const auto result = session.client->read_output(last_line, drop, tell, session.token());
+  if (!result.ok()) return result.status();
+  request.set_attempt(result->attempt);
+  request.set_offset(result->end.total_bytes());
+  return absl::OkStatus();
+}
+
 absl::StatusOr<v1::Job::State> parse_state(std::string word) {
   std::transform(word.begin(), word.end(), word.begin(),
                  [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
@@ -148,6 +151,18 @@ absl::StatusOr<v1::ListJobsResponse> list_up_to(Session& session, v1::ListJobsRe
     if (is_full || page->next_page_token().empty()) return all;
     request.set_page_token(page->next_page_token());
   }
+}
+
+// Names of the workers of these jobs. None where they cannot be had: the ids do as well.
+WorkerNames worker_names(Session& session, const std::vector<v1::Job>& jobs) {
+  WorkerNames names;
+  const bool is_needed = std::any_of(jobs.begin(), jobs.end(),
+                                     [](const v1::Job& job) { return !job.worker_id().empty(); });
+  if (!is_needed) return names;
+  const auto workers = session.client->list_workers(session.token());
+  if (!workers.ok()) return names;
+  for (const v1::Worker& worker : workers->workers()) names[worker.worker_id()] = worker.name();
+  return names;
 }
 
 }  // namespace
@@ -203,7 +218,8 @@ int run(const JobQueryCommand& command) {
   }
   const auto job = session.client->query(command.job_id, session.token());
   if (!job.ok()) return finish(job.status());
-  return command.json ? print_json(*job) : print_text(describe_job(*job));
+  if (command.json) return print_json(*job);
+  return print_text(describe_job(*job, worker_names(session, {*job})));
 }
 
 int run(const JobWaitCommand& command) {
@@ -229,10 +245,15 @@ int run(const JobLogsCommand& command) {
   v1::StreamJobRequest request;
   request.set_job_id(command.job_id);
   request.set_follow(command.follow);
-  request.set_tail_lines(command.tail_lines);
+  request.set_tail_lines(command.tail_lines.value_or(0));
   request.set_offset(command.offset);
   request.set_stream(stream_of(command.stream));
   request.set_attempt(command.attempt);
+  if (command.tail_lines == 0U) {
+    const absl::Status status = skip_to_end(session, request);
+    if (session.interrupt.happened()) return kExitInterrupted;
+    if (!status.ok() || !command.follow) return finish(status);
+  }
   uint64_t written = 0;
   const auto result = print_output(session, request, written);
   if (session.interrupt.happened()) return kExitInterrupted;
@@ -249,7 +270,8 @@ int run(const JobListCommand& command) {
   const auto jobs = list_up_to(session, *request, command.limit);
   if (!jobs.ok()) return finish(jobs.status());
   if (command.json) return print_json(*jobs);
-  return print_text(describe_jobs({jobs->jobs().begin(), jobs->jobs().end()}));
+  const std::vector<v1::Job> listed(jobs->jobs().begin(), jobs->jobs().end());
+  return print_text(describe_jobs(listed, worker_names(session, listed)));
 }
 
 int run(const ClusterStatusCommand& command) {

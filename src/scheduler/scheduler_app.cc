@@ -25,18 +25,20 @@ SchedulerApp::SchedulerApp(const SchedulerConfig& config, const Clock& clock, St
       make_link_(std::move(make_link)),
       fault_(std::make_shared<const std::string>("the store is being loaded")),
       readers_(kReaders),
-      loop_("scheduler", clock, [this]() -> std::optional<BootTime> {
-        if (term_ != nullptr) return term_->turn();
-        if (retry_load_ && *retry_load_ <= clock_.now().boot) {
-          retry_load_.reset();
-          load();
-        }
-        return retry_load_;
-      }) {
-  loop_.post([this] { load(); });
+      loop_(std::make_shared<EventLoop>("scheduler", clock, [this] { return turn(); })) {
+  loop_->post([this] { load(); });
 }
 
 SchedulerApp::~SchedulerApp() { stop(); }
+
+std::optional<BootTime> SchedulerApp::turn() {
+  if (term_ != nullptr) return term_->turn();
+  if (retry_load_ && *retry_load_ <= clock_.now().boot) {
+    retry_load_.reset();
+    load();
+  }
+  return retry_load_;
+}
 
 CallId SchedulerApp::call(Term::Done done, Term::Decide decide) {
   const CallId id = next_id();
@@ -61,7 +63,7 @@ void SchedulerApp::abandon(CallId call) {
 }
 
 void SchedulerApp::with_term(absl::AnyInvocable<void(Term*)> task) {
-  loop_.post([this, task = std::move(task)]() mutable { task(term_.get()); });
+  loop_->post([this, task = std::move(task)]() mutable { task(term_.get()); });
 }
 
 void SchedulerApp::read(absl::AnyInvocable<void()> task) {
@@ -92,7 +94,7 @@ void SchedulerApp::set_fault(const std::string& fault) {
 void SchedulerApp::load() {
   read([this] {
     auto contents = store_.begin_term();
-    loop_.post(
+    loop_->post(
         [this, contents = std::move(contents)]() mutable { begin_term(std::move(contents)); });
   });
 }
@@ -114,8 +116,9 @@ void SchedulerApp::begin_term(absl::StatusOr<StoreContents> contents) {
             {"live_jobs", contents->live_jobs.size()},
             {"workers", contents->workers.size()}});
   const uint64_t number = ++terms_;
-  auto post = [this, number](absl::AnyInvocable<void()> task) {
-    loop_.post([this, number, task = std::move(task)]() mutable {
+  auto post = [this, number, loop = loop_](absl::AnyInvocable<void()> task) {
+    // A task that the loop still takes is run before stop() returns, so this is there.
+    loop->post([this, number, task = std::move(task)]() mutable {
       if (term_ != nullptr && terms_ == number) task();
     });
   };
@@ -138,7 +141,7 @@ void SchedulerApp::end_term(const absl::Status& why) {
 }
 
 void SchedulerApp::retire() {
-  loop_.post([this] {
+  loop_->post([this] {
     stopping_ = true;
     retry_load_.reset();
     set_fault("the scheduler is stopping");
@@ -148,7 +151,7 @@ void SchedulerApp::retire() {
 
 void SchedulerApp::stop() {
   retire();
-  loop_.stop();
+  loop_->stop();
   readers_.join();
 }
 

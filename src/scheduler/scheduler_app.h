@@ -65,6 +65,8 @@ class SchedulerApp {
   void stop();
 
  private:
+  // What the core thread does after each batch of tasks; the next deadline.
+  std::optional<BootTime> turn();
   void load();
   void begin_term(absl::StatusOr<StoreContents> contents);
   void end_term(const absl::Status& why);
@@ -86,7 +88,9 @@ class SchedulerApp {
   std::optional<BootTime> retry_load_;
   bool stopping_ = false;
 
-  EventLoop loop_;  // last: it ends first
+  // Shared with the answers of workers that are still to come when all else has ended: posted then,
+  // they are dropped. Last: it ends first.
+  std::shared_ptr<EventLoop> loop_;
 };
 
 }  // namespace clusterd

@@ -20,6 +20,7 @@
 #include "rpc/credentials.h"
 #include "worker/launcher_connection.h"
 #include "worker/machine.h"
+#include "worker/script_folder.h"
 #include "worker/worker_core.h"
 #include "worker/worker_files.h"
 #include "worker/worker_service.h"
@@ -144,6 +145,10 @@ int run_worker(const WorkerConfig& config, const std::string& port_file) {
   if (!address.ok()) return fail(address.status());
   const auto jobs = prepare_folders(config.jobs);
   if (!jobs.ok()) return fail(jobs.status());
+  // No reason not to start: jobs may be running that have to be looked after.
+  if (const auto status = ScriptFolder(jobs->scripts_dir).check(); !status.ok()) {
+    log_warning("worker", "no job can be started", {{"error", std::string(status.message())}});
+  }
   const auto lock = lock_data_dir(jobs->data_dir);
   if (!lock.ok()) return fail(lock.status());
   auto session = session_options(config, jobs->data_dir);

@@ -93,6 +93,20 @@ struct ScriptFolder::Found {
 
 ScriptFolder::ScriptFolder(std::string folder) : folder_(std::move(folder)) {}
 
+absl::Status ScriptFolder::check_folder(const std::string& field, int root_fd) const {
+  struct stat info {};
+  if (fstat(root_fd, &info) != 0) return not_found(field, folder_, errno);
+  return check_writer(field, "the scripts folder " + folder_, info);
+}
+
+absl::Status ScriptFolder::check() const {
+  constexpr char kField[] = "jobs.scripts_dir";
+  const UniqueFd root(open(folder_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (root.valid()) return check_folder(kField, root.get());
+  return field_error(absl::StatusCode::kFailedPrecondition, kField,
+                     folder_ + " cannot be opened: " + std::strerror(errno));
+}
+
 absl::StatusOr<ScriptFolder::Found> ScriptFolder::find(const std::string& field,
                                                        const std::string& path) const {
   const UniqueFd root(open(folder_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -100,9 +114,7 @@ absl::StatusOr<ScriptFolder::Found> ScriptFolder::find(const std::string& field,
     return invalid_field(
         field, "the scripts folder " + folder_ + " cannot be opened: " + std::strerror(errno));
   }
-  struct stat root_info {};
-  if (fstat(root.get(), &root_info) != 0) return not_found(field, folder_, errno);
-  auto status = check_writer(field, "the scripts folder " + folder_, root_info);
+  auto status = check_folder(field, root.get());
   if (!status.ok()) return status;
   open_how how{};
   how.flags = O_PATH | O_CLOEXEC;

@@ -26,6 +26,10 @@ class ScriptFolder {
   // `folder` is absolute.
   explicit ScriptFolder(std::string folder);
 
+  // Whether anything may run from here. FAILED_PRECONDITION: it cannot be opened.
+  // PERMISSION_DENIED: others may write it. Both with field `jobs.scripts_dir`.
+  [[nodiscard]] absl::Status check() const;
+
   // INVALID_ARGUMENT with field `path`: missing, outside, no regular file. PERMISSION_DENIED with
   // field `path`: a component, or the folder, that others may write.
   [[nodiscard]] absl::StatusOr<ResolvedScript> find_script(const std::string& path) const;
@@ -40,6 +44,7 @@ class ScriptFolder {
 
  private:
   struct Found;
+  [[nodiscard]] absl::Status check_folder(const std::string& field, int root_fd) const;
   [[nodiscard]] absl::StatusOr<Found> find(const std::string& field, const std::string& path) const;
 
   std::string folder_;

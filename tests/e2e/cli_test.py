@@ -67,6 +67,26 @@ class CliTest(unittest.TestCase):
         self.check(self.cluster.cli("job", "logs", "--tail", "1", job_id), 0, "line 3 of 3\n")
         self.check(self.cluster.cli("job", "logs", "--offset", "24", job_id), 0, "line 3 of 3\n")
 
+    def test_logs_from_now_on(self):
+        gate = self.cluster.folder / "logs_gate"
+        self.cluster.script("counting.sh", 'echo old; i=0; while [ ! -e "$1" ]; do '
+                                           'i=$((i + 1)); echo "new $i"; sleep 0.01; done\n')
+        job_id = self.start("--command", "bash", "counting.sh", str(gate))
+        wait_until(lambda: b"new 1\n" in self.cluster.output(job_id), "it counts")
+        self.check(self.cluster.cli("job", "logs", "--tail", "0", job_id), 0, "")
+        process = subprocess.Popen([executable(), "job", "logs", "-f", "--tail", "0", job_id],
+                                   stdout=subprocess.PIPE, env=self.cluster.cli_environment())
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.kill)
+        first = process.stdout.readline()
+        gate.touch()
+        got = first + process.stdout.read()
+        self.assertEqual(process.wait(timeout=60), 0)
+        everything = self.cluster.output(job_id)
+        self.assertTrue(everything.endswith(got), (got, everything))
+        self.assertNotIn(b"old\n", got)
+        self.assertLess(len(got), len(everything))
+
     def test_json(self):
         result = self.cluster.cli("job", "start", "--json", "--wait", "--command", "bash",
                                   "exit.sh", "3")
@@ -84,9 +104,11 @@ class CliTest(unittest.TestCase):
         self.cluster.wait(job_id)
         listed = self.check(self.cluster.cli("job", "list"), 0).stdout
         line = next(line for line in listed.splitlines() if job_id in line)
-        self.assertIn("SUCCEEDED", line)
+        self.assertEqual(line.split()[1:3], ["SUCCEEDED", "w1"])
         self.assertIn("by-name", line)
-        self.assertIn("SUCCEEDED", self.check(self.cluster.cli("job", "query", job_id), 0).stdout)
+        queried = self.check(self.cluster.cli("job", "query", job_id), 0).stdout
+        self.assertIn("SUCCEEDED", queried)
+        self.assertIn(f"w1 ({self.cluster.worker_id()})", queried)
 
     def test_programs(self):
         result = self.cluster.cli("job", "start", "--follow", "--program", "echo", "a b", "-n")
@@ -103,6 +125,7 @@ class CliTest(unittest.TestCase):
                 (("job", "start", "--worker", "none", "--command", "bash", "count.sh"), 66, "none"),
                 (("job", "query", "none"), 66, "none"),
                 (("job", "logs", "none"), 66, "none"),
+                (("job", "list", "--worker", "none"), 66, 'worker not found: "none"'),
                 (("no-such-command",), 64, "")):
             with self.subTest(args=args):
                 result = self.check(self.cluster.cli(*args), code, "")
@@ -130,6 +153,15 @@ class CliTest(unittest.TestCase):
         self.assertEqual(self.cluster.job(job_id)["state"], "RUNNING")
         self.check(self.cluster.cli("job", "stop", job_id), 0)
 
+    def test_output_that_cannot_be_written(self):
+        for args in (("job", "list"), ("job", "list", "--json"), ("--version",), ("--help",)):
+            with self.subTest(args=args), open("/dev/full", "wb") as full:
+                result = subprocess.run([executable(), *args], stdout=full, stderr=subprocess.PIPE,
+                                        text=True, timeout=60, check=False,
+                                        env=self.cluster.cli_environment())
+                self.assertEqual(result.returncode, 70, result)
+                self.assertIn("standard output: No space left", result.stderr)
+
     def test_version(self):
         self.assertRegex(self.check(self.cluster.cli("--version"), 0).stdout, r"\d+\.\d+\.\d+")
 
@@ -143,10 +175,38 @@ class CheckTest(unittest.TestCase):
                                   capture_output=True, text=True, timeout=60, check=False)
 
     def test_good_configuration(self):
-        for mode, text in (("scheduler", '[log]\nlevel = "info"\n'),
-                           ("worker", '[jobs]\nscripts_dir = "/tmp"\n')):
-            result = self.check_config(mode, text)
-            self.assertEqual(result.returncode, 0, result)
+        with tempfile.TemporaryDirectory(prefix="clusterd-e2e-") as folder:
+            for mode, text in (("scheduler", '[log]\nlevel = "info"\n'),
+                               ("worker", f'[jobs]\nscripts_dir = "{folder}"\n')):
+                result = self.check_config(mode, text)
+                self.assertEqual((result.returncode, result.stdout), (0, "OK\n"), result)
+
+    def test_check_and_start_agree_on_the_scripts_folder(self):
+        with tempfile.TemporaryDirectory(prefix="clusterd-e2e-") as folder:
+            scripts = pathlib.Path(folder) / "none" / "yet"
+            data = pathlib.Path(folder) / "data"
+            config = f'[jobs]\nscripts_dir = "{scripts}"\ndata_dir = "{data}"\n'
+            missing = self.check_config("worker", config)
+            self.assertEqual((missing.returncode, missing.stdout), (0, "OK\n"), missing)
+            self.assertIn(str(scripts), missing.stderr)
+            self.assertFalse(scripts.exists())
+
+            scripts.mkdir(parents=True)
+            scripts.chmod(0o777)
+            refused = self.check_config("worker", config)
+            self.assertEqual((refused.returncode, refused.stdout), (77, ""), refused)
+            self.assertIn("writable by others", refused.stderr)
+
+    def test_the_start_makes_the_scripts_folder_and_warns_of_one_for_all(self):
+        with Cluster() as cluster:
+            scripts = cluster.folder / "none" / "yet"
+            worker = cluster.start_worker(scripts_dir=str(scripts))
+            self.assertTrue(scripts.is_dir())
+            self.assertNotIn("writable by", worker.log.read_text())
+            worker.terminate()
+            scripts.chmod(0o777)
+            worker = cluster.start_worker(scripts_dir=str(scripts))
+            self.assertIn("writable by others", worker.log.read_text())
 
     def test_all_errors_at_once_with_line_and_column(self):
         result = self.check_config("scheduler", '[store]\npaht = "x"\n\n[scheduling]\n'

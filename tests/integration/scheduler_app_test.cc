@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <future>
 
+#include "rpc/digest.h"
 #include "support/memory_store.h"
 
 namespace clusterd {
@@ -10,12 +11,60 @@ namespace {
 
 using std::chrono_literals::operator""s;
 
-// An app over a store in memory, without workers. Calls block until answered.
+// A worker that is called back and answers when the test says so.
+class LateLink final : public WorkerLink {
+ public:
+  // Blocks until it has been called back; the call is answered by the caller.
+  Done<v1::WorkerIdentity> wait_for_call_back() { return called_back_.get_future().get(); }
+
+  void identify(Done<v1::WorkerIdentity> done) override { called_back_.set_value(std::move(done)); }
+  void start_jobs(v1::StartJobsRequest /*request*/, Done<v1::StartJobsResponse> /*done*/) override {
+    FAIL_CHECK("no job was placed");
+  }
+  void stop_jobs(v1::StopJobsRequest /*request*/, Done<v1::StopJobsResponse> /*done*/) override {
+    FAIL_CHECK("no job was placed");
+  }
+  void signal_job(v1::SignalAttemptRequest /*request*/,
+                  Done<v1::SignalAttemptResponse> /*done*/) override {
+    FAIL_CHECK("no job was placed");
+  }
+  void list_scripts(v1::ListWorkerScriptsRequest /*request*/,
+                    Done<v1::ListWorkerScriptsResponse> /*done*/) override {
+    FAIL_CHECK("nobody asked");
+  }
+  void stream_output(grpc::ClientContext* /*context*/, const v1::StreamAttemptRequest* /*request*/,
+                     grpc::ClientReadReactor<v1::StreamJobResponse>* /*reactor*/) override {
+    FAIL_CHECK("nobody asked");
+  }
+
+ private:
+  std::promise<Done<v1::WorkerIdentity>> called_back_;
+};
+
+// An app over a store in memory. Calls block until answered.
 class App {
  public:
-  explicit App(MemoryStore& store)
-      : app_(config_, clock_, store, [](const std::string&) { return nullptr; }) {
+  explicit App(MemoryStore& store, const std::shared_ptr<WorkerLink>& link = nullptr)
+      : app_(config_, clock_, store, [link](const std::string&) { return link; }) {
     ready();
+  }
+
+  // Registers a worker and opens its session, upon which it is called back.
+  void add_worker() {
+    RegisterOrder order;
+    order.request.set_name("w1");
+    order.request.set_address("127.0.0.1:1");
+    order.fresh_worker_id = "id-1";
+    order.fresh_sha256 = sha256("");
+    REQUIRE(call([order](Scheduler& scheduler, CallId call, Now now) {
+              return scheduler.register_worker(call, order, now);
+            }).ok());
+    app_.with_term([](Term* term) {
+      v1::SessionHello hello;
+      hello.mutable_identity()->set_worker_id("id-1");
+      SessionPort port{.send = [](const v1::SessionResponse&) {}, .close = [](absl::Status) {}};
+      term->open_session(1, std::move(port), hello);
+    });
   }
 
   // Waits until a term is in office.
@@ -131,6 +180,19 @@ TEST_CASE("the end of the term answers calls that wait") {
   (*app).retire();
 
   CHECK(absl::IsUnavailable(ended.get_future().get()));
+}
+
+TEST_CASE("a worker's answer that comes after the end is dropped") {
+  MemoryStore store;
+  const auto link = std::make_shared<LateLink>();
+  auto app = std::make_unique<App>(store, link);
+  app->add_worker();
+  auto answer = link->wait_for_call_back();
+
+  app.reset();
+  answer(v1::WorkerIdentity());  // the address sanitizer sees what it should not touch
+
+  CHECK(store.find_job("none").status().code() == absl::StatusCode::kNotFound);
 }
 
 }  // namespace

@@ -120,6 +120,7 @@ TEST_CASE("job start takes all its options", "[command_line]") {
 TEST_CASE("the other job and cluster commands take their options", "[command_line]") {
   const auto logs = parse<JobLogsCommand>(
       {"job", "logs", "-f", "--tail", "10", "--stream", "stderr", "--attempt", "2", "j1"});
+  const auto none = parse<JobLogsCommand>({"job", "logs", "--tail", "0", "-f", "j1"});
   const auto from = parse<JobLogsCommand>({"job", "logs", "j1", "--offset", "4096"});
   const auto stop = parse<JobStopCommand>({"job", "stop", "j1", "--reason", "over", "--json"});
   const auto query = parse<JobQueryCommand>({"job", "query", "j1"});
@@ -134,6 +135,8 @@ TEST_CASE("the other job and cluster commands take their options", "[command_lin
   CHECK(logs.attempt == 2);
   CHECK(logs.job_id == "j1");
   CHECK(from.offset == 4096);
+  CHECK_FALSE(from.tail_lines);
+  CHECK(none.tail_lines == 0);
   CHECK(stop.job_id == "j1");
   CHECK(stop.reason == "over");
   CHECK(stop.json);
@@ -174,6 +177,16 @@ TEST_CASE("a usage error names what is wrong", "[command_line]") {
   CHECK(error_of({"job", "logs", "--attempt", "-1", "j"}).find("--attempt") != std::string::npos);
   CHECK(error_of({"dev", "--grpc-port", "-1"}).find("--grpc-port") != std::string::npos);
   CHECK(error_of({"dev", "--slots", "0"}).find("--slots") != std::string::npos);
+}
+
+TEST_CASE("a mistyped command is told the one that was meant", "[command_line]") {
+  CHECK(error_of({"job", "strat", "x.sh"}) ==
+        "job: \"strat\" is no command; did you mean \"start\"?");
+  CHECK(error_of({"jbo", "list"}) == "\"jbo\" is no command; did you mean \"job\"?");
+  CHECK(error_of({"cluster", "worker"}) ==
+        "cluster: \"worker\" is no command; did you mean \"workers\"?");
+  CHECK(error_of({"cluster", "banana"}) ==
+        "cluster: \"banana\" is no command; there are status, workers");
 }
 
 TEST_CASE("help is a text, not an error", "[command_line]") {

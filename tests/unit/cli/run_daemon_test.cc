@@ -9,29 +9,74 @@
 namespace clusterd {
 namespace {
 
-TEST_CASE("the worker's folders are checked by key and path", "[daemon]") {
-  std::string folder = (std::filesystem::temp_directory_path() / "folders-XXXXXX").string();
-  REQUIRE(mkdtemp(folder.data()) != nullptr);
-  std::ofstream(folder + "/file") << "x";
-  WorkerConfig good;
-  good.jobs.scripts_dir = folder;
-  good.jobs.data_dir = folder + "/not/yet/there";
-  WorkerConfig missing = good;
-  missing.jobs.scripts_dir = folder + "/none";
-  WorkerConfig file = good;
-  file.jobs.data_dir = folder + "/file/data";
+// A configuration of folders in one that goes with it.
+class Folders {
+ public:
+  Folders() {
+    REQUIRE(mkdtemp(path_.data()) != nullptr);
+    std::filesystem::create_directory(path_ + "/scripts");
+    std::filesystem::permissions(path_ + "/scripts", std::filesystem::perms::owner_all);
+    std::ofstream(path_ + "/file") << "x";
+    config.jobs.scripts_dir = path_ + "/scripts";
+    config.jobs.data_dir = path_ + "/data";
+  }
+  ~Folders() { std::filesystem::remove_all(path_); }
+  Folders(const Folders&) = delete;
+  Folders& operator=(const Folders&) = delete;
 
-  const absl::Status good_status = check_folders(good);
-  const absl::Status missing_status = check_folders(missing);
-  const absl::Status file_status = check_folders(file);
+  [[nodiscard]] const std::string& path() const { return path_; }
+  WorkerConfig config;
 
-  CHECK(good_status.ok());
-  CHECK(missing_status.code() == absl::StatusCode::kNotFound);
-  CHECK(std::string(missing_status.message()) ==
-        "jobs.scripts_dir: \"" + folder + "/none\" does not exist");
-  CHECK(file_status.code() == absl::StatusCode::kFailedPrecondition);
-  CHECK(std::string(file_status.message()).starts_with("jobs.data_dir: "));
-  std::filesystem::remove_all(folder);
+ private:
+  std::string path_ = (std::filesystem::temp_directory_path() / "folders-XXXXXX").string();
+};
+
+TEST_CASE("the check tells which folders the start will make", "[daemon]") {
+  const Folders folders;
+  WorkerConfig missing = folders.config;
+  missing.jobs.scripts_dir = folders.path() + "/not/yet/there";
+
+  const auto to_be_made = check_folders(missing);
+
+  REQUIRE(to_be_made.ok());
+  CHECK(*to_be_made ==
+        std::vector<std::string>{"jobs.scripts_dir: \"" + missing.jobs.scripts_dir + "\"",
+                                 "jobs.data_dir: \"" + missing.jobs.data_dir + "\""});
+  std::filesystem::create_directory(folders.path() + "/data");
+  const auto all_there = check_folders(folders.config);
+  REQUIRE(all_there.ok());
+  CHECK(all_there->empty());
+}
+
+TEST_CASE("a folder that the start could not make is refused by key and path", "[daemon]") {
+  Folders folders;
+  for (std::string WorkerConfig::Jobs::*key :
+       {&WorkerConfig::Jobs::scripts_dir, &WorkerConfig::Jobs::data_dir}) {
+    for (const char* where : {"/file", "/file/below"}) {
+      CAPTURE(where);
+      WorkerConfig config = folders.config;
+      config.jobs.*key = folders.path() + where;
+      const auto status = check_folders(config).status();
+
+      CHECK(status.code() == absl::StatusCode::kFailedPrecondition);
+      const bool is_scripts = key == &WorkerConfig::Jobs::scripts_dir;
+      CHECK_THAT(std::string(status.message()),
+                 Catch::StartsWith((is_scripts ? "jobs.scripts_dir: \"" : "jobs.data_dir: \"") +
+                                   folders.path() + where));
+    }
+  }
+}
+
+TEST_CASE("a scripts folder that others may write is refused as each job would be", "[daemon]") {
+  const Folders folders;
+  std::filesystem::permissions(folders.path() + "/scripts", std::filesystem::perms::all);
+
+  const auto status = check_folders(folders.config).status();
+
+  CHECK(status.code() == absl::StatusCode::kPermissionDenied);
+  CHECK_THAT(std::string(status.message()),
+             Catch::StartsWith("jobs.scripts_dir: the scripts folder " + folders.path()) &&
+                 Catch::Contains("writable by others"));
 }
 
 TEST_CASE("a file that cannot be read or is wrong gives no configuration", "[daemon]") {
