@@ -114,6 +114,17 @@ class Daemon:
         self.process.kill()
         self.process.wait()
 
+    def suspend(self):
+        """SIGSTOP; returns when none of its threads runs any more."""
+        self.process.send_signal(signal.SIGSTOP)
+
+        def stopped():
+            states = [stat.read_text().rpartition(")")[2].split()[0]
+                      for stat in pathlib.Path(f"/proc/{self.pid}/task").glob("*/stat")]
+            return all(state == "T" for state in states)
+
+        wait_until(stopped, f"{self.name} is suspended")
+
     def terminate(self):
         """SIGTERM; the exit code and the seconds that it took."""
         start = time.monotonic()

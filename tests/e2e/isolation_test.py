@@ -51,7 +51,7 @@ class HungWorkerTest(unittest.TestCase):
             on_hung = cluster.start("echo.sh", worker="hung")
             cluster.wait(on_hung)
             usual = self.seconds_of_jobs(cluster)
-            os.kill(hung.pid, signal.SIGSTOP)
+            hung.suspend()
 
             stop = threading.Event()
             answers = collections.Counter()
@@ -72,7 +72,7 @@ class HungWorkerTest(unittest.TestCase):
             stop.set()
             for thread in threads:
                 thread.join(timeout=60)
-            os.kill(hung.pid, signal.SIGCONT)
+            hung.process.send_signal(signal.SIGCONT)
 
             # Nothing was decided about the hung worker's starts: no verdict is no failure.
             self.assertEqual(set(answers), {(201, "STARTING")}, answers)

@@ -183,7 +183,7 @@ class OtherWorkersTest(unittest.TestCase):
         with Cluster({"worker_timeout": "2s", "heartbeat_interval": "500ms"}) as cluster:
             cluster.script("count.sh", "echo ran\n")
             worker = cluster.start_worker()
-            os.kill(worker.pid, signal.SIGSTOP)
+            worker.suspend()
             cluster.wait_for_worker("w1", "UNREACHABLE")
 
             answer = cluster.http.post("/v1/workers/w1/jobs",
@@ -192,7 +192,7 @@ class OtherWorkersTest(unittest.TestCase):
             self.assertEqual((answer.status, answer.json()["code"]), (503, "UNAVAILABLE"))
             self.assertIn("w1", answer.json()["detail"])
             self.assertEqual(cluster.job_ids(), [])
-            os.kill(worker.pid, signal.SIGCONT)
+            worker.process.send_signal(signal.SIGCONT)
             cluster.wait_for_worker("w1", "ALIVE")
             self.assertEqual(cluster.run("count.sh", worker="w1")[0], b"ran\n")
 

@@ -104,7 +104,8 @@ class DaemonEndTest(unittest.TestCase):
             self.addCleanup(terminal.kill)
             self.addCleanup(terminal.stdout.close)
             self.assertEqual(terminal.stdout.readline(), b"begun\n")
-            os.kill(worker.pid, signal.SIGSTOP)
+            cluster.wait_for_state(job_id, "RUNNING")
+            worker.suspend()
             requests = [("GET", "/v1/workers/w1/scripts", None),
                         ("POST", f"/v1/jobs/{job_id}/signal", {"signal": "USR1"}),
                         ("POST", f"/v1/jobs/{job_id}/stop", {}),
@@ -125,7 +126,7 @@ class DaemonEndTest(unittest.TestCase):
 
             self.check_ends(cluster.scheduler)
 
-            os.kill(worker.pid, signal.SIGCONT)
+            worker.process.send_signal(signal.SIGCONT)
             self.check_ends(worker)
 
     def test_a_worker_that_stops_its_jobs_gets_no_further_one(self):
