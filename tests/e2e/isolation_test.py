@@ -1,6 +1,5 @@
 """A hung worker delays nobody else; many starts at once run exactly once each."""
 import collections
-import os
 import resource
 import signal
 import statistics

@@ -1,5 +1,4 @@
 """Refused requests: the status, the name of what is wrong, and nothing left behind."""
-import os
 import signal
 import unittest
 
