@@ -100,7 +100,8 @@ Batches batches_of(int jobs, size_t arg_bytes) {
   const SystemClock clock;
   MemoryStore store;
   const auto link = std::make_shared<SilentLink>(jobs);  // the app's too, while it lives
-  SchedulerApp app({}, clock, store, [link](const std::string&) { return link; });
+  const SchedulerConfig config;
+  SchedulerApp app(config, clock, store, [link](const std::string&) { return link; });
   app.wait_for_first_load();
   submit(app, jobs, arg_bytes);
 
