@@ -65,8 +65,9 @@ grpc::ServerUnaryReactor* ClusterServiceImpl::RegisterWorker(
   order.fresh_sha256 = sha256(order.fresh_secret);
   app_.call(
       [reactor, response](absl::StatusOr<Answer> answer) {
-        if (answer.ok()) *response = std::get<v1::RegisterWorkerResponse>(*std::move(answer));
-        reactor->Finish(to_grpc(answer.status()));
+        const absl::Status ended = answer.status();
+        if (ended.ok()) *response = std::get<v1::RegisterWorkerResponse>(*std::move(answer));
+        reactor->Finish(to_grpc(ended));
       },
       [order = std::move(order)](Scheduler& scheduler, CallId call, Now now) {
         return scheduler.register_worker(call, order, now);
@@ -80,8 +81,9 @@ grpc::ServerUnaryReactor* ClusterServiceImpl::DeregisterWorker(
   auto* reactor = context->DefaultReactor();
   app_.call(
       [reactor, response](absl::StatusOr<Answer> answer) {
-        if (answer.ok()) *response = std::get<v1::DeregisterWorkerResponse>(*std::move(answer));
-        reactor->Finish(to_grpc(answer.status()));
+        const absl::Status ended = answer.status();
+        if (ended.ok()) *response = std::get<v1::DeregisterWorkerResponse>(*std::move(answer));
+        reactor->Finish(to_grpc(ended));
       },
       [request = *request, digest = sha256(request->secret())](Scheduler& scheduler, CallId call,
                                                                Now now) {

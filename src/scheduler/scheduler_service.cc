@@ -190,13 +190,14 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::ListJobs(grpc::CallbackServerCon
     }
     app_.read([this, reactor, response, resolved = std::move(resolved)] {
       auto page = app_.store().list_jobs(resolved);
-      if (page.ok()) {
+      const absl::Status status = page.status();
+      if (status.ok()) {
         *response = *std::move(page);
         for (v1::Job& job : *response->mutable_jobs()) {
           for (auto& [name, value] : *job.mutable_spec()->mutable_env()) value.clear();
         }
       }
-      reactor->Finish(to_grpc(page.status()));
+      reactor->Finish(to_grpc(status));
     });
   });
   return reactor;

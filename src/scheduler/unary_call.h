@@ -21,8 +21,9 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
     // Two owners: this, until OnDone, and the call's `done`, which may come after it.
     id_ = app_.call(
         [this, response](absl::StatusOr<Answer> answer) {
-          if (answer.ok()) *response = std::get<Response>(*std::move(answer));
-          Finish(to_grpc(answer.status()));
+          const absl::Status status = answer.status();
+          if (status.ok()) *response = std::get<Response>(*std::move(answer));
+          Finish(to_grpc(status));
         },
         std::move(decide));
   }

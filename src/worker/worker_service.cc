@@ -43,8 +43,9 @@ grpc::ServerUnaryReactor* fail(grpc::CallbackServerContext* context, const absl:
 template <typename Response>
 auto answer_with(grpc::ServerUnaryReactor* reactor, Response* response) {
   return [reactor, response](absl::StatusOr<Response> result) {
-    if (result.ok()) *response = *std::move(result);
-    reactor->Finish(to_grpc(result.status()));
+    const absl::Status status = result.status();
+    if (status.ok()) *response = *std::move(result);
+    reactor->Finish(to_grpc(status));
   };
 }
 

@@ -66,7 +66,8 @@ class Journal {
   [[nodiscard]] absl::Status adopt(UniqueFd file);
 
  private:
-  Journal(std::string folder, std::string boot_id) : folder_(folder), boot_id_(boot_id) {}
+  Journal(std::string folder, std::string boot_id)
+      : : folder_(std::move(folder)), boot_id_(std::move(boot_id)) {}
 
   std::string folder_;
   std::string boot_id_;

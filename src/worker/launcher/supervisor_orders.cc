@@ -193,9 +193,8 @@ void Supervisor::forget(const v1::AttemptKey& key) {
 }
 
 void Supervisor::forget_fenced(const Attempt& attempt) {
-  const v1::AttemptKey key = attempt.key();
-  news_gone_.push_back(key);
-  forget(key);
+  news_gone_.push_back(attempt.key());
+  forget(news_gone_.back());
 }
 
 void Supervisor::on_contact(uint64_t boottime_ns) {

@@ -159,7 +159,7 @@ TEST_CASE("a usage error names what is wrong", "[command_line]") {
   CHECK(error_of({"worker", "--config"}).find("--config") != std::string::npos);
   CHECK(error_of({"job"}).find("subcommand") != std::string::npos);
   CHECK(error_of({"job", "query"}).find("JOB_ID") != std::string::npos);
-  CHECK(error_of({"job", "query", "a", "b"}).find("b") != std::string::npos);
+  CHECK(error_of({"job", "query", "a", "b"}).find('b') != std::string::npos);
   CHECK(error_of({"job", "start"}).find("PATH") != std::string::npos);
   CHECK(error_of({"job", "start", "--program"}).find("--program") != std::string::npos);
   CHECK(error_of({"job", "start", "--command", "sh", "--program", "ls"}).find("--command") !=

@@ -113,7 +113,8 @@ TEST_CASE("a compacted journal holds the same attempts under the same id", "[jou
 
   auto file = Journal::write_beside(folder.path, journal->open_record(9) + attempt.to_records());
   REQUIRE(file.ok());
-  REQUIRE(journal->adopt(*std::move(file)).ok());
+  const absl::Status adopted = journal->adopt(*std::move(file));
+  REQUIRE(adopted.ok());
   append_intent(*journal, 10);
   auto again = Journal::open(folder.path, kBoot, &content);
 
