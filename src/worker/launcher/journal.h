@@ -67,7 +67,7 @@ class Journal {
 
  private:
   Journal(std::string folder, std::string boot_id)
-      : : folder_(std::move(folder)), boot_id_(std::move(boot_id)) {}
+      : folder_(std::move(folder)), boot_id_(std::move(boot_id)) {}
 
   std::string folder_;
   std::string boot_id_;
