@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_split.h"
 #include "core/field_error.h"
+#include "core/queueing_check.h"
 #include "core/signal_names.h"
 
 namespace clusterd {
@@ -189,7 +190,7 @@ absl::Status check_job_spec(const v1::JobSpec& spec) {
                          : absl::OkStatus(),
                      check_durations(spec), check_stop_signal(spec),
                      check_text("queue", spec.queue(), kMaxJobNameBytes), check_labels(spec),
-                     check_ranges(spec), check_array(spec));
+                     check_ranges(spec), check_array(spec), check_queueing(spec));
 }
 
 }  // namespace clusterd
