@@ -36,6 +36,7 @@ v1::WorkerIdentity machine_identity() {
   const std::string machine = first_word("/etc/machine-id");
   identity.set_machine_id(machine.empty() ? "host:" + host_name() : machine);
   identity.set_version(version());
+  identity.add_features("delete_outputs");
   return identity;
 }
 

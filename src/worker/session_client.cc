@@ -116,6 +116,7 @@ void SessionClient::open() {
   broken_ = false;
   heartbeat_due_ = false;
   unanswered_since_.reset();
+  unanswered_.clear();
   pending_.clear();
   const uint64_t attempt = attempt_;
   SessionStreamObserver observer;
@@ -158,13 +159,26 @@ void SessionClient::on_message(uint64_t attempt, const v1::SessionResponse& mess
               {"name", membership_.name()},
               {"epoch", welcome.epoch()},
               {"session", session_}});
+    owner_.on_contact(opening_since_);
     return owner_.on_opened(welcome.epoch(), session_);
   }
   const bool current = phase_ == Phase::kOpen && message.epoch() == membership_.epoch() &&
                        message.session() == session_;
   if (!current) return;
   unanswered_since_.reset();
+  if (message.has_heartbeat()) heartbeat_answered(message.heartbeat().number());
   owner_.on_message(message);
+}
+
+// The scheduler's clock of silence began anew when it heard the heartbeat, which was no earlier
+// than it was sent; when its answer arrives says nothing.
+void SessionClient::heartbeat_answered(uint64_t number) {
+  std::optional<BootTime> sent;
+  while (!unanswered_.empty() && unanswered_.front().first <= number) {
+    sent = unanswered_.front().second;
+    unanswered_.pop_front();
+  }
+  if (sent) owner_.on_contact(*sent);
 }
 
 void SessionClient::on_written(uint64_t attempt) {
@@ -212,26 +226,31 @@ void SessionClient::retry(const absl::Status& why) {
 
 void SessionClient::send(v1::JobEvents events) {
   if (phase_ != Phase::kOpen) return;
-  if (!pending_.empty() &&
-      pending_.back().events_size() + events.events_size() <= kMaxEventsInMessage) {
-    for (v1::JobEvent& event : *events.mutable_events()) {
-      *pending_.back().add_events() = std::move(event);
-    }
-  } else {
-    pending_.push_back(std::move(events));
+  const bool joins = !pending_.empty() && pending_.back().has_events() &&
+                     pending_.back().events().events_size() + events.events_size() <=
+                         kMaxEventsInMessage;
+  if (!joins) pending_.emplace_back().mutable_events();
+  for (v1::JobEvent& event : *events.mutable_events()) {
+    *pending_.back().mutable_events()->add_events() = std::move(event);
   }
+}
+
+void SessionClient::send(v1::OutputsDeleted deleted) {
+  if (phase_ != Phase::kOpen) return;  // the next session's order is answered
+  *pending_.emplace_back().mutable_outputs_deleted() = std::move(deleted);
 }
 
 void SessionClient::pump() {
   if (phase_ != Phase::kOpen || writing_ || broken_) return;
   v1::SessionRequest request;
   if (!pending_.empty()) {
-    *request.mutable_events() = std::move(pending_.front());
+    request = std::move(pending_.front());
     pending_.pop_front();
   } else if (heartbeat_due_) {
     heartbeat_due_ = false;
     *request.mutable_heartbeat() = owner_.make_heartbeat();
     request.mutable_heartbeat()->set_number(++heartbeat_number_);
+    unanswered_.emplace_back(heartbeat_number_, clock_.now().boot);
   } else {
     return;
   }

@@ -6,6 +6,7 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -33,6 +34,8 @@ struct SessionOwner {
   absl::AnyInvocable<std::vector<v1::HeldAttempt>(uint64_t epoch)> on_opening;
   absl::AnyInvocable<void(uint64_t epoch, uint64_t session)> on_opened;
   absl::AnyInvocable<void(const v1::SessionResponse&)> on_message;  // of the current session
+  // The scheduler has heard what was sent at that time.
+  absl::AnyInvocable<void(BootTime sent)> on_contact;
   absl::AnyInvocable<void()> on_closed;
   absl::AnyInvocable<v1::Heartbeat()> make_heartbeat;
 };
@@ -50,6 +53,7 @@ class SessionClient {
   // Begins, or opens a new session where the journal is another one than before.
   void start(const std::string& journal_id);
   void send(v1::JobEvents events);
+  void send(v1::OutputsDeleted deleted);
   // To be called once a turn; returns when it wants to be called again.
   [[nodiscard]] std::optional<BootTime> on_turn();
   // Tells the scheduler that this worker goes, where a session is open. `done` follows within a
@@ -72,6 +76,7 @@ class SessionClient {
   void on_membership_kept(uint64_t attempt, const absl::Status& status);
   void open();
   void on_message(uint64_t attempt, const v1::SessionResponse& message);
+  void heartbeat_answered(uint64_t number);
   void on_written(uint64_t attempt);
   void on_broken(uint64_t attempt);
   void on_stream_done(uint64_t attempt, const absl::Status& status);
@@ -111,7 +116,8 @@ class SessionClient {
   uint64_t session_ = 0;
   bool writing_ = false;
   bool broken_ = false;  // by the other end; its status follows
-  std::deque<v1::JobEvents> pending_;
+  std::deque<v1::SessionRequest> pending_;
+  std::deque<std::pair<uint64_t, BootTime>> unanswered_;  // heartbeats: number, when sent
   BootTime next_heartbeat_;
   bool heartbeat_due_ = false;
   uint64_t heartbeat_number_ = 0;

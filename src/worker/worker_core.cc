@@ -8,7 +8,6 @@
 
 #include "core/log.h"
 #include "worker/output_log.h"
-#include "worker/output_sweep.h"
 #include "worker/worker_files.h"
 
 namespace clusterd {
@@ -27,13 +26,15 @@ WorkerCore::WorkerCore(const WorkerConfig::Jobs& jobs, std::chrono::nanoseconds 
     : data_dir_(jobs.data_dir),
       clock_(clock),
       admission_(jobs),
-      max_age_(max_age),
       decider_([data_dir = jobs.data_dir](const v1::AttemptKey& key) {
         return output_folder(data_dir, key);
       }),
       core_("core", clock, [this] { return on_turn(); }),
       files_("files", clock, [this] { return on_files_turn(); }),
-      reading_("reading", clock, [] { return std::nullopt; }) {
+      reading_("reading", clock, [] { return std::nullopt; }),
+      cleaner_(jobs.data_dir, max_age, core_, files_, [this](const v1::AttemptKey& key) {
+        return decider_.find(key) != nullptr || readers_->has_readers(to_id(key));
+      }) {
   readers_ = std::make_unique<OutputReaders>(reading_);
   for (const AllowList* list : {&admission_.commands(), &admission_.programs()}) {
     for (const std::string& text : list->missing()) {
@@ -61,6 +62,7 @@ SessionOwner WorkerCore::session_owner() {
   owner.on_opened = [this](uint64_t epoch, uint64_t session) {
     decider_.on_session_opened(epoch, session, clock_.now());
   };
+  owner.on_contact = [this](BootTime sent) { decider_.on_contact(sent); };
   owner.on_message = [this](const v1::SessionResponse& message) { on_session_message(message); };
   owner.on_closed = [this] { decider_.on_session_closed(); };
   owner.make_heartbeat = [this] { return make_heartbeat(); };
@@ -137,7 +139,7 @@ std::optional<BootTime> WorkerCore::on_files_turn() {
   const Now now = clock_.now();
   if (next_sweep_ && now.boot >= *next_sweep_) {
     next_sweep_ = now.boot + kSweepInterval;
-    sweep(now);
+    cleaner_.sweep(now.wall);
   }
   if (unkept_.empty()) return next_sweep_;
   if (now.boot >= retry_ends_at_) {
@@ -146,17 +148,6 @@ std::optional<BootTime> WorkerCore::on_files_turn() {
                   [this](const v1::HeldAttempt& attempt) { return try_to_keep(attempt).ok(); });
   }
   return next_sweep_ ? std::min(*next_sweep_, retry_ends_at_) : retry_ends_at_;
-}
-
-void WorkerCore::sweep(Now now) {
-  std::vector<v1::AttemptKey> old = find_old_output(data_dir_, max_age_, now.wall);
-  if (old.empty()) return;
-  core_.post([this, old = std::move(old)] {
-    for (const v1::AttemptKey& key : old) {
-      if (decider_.find(key) != nullptr || readers_->has_readers(to_id(key))) continue;
-      files_.post([this, key] { delete_output(data_dir_, key); });
-    }
-  });
 }
 
 void WorkerCore::carry_out(WorkerEffect effect) {
@@ -208,7 +199,6 @@ absl::Status WorkerCore::try_to_keep(const v1::HeldAttempt& attempt) {
 
 void WorkerCore::on_session_message(const v1::SessionResponse& message) {
   const Now now = clock_.now();
-  decider_.on_contact(now);
   switch (message.message_case()) {
     case v1::SessionResponse::kAcknowledged:
       return decider_.on_acknowledged(
@@ -217,6 +207,12 @@ void WorkerCore::on_session_message(const v1::SessionResponse& message) {
       return decider_.on_fenced({message.fenced().keys().begin(), message.fenced().keys().end()});
     case v1::SessionResponse::kDrain:
       return decider_.on_drain(message.drain().draining());
+    case v1::SessionResponse::kDeleteOutputs: {
+      const auto& ids = message.delete_outputs().job_ids();
+      return cleaner_.delete_jobs({ids.begin(), ids.end()}, [this](v1::OutputsDeleted deleted) {
+        session_->send(std::move(deleted));
+      });
+    }
     case v1::SessionResponse::kHeartbeat:
     case v1::SessionResponse::kWelcome:
     case v1::SessionResponse::MESSAGE_NOT_SET:

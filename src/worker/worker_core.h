@@ -11,6 +11,7 @@
 #include "absl/functional/any_invocable.h"
 #include "core/event_loop.h"
 #include "worker/admission.h"
+#include "worker/output_cleaner.h"
 #include "worker/output_readers.h"
 #include "worker/process_launcher.h"
 #include "worker/session_client.h"
@@ -77,7 +78,6 @@ class WorkerCore {
   absl::Status try_to_keep(const v1::HeldAttempt& attempt);
   void check_idle(Now now);
   std::optional<BootTime> on_files_turn();
-  void sweep(Now now);
   void on_session_message(const v1::SessionResponse& message);
   [[nodiscard]] OutputView view_of(const AttemptId& id) const;
   [[nodiscard]] v1::Heartbeat make_heartbeat() const;
@@ -89,7 +89,6 @@ class WorkerCore {
   const std::string data_dir_;
   const Clock& clock_;
   const Admission admission_;
-  const std::chrono::nanoseconds max_age_;
   std::atomic<uint64_t> last_reader_id_ = 0;
 
   // Core thread only.
@@ -113,6 +112,8 @@ class WorkerCore {
   EventLoop core_;
   EventLoop files_;
   EventLoop reading_;
+
+  OutputCleaner cleaner_;  // posts to both; stateless, so it need not outlive what it posted
 };
 
 }  // namespace clusterd

@@ -38,7 +38,6 @@ void WorkerDecider::on_session_opened(uint64_t epoch, uint64_t session, Now now)
   phase_ = SessionPhase::kOpen;
   epoch_ = std::max(epoch_, epoch);
   session_ = session;
-  on_contact(now);
   for (auto& [call, request] : std::exchange(parked_, {})) {
     if (auto* start = std::get_if<v1::StartJobsRequest>(&request)) {
       on_start(call, std::move(*start), now);

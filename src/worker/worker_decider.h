@@ -44,8 +44,8 @@ class WorkerDecider {
   [[nodiscard]] std::vector<v1::HeldAttempt> on_session_opening(uint64_t epoch);
   void on_session_opened(uint64_t epoch, uint64_t session, Now now);
   void on_session_closed();
-  // A message of the current session was received; the launcher's fences start anew.
-  void on_contact(Now now);
+  // The scheduler has heard what was sent at that time; the launcher's fences count from there.
+  void on_contact(BootTime sent);
   void on_acknowledged(const std::vector<v1::AttemptKey>& keys, Now now);
   void on_fenced(const std::vector<v1::AttemptKey>& keys);
   void on_drain(bool draining) { draining_ = draining; }

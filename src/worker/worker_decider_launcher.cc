@@ -1,4 +1,5 @@
 // The launcher's side of the decider: orders to it, news from it, and what its hello settles.
+#include <algorithm>
 #include <utility>
 
 #include "core/proto_time.h"
@@ -193,8 +194,8 @@ void WorkerDecider::flush_orders() {
   ready_orders_.push_back(SendOrders{std::exchange(orders_, {})});
 }
 
-void WorkerDecider::on_contact(Now now) {
-  contact_ns_ = static_cast<uint64_t>(now.boot.time_since_epoch().count());
+void WorkerDecider::on_contact(BootTime sent) {
+  contact_ns_ = std::max(contact_ns_, static_cast<uint64_t>(sent.time_since_epoch().count()));
   if (launcher_connected_) orders_.set_contact_boottime_ns(contact_ns_);
 }
 

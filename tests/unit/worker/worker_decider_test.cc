@@ -630,13 +630,13 @@ TEST_CASE("the scheduler's contact is relayed to the launcher and to the next on
           "[worker_decider]") {
   Bench bench;
   bench.at = seconds(200);
-  bench.decider.on_contact(bench.now());
+  bench.decider.on_contact(bench.now().boot);
   bench.run();
   CHECK(bench.launcher.contact_ns() == 200'000'000'000);
 
   bench.lose_launcher();
   bench.at = seconds(300);
-  bench.decider.on_contact(bench.now());
+  bench.decider.on_contact(bench.now().boot);
   bench.find_launcher();
 
   CHECK(bench.launcher.contact_ns() == 300'000'000'000);
