@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -35,9 +36,10 @@ struct AttemptOutcome {
   bool another_attempt = false;
 };
 
-using Answer = std::variant<v1::Job, v1::Worker, v1::ListWorkersResponse, v1::Cluster,
-                            v1::RegisterWorkerResponse, v1::DeregisterWorkerResponse,
-                            OutputLocation, AttemptOutcome>;
+using Answer =
+    std::variant<v1::Job, v1::Worker, v1::ListWorkersResponse, v1::Cluster, v1::ExplainJobResponse,
+                 v1::DeleteJobResponse, v1::RegisterWorkerResponse, v1::DeregisterWorkerResponse,
+                 OutputLocation, AttemptOutcome>;
 
 // Ends a call.
 struct Reply {
@@ -45,16 +47,26 @@ struct Reply {
   absl::StatusOr<Answer> answer;
 };
 
-// Answers a call from the store: the job is not in memory. Calls back Scheduler::stored_job().
-struct ReadStoredJob {
-  CallId call = 0;
-  std::string job_id;
+// Reads what is not in memory. Calls back Scheduler::looked_up().
+struct LookUp {
+  uint64_t id = 0;
+  std::string request_key;  // empty: none
+  std::vector<std::string> job_ids;
+  bool with_tasks = false;  // the recorded tasks of the first job too
 };
 
-// Looks up the first answer to a call with this key. Calls back Scheduler::first_answer().
-struct ReadFirstAnswer {
-  CallId call = 0;
-  std::string key;
+// Looks for jobs that may be deleted. Calls back Scheduler::expired().
+struct FindExpired {
+  WallTime before;
+  uint64_t max_jobs = 0;
+  size_t limit = 0;
+};
+
+// Tells a worker which output it may delete, if the store knows of any.
+struct SendDoomed {
+  std::string worker_id;
+  StreamId stream = 0;
+  v1::SessionResponse message;  // without its names
 };
 
 // Starts an attempt. Runs of these for one worker travel in one StartJobs.
@@ -71,12 +83,14 @@ struct StopAttempt {
   v1::AttemptKey key;
 };
 
-// Sends a signal to an attempt and answers the call with the worker's verdict.
+// Sends a signal to an attempt and answers the call with the worker's verdict. Where that is an
+// error and there is a request key, calls back Scheduler::signal_failed().
 struct SignalAttempt {
   CallId call = 0;
   std::string worker_id;
   v1::SignalAttemptRequest request;
   v1::Job job;
+  std::string request_key;
 };
 
 // Calls the worker at its address and asks who it is; the answer is Scheduler::called_back().
@@ -100,8 +114,15 @@ struct CloseStream {
   absl::Status status;
 };
 
-using Effect = std::variant<Reply, ReadStoredJob, ReadFirstAnswer, Dispatch, StopAttempt,
+using Effect = std::variant<Reply, LookUp, FindExpired, SendDoomed, Dispatch, StopAttempt,
                             SignalAttempt, CallBack, SendDown, CloseStream>;
+
+// What a LookUp found; the jobs in its order, NOT_FOUND where there is none.
+struct LookedUp {
+  std::optional<internal::IdempotencyRecord> first_answer;
+  std::vector<absl::StatusOr<v1::Job>> jobs;
+  RecordedTasks tasks;
+};
 
 // What one event leads to: `persist` is written first; `effects` happen in order once commit
 // number `after` is durable (0: at once).

@@ -1,11 +1,8 @@
 #include "scheduler/job_table.h"
 
+#include "clusterd/job_states.h"
+
 namespace clusterd {
-namespace {
-
-constexpr char kUnfitQueue[] = "unfit";  // no worker's id: those are UUIDs
-
-}  // namespace
 
 LiveJob* JobTable::find(const std::string& job_id) {
   const auto found = jobs_.find(job_id);
@@ -15,77 +12,67 @@ LiveJob* JobTable::find(const std::string& job_id) {
 LiveJob& JobTable::insert(LiveJob job) {
   const std::string id = job.job.job_id();
   LiveJob& live = jobs_[id] = std::move(job);
-  enter_state(live);
+  count(live, 1);
   return live;
 }
 
 void JobTable::erase(const std::string& job_id) {
   const auto found = jobs_.find(job_id);
   if (found == jobs_.end()) return;
-  leave_state(found->second);
+  LiveJob& live = found->second;
+  set_ready(live, false);
+  if (live.tasks != nullptr) set_waiting_tasks(*live.tasks, false);
+  count(live, -1);
   jobs_.erase(found);
 }
 
 void JobTable::set_state(LiveJob& live, v1::Job::State state) {
   if (live.job.state() == state) return;
-  leave_state(live);
+  // An array stands in the queue while it is RUNNING.
+  if (state != v1::Job::QUEUED && live.tasks == nullptr) set_ready(live, false);
+  count(live, -1);
   live.job.set_state(state);
-  enter_state(live);
+  count(live, 1);
+}
+
+void JobTable::set_ready(LiveJob& live, bool ready) {
+  if (live.ready == ready) return;
+  live.ready = ready;
+  if (ready) {
+    ready_.insert(key_of(live), live.job.job_id(), live.job.spec(), live.target);
+  } else {
+    ready_.erase(key_of(live), live.job.spec(), live.target);
+  }
 }
 
 void JobTable::evict_until(uint64_t number) {
   while (!ended_.empty() && ended_.front().first <= number) {
-    jobs_.erase(ended_.front().second);  // its state's count stays: the job is in the store
+    const auto found = jobs_.find(ended_.front().second);
+    // One that was retried, or learnt its late end, stays until that is durable too. The count of
+    // its state stays: the job is in the store.
+    if (found != jobs_.end() && is_final(found->second.job.state()) &&
+        found->second.commit <= number) {
+      jobs_.erase(found);
+    }
     ended_.pop_front();
   }
 }
 
-const JobTable::Queue& JobTable::queue_of(const std::string& worker_id) const {
-  static const Queue kEmpty;
-  const auto found = queues_.find(worker_id);
-  return found == queues_.end() ? kEmpty : found->second;
+QueueKey JobTable::key_of(const LiveJob& live) {
+  const uint32_t position = live.array_id.empty() ? 0 : live.position + 1;
+  return {-live.job.spec().priority(), live.job.seq(), position};
 }
 
-JobTable::QueueKey JobTable::key_of(const v1::Job& job) {
-  return {-job.spec().priority(), job.seq()};
+void JobTable::set_waiting_tasks(TaskGroup& tasks, bool waiting) {
+  if (tasks.counted_as_queued == waiting) return;
+  tasks.counted_as_queued = waiting;
+  queued_ += waiting ? 1 : -1;
 }
 
-std::string JobTable::queue_name(const LiveJob& live) {
-  if (live.directed) return live.job.worker_id();
-  return live.unfit ? kUnfitQueue : "";
-}
-
-void JobTable::set_unfit(LiveJob& live) {
-  leave_state(live);
-  live.unfit = true;
-  enter_state(live);
-}
-
-void JobTable::readmit_unfit() {
-  const auto found = queues_.find(kUnfitQueue);
-  if (found == queues_.end()) return;
-  const Queue unfit = std::move(found->second);
-  queues_.erase(found);
-  for (const auto& [key, job_id] : unfit) {
-    jobs_.at(job_id).unfit = false;
-    queues_[""].emplace(key, job_id);
-  }
-}
-
-void JobTable::enter_state(const LiveJob& live) {
-  ++counts_[live.job.state()];
-  if (live.job.state() != v1::Job::QUEUED) return;
-  queues_[queue_name(live)].emplace(key_of(live.job), live.job.job_id());
-  ++queued_;
-}
-
-void JobTable::leave_state(const LiveJob& live) {
-  --counts_[live.job.state()];
-  if (live.job.state() != v1::Job::QUEUED) return;
-  const auto queue = queues_.find(queue_name(live));
-  queue->second.erase(key_of(live.job));
-  if (queue->second.empty()) queues_.erase(queue);
-  --queued_;
+void JobTable::count(const LiveJob& live, int by) {
+  if (!live.array_id.empty()) return;
+  counts_[live.job.state()] += static_cast<uint64_t>(by);
+  if (live.job.state() == v1::Job::QUEUED) queued_ += static_cast<uint64_t>(by);
 }
 
 }  // namespace clusterd

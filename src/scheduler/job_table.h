@@ -3,7 +3,9 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -12,21 +14,31 @@
 #include "clusterd/v1/job.pb.h"
 #include "core/clock.h"
 #include "scheduler/decision.h"
+#include "scheduler/ready_queue.h"
+#include "scheduler/task_group.h"
 
 namespace clusterd {
 
-// A job that has not ended, or whose end is not durable yet.
+// A job or task that has not ended, or whose end is not durable yet.
 struct LiveJob {
   v1::Job job;
-  uint64_t commit = 0;          // number of the commit that holds its newest change
-  CallId start_call = 0;        // a directed start's caller who waits for the verdict
-  bool directed = false;        // names its worker
-  bool unfit = false;           // larger than every member; looked at again when members change
-  bool order_pending = false;   // an order is on its way and not answered yet
-  uint32_t resends = 0;         // of that order
-  std::string request_key;      // of the call that submitted it; empty: none
-  std::string trace_parent;     // of the request that submitted it
-  std::vector<CallId> waiters;  // calls that wait for a change of it
+  uint64_t commit = 0;               // number of the commit that holds its newest change
+  CallId start_call = 0;             // a directed start's caller who waits for the verdict
+  std::string target;                // id of the worker that it names; empty: any
+  std::string array_id;              // of a task
+  uint32_t position = 0;             // of a task, within its array
+  std::unique_ptr<TaskGroup> tasks;  // of an array or a broadcast
+  bool order_pending = false;        // an order is on its way and not answered yet
+  uint32_t resends = 0;              // of that order
+  std::string request_key;           // of the call that submitted it; empty: none
+  std::string trace_parent;          // of the request that submitted it
+  std::vector<CallId> waiters;       // calls that wait for a change of it
+
+  // While it waits:
+  std::set<std::string> unmet;          // jobs of `after` that have not ended
+  std::optional<BootTime> not_before;   // start_at, start_delay, or the wait before a retry
+  std::optional<BootTime> eligible_at;  // since when nothing but room is missing
+  bool ready = false;                   // it stands in the queue
 };
 
 // The jobs that are alive, the queue, and how many jobs are in each state.
@@ -38,39 +50,41 @@ class JobTable {
   LiveJob& insert(LiveJob job);
   void erase(const std::string& job_id);
 
-  // Changes the state; keeps the counts and the queue true.
+  // Changes the state; keeps the counts true. A job that leaves QUEUED leaves the queue.
   void set_state(LiveJob& job, v1::Job::State state);
-
-  // A queued job that no member could ever hold steps aside, so that it is not looked at again
-  // and again; it comes back with readmit_unfit().
-  void set_unfit(LiveJob& live);
-  void readmit_unfit();
+  // Puts it in the queue or takes it out.
+  void set_ready(LiveJob& job, bool ready);
 
   // The job has ended with commit `live.commit`; it leaves once that is durable.
   void retire(const LiveJob& live) { ended_.emplace_back(live.commit, live.job.job_id()); }
   // Erases the jobs whose ends are durable with commit `number`.
   void evict_until(uint64_t number);
 
-  // Order in the queue: priority, then acceptance.
-  using QueueKey = std::pair<int32_t, uint64_t>;  // (−priority, seq)
-  using Queue = std::map<QueueKey, std::string>;
+  [[nodiscard]] const ReadyQueue& ready() const { return ready_; }
+  [[nodiscard]] static QueueKey key_of(const LiveJob& live);
 
-  // Queued jobs of one worker; those for any worker, but the unfit, under the empty id.
-  [[nodiscard]] const Queue& queue_of(const std::string& worker_id) const;
+  // Jobs that wait for a worker; an array counts as one while a task of it waits.
   [[nodiscard]] uint64_t queued() const { return queued_; }
+  // An array begins or ceases to have tasks that wait.
+  void set_waiting_tasks(TaskGroup& tasks, bool waiting);
 
-  // Jobs in each state. Ended ones count for ever; starts from what the store held.
+  // Jobs (not tasks) in each state. Ended ones count until they are deleted; starts from what the
+  // store held.
   [[nodiscard]] const std::map<v1::Job::State, uint64_t>& counts() const { return counts_; }
   void set_stored_count(v1::Job::State state, uint64_t count) { counts_[state] = count; }
+  // An ended job comes back to life, or is deleted.
+  void uncount(v1::Job::State state) { --counts_[state]; }
+
+  template <typename Visit>
+  void for_each(Visit visit) {
+    for (auto& [id, live] : jobs_) visit(live);
+  }
 
  private:
-  [[nodiscard]] static QueueKey key_of(const v1::Job& job);
-  [[nodiscard]] static std::string queue_name(const LiveJob& live);
-  void enter_state(const LiveJob& live);
-  void leave_state(const LiveJob& live);
+  void count(const LiveJob& live, int by);
 
   std::unordered_map<std::string, LiveJob> jobs_;
-  std::unordered_map<std::string, Queue> queues_;
+  ReadyQueue ready_;
   uint64_t queued_ = 0;
   std::map<v1::Job::State, uint64_t> counts_;
   std::deque<std::pair<uint64_t, std::string>> ended_;

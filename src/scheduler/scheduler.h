@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/clock.h"
@@ -19,14 +20,20 @@
 
 namespace clusterd {
 
+// What tells a repetition of a call from the first: caller, method and request id, and the digest
+// of the request without its id. An empty key: the caller gave no id.
+struct RequestKey {
+  std::string key;
+  std::string sha256;
+};
+
 // A job to accept. The spec has passed check_job_spec().
 struct SubmitOrder {
   std::string job_id;  // fresh
   v1::JobSpec spec;
   std::string submitted_by;
   std::string trace_parent;
-  std::string request_key;     // caller, method and request id; empty: no request id
-  std::string request_sha256;  // of the request without its id
+  RequestKey request;
 };
 
 // A worker that asks for membership, and what it is given if this is the first time.
@@ -52,18 +59,34 @@ struct OutputQuery {
 // to happen is returned. Owned by SchedulerApp, made anew for each term; core thread only.
 class Scheduler {
  public:
-  Scheduler(const SchedulerConfig::Scheduling& config, StoreContents contents, Now now);
+  Scheduler(const SchedulerConfig& config, StoreContents contents, Now now);
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
+
+  // First of all: reads what jobs wait for that is not in memory.
+  Decision begin(Now now);
 
   // --- callers; each call is answered by exactly one Reply, in this decision or a later one.
   Decision submit(CallId call, SubmitOrder order, Now now);
-  Decision stop(CallId call, const v1::StopJobRequest& request, const std::string& who, Now now);
-  Decision signal(CallId call, const v1::SignalJobRequest& request, int signal);
+  Decision stop(CallId call, const v1::StopJobRequest& request, const std::string& who,
+                const RequestKey& key, Now now);
+  Decision signal(CallId call, const v1::SignalJobRequest& request, int signal,
+                  const RequestKey& key, Now now);
+  Decision retry(CallId call, const v1::RetryJobRequest& request, const RequestKey& key, Now now);
+  Decision erase(CallId call, const v1::DeleteJobRequest& request, const RequestKey& key, Now now);
   Decision query(CallId call, const v1::QueryJobRequest& request);
   Decision wait(CallId call, const v1::WaitJobRequest& request, Now now);
+  Decision explain(CallId call, const v1::ExplainJobRequest& request);
   Decision locate_output(CallId call, const OutputQuery& query, Now now);
   Decision outcome_of(CallId call, const v1::AttemptKey& key, Now now);
   Decision list_workers(CallId call, const v1::ListWorkersRequest& request);
   Decision get_worker(CallId call, const v1::GetWorkerRequest& request);
+  Decision drain(CallId call, const v1::DrainWorkerRequest& request, const RequestKey& key,
+                 Now now);
+  Decision resume(CallId call, const v1::ResumeWorkerRequest& request, const RequestKey& key,
+                  Now now);
+  Decision remove(CallId call, const v1::RemoveWorkerRequest& request, const RequestKey& key,
+                  Now now);
   Decision get_cluster(CallId call);
   // The caller is gone: its Reply is not needed any more.
   void abandon(CallId call);
@@ -86,10 +109,11 @@ class Scheduler {
   Decision stop_answered(const std::string& worker_id, uint64_t session,
                          const std::vector<v1::AttemptKey>& keys, const absl::Status& answer,
                          Now now);
-  Decision stored_job(CallId call, const absl::StatusOr<v1::Job>& job);
-  Decision first_answer(CallId call,
-                        const absl::StatusOr<std::optional<internal::IdempotencyRecord>>& record,
-                        Now now);
+  // A signal that had a request key did not reach the attempt: a repetition tries anew.
+  Decision signal_failed(const std::string& request_key, Now now);
+  // `found` is an error where the store could not be read.
+  Decision looked_up(uint64_t id, absl::StatusOr<LookedUp> found, Now now);
+  Decision expired(const std::vector<std::string>& job_ids, Now now);
   void committed(uint64_t number);
 
   // --- time
@@ -99,11 +123,13 @@ class Scheduler {
   // Id of a worker given by id or name. NOT_FOUND names the field `worker_id`.
   [[nodiscard]] absl::StatusOr<std::string> resolve_worker(const std::string& id_or_name);
   [[nodiscard]] uint64_t epoch() const { return epoch_; }
+  [[nodiscard]] uint64_t newest_event() const { return last_event_; }
 
  private:
   // A call that waits for a job to change.
   struct ParkedCall {
-    enum class Kind { kJob, kFirstAnswer, kNotRunning, kEnd, kOutput, kOutcome } kind = Kind::kJob;
+    enum class Kind { kJob, kFirstAnswer, kNotRunning, kExplained, kEnd, kOutput, kOutcome };
+    Kind kind = Kind::kJob;
     std::string job_id;
     std::string worker_filter;
     uint32_t attempt = 0;
@@ -113,22 +139,114 @@ class Scheduler {
     bool expired = false;  // answer now, whatever the job's state
   };
 
-  // The job that the first call with a key made.
+  // What the first call with a key was about.
   struct FirstAnswer {
     std::string request_sha256;
-    std::string job_id;
+    std::string subject_id;
     uint64_t commit = 0;
   };
 
-  // scheduler_jobs.cc
-  Decision accept(CallId call, SubmitOrder order, Now now);
-  Decision repeat(CallId call, const SubmitOrder& order, const std::string& first_sha256,
-                  const std::string& job_id);
-  void keep_first_answer(const SubmitOrder& order, Decision& out, Now now);
+  using Resume = absl::AnyInvocable<void(absl::StatusOr<LookedUp> found, Decision& out, Now now)>;
+  // What waits for a LookUp.
+  struct PendingLookUp {
+    LookUp question;
+    CallId call = 0;     // 0: nobody's
+    bool stale = false;  // one of its jobs has changed since: ask again
+    Resume resume;
+  };
+  // How a call that has been made before is answered, and what happens at the first.
+  struct KeyedCall {
+    CallId call = 0;
+    RequestKey request;
+    std::string job_id;       // to read, unless it is in memory; empty: none
+    bool with_tasks = false;  // its recorded tasks too
+    absl::AnyInvocable<void(const std::string& subject_id, Decision& out)> repeat;
+    Resume first;
+  };
+
+  // An order about one worker, by id or name.
+  struct WorkerOrder {
+    CallId call = 0;
+    std::string id_or_name;
+    RequestKey request;
+    absl::AnyInvocable<absl::Status(WorkerEntry& worker, Decision& out, Now now)> change;
+  };
+  // Whether a worker came back with the boot and the journal that it had.
+  struct SameAsBefore {
+    bool boot = false;
+    bool journal = false;
+  };
+
+  // scheduler.cc
+  void load_job(v1::Job job, const StoreContents& contents);
+  void resume_waiting(LiveJob& live, Decision& out, Now now);
+  void mark(LiveJob& live);
+  // The same for a change that is no event: an array's counts.
+  void mark_quietly(LiveJob& live);
+  void add_event(v1::Event event, Decision& out, Now now);
+  [[nodiscard]] v1::Job shown(const v1::Job& job);
+  void reply(CallId call, absl::StatusOr<Answer> answer, Decision& out);  // 0: nobody's
+  void fire(const Timer& timer, Decision& out, Now now);
+  // Ends every public call: places what fits now and turns what was marked into one commit.
+  Decision seal(Decision out, Now now);
+  // scheduler_lookups.cc
+  void look_up(LookUp question, CallId call, Resume resume, Decision& out);
+  void make_stale(const std::string& job_id);
+  void once(KeyedCall keyed, Decision& out, Now now);
+  void go_on(KeyedCall& keyed, absl::StatusOr<LookedUp> found, Decision& out, Now now);
+  void keep_first_answer(const RequestKey& request, const std::string& subject_id, Decision& out,
+                         Now now);
+  // The position of a task of a live array that has no record; the array in `array`.
+  [[nodiscard]] std::optional<uint32_t> unrecorded_task(const std::string& job_id, LiveJob** array);
+  [[nodiscard]] LiveJob* find_or_make_task(const std::string& job_id);
+  // scheduler_submit.cc
+  void accept(CallId call, SubmitOrder order, const LookUp& question, const LookedUp& found,
+              Decision& out, Now now);
+  [[nodiscard]] absl::Status check_room() const;
   absl::StatusOr<WorkerEntry*> directed_target(const v1::JobSpec& spec);
-  absl::Status check_room() const;
+  [[nodiscard]] std::vector<std::string> dependencies_to_read(const v1::JobSpec& spec);
+  void submit_after(LookUp question, CallId call, SubmitOrder order, Decision& out, Now now);
+  absl::Status check_dependencies(const LookUp& question, const LookedUp& found);
+  void answer_submitted(const std::string& job_id, CallId call, Decision& out, Now now);
+  // scheduler_waiting.cc
+  void wait_for_dependencies(LiveJob& live);
+  void dependencies_read(LiveJob& live, const std::vector<std::string>& asked,
+                         const LookedUp& found, Decision& out, Now now);
+  void forget_dependency(LiveJob& live, const std::string& job_id);
+  void meet_dependency(LiveJob& live, const v1::Job& ended, Decision& out, Now now);
+  void tell_dependents(const v1::Job& ended, Decision& out, Now now);
+  // The job vanishes: nothing can wait for it any more.
+  void forget_awaited(const std::string& job_id, Decision& out, Now now);
+  void hold_until(LiveJob& live, BootTime at);
+  void end_waiting(LiveJob& live, const v1::JobEnd& end, Decision& out, Now now);
+  [[nodiscard]] static bool waits_for_room(const LiveJob& live);
+  // Puts it into the queue, or takes it out, as what it waits for says.
+  void refresh(LiveJob& live, Decision& out, Now now);
+  void check_queue_timeout(const std::string& job_id, Decision& out, Now now);
+  [[nodiscard]] std::string pending_reason(const LiveJob& live);
+  // scheduler_placement.cc
+  // Starts what fits, where anything has changed since the last time.
+  void place(Decision& out, Now now);
+  void start_attempt(LiveJob& live, WorkerEntry& worker, Decision& out, Now now);
+  void requeue(LiveJob& live, std::chrono::nanoseconds delay, Decision& out, Now now);
+  // scheduler_tasks.cc
+  LiveJob& add_task(LiveJob& array, uint32_t position, v1::Job job);
+  LiveJob& make_task(LiveJob& array, uint32_t position);
+  absl::Status check_broadcast(const v1::JobSpec& spec);
+  void expand_broadcast(LiveJob& live, Decision& out, Now now);
+  void task_changed(LiveJob& task, Decision& out, Now now);
+  void end_unstarted(LiveJob& array, const v1::JobEnd& end, Decision& out, Now now);
+  void stop_tasks(LiveJob& array, Decision& out, Now now);
+  // The array ends where none of its tasks can run any more.
+  void settle_array(LiveJob& array, Decision& out, Now now);
+  void retry_more_tasks(LiveJob& array, Decision& out, Now now);
+  void revive_tasks(LiveJob& array, const std::vector<absl::StatusOr<v1::Job>>& tasks,
+                    Decision& out, Now now);
+  LiveJob& revive_task(LiveJob& array, v1::Job task, Decision& out, Now now);
   // scheduler_calls.cc
-  Decision ask(CallId call, ParkedCall parked);
+  void ask(CallId call, ParkedCall parked, Decision& out);
+  Decision ask_now(CallId call, ParkedCall parked, std::optional<BootTime> until = {});
+  void stored_job(CallId call, const absl::StatusOr<v1::Job>& job, Decision& out);
   // The answer as the job is now; nullopt: it waits for a change.
   [[nodiscard]] std::optional<absl::StatusOr<Answer>> evaluate(const ParkedCall& parked,
                                                                const v1::Job& job);
@@ -137,56 +255,86 @@ class Scheduler {
   void reconsider(LiveJob& live, Decision& out);
   void reconsider_outputs_of(const WorkerEntry& worker, Decision& out);
   void ask_again(CallId call, Decision& out);
-  void expire(CallId call, Decision& out);
+  void unpark(CallId call);
   [[nodiscard]] bool on_worker(const v1::Job& job, const std::string& worker_filter);
+  // scheduler_orders.cc
+  KeyedCall keyed_job_call(CallId call, const RequestKey& key, const std::string& job_id);
+  void stop_live(LiveJob& live, const v1::StopRequest& wish, Decision& out, Now now);
+  void read_and_retry(CallId call, const v1::RetryJobRequest& request, const RequestKey& key,
+                      Decision& out);
+  void retry_ended(CallId call, const v1::Job& job, const RecordedTasks& tasks,
+                   const RequestKey& key, Decision& out, Now now);
+  void retry_task(CallId call, const v1::Job& task, const RequestKey& key, Decision& out, Now now);
+  LiveJob& revive(const v1::Job& job, const RecordedTasks& tasks);
+  void erase_ended(const v1::Job& job, Decision& out, Now now);
   // scheduler_attempts.cc
-  // Starts what fits, where anything has changed since the last time.
-  void place(Decision& out);
-  void start_attempt(LiveJob& live, WorkerEntry& worker, Decision& out);
   void send_start(LiveJob& live, WorkerEntry& worker, Decision& out);
   void send_stop(LiveJob& live, WorkerEntry& worker, Decision& out);
   void order_failed(const std::vector<v1::AttemptKey>& keys, const std::string& worker_id,
                     uint64_t session, Now now);
   void resend_order(const std::string& job_id, Decision& out);
+  LiveJob* current_attempt(const v1::AttemptKey& key, const std::string& worker_id);
   void attempt_started(LiveJob& live, const v1::JobEvent& event, Decision& out, Now now);
   void attempt_refused(LiveJob& live, const absl::Status& refusal, Decision& out, Now now);
-  void attempt_ended(LiveJob& live, const v1::JobEnd& end, WallTime when, Decision& out, Now now);
+  // Another attempt, where one is due, starts no earlier than `least_delay` from now.
+  void attempt_ended(LiveJob& live, const v1::JobEnd& end, WallTime when, Decision& out, Now now,
+                     std::chrono::nanoseconds least_delay = {});
   void finish(LiveJob& live, const v1::JobEnd& end, WallTime when, Decision& out, Now now);
-  [[nodiscard]] LiveJob* current_attempt(const v1::AttemptKey& key, const std::string& worker_id);
-  // scheduler_members.cc
-  void apply_events(WorkerEntry& worker, const v1::JobEvents& events, Decision& out, Now now);
-  void reconcile(WorkerEntry& worker, const v1::SessionHello& hello, bool same_journal,
+  // An attempt that is not current any more has ended: kept if it had been given up.
+  void late_end(const v1::AttemptKey& key, const v1::JobEnd& end, const WorkerEntry& worker,
+                Decision& out);
+  // scheduler_sessions.cc
+  void reconcile(WorkerEntry& worker, const v1::SessionHello& hello, SameAsBefore same,
                  Decision& out, Now now);
   void adopt(LiveJob& live, const v1::HeldAttempt& held, Decision& out, Now now);
-  void set_worker_state(WorkerEntry& worker, v1::Worker::State state, const std::string& reason,
-                        Decision& out);
-  void members_changed();
-  void persist_worker(WorkerEntry& worker, Decision& out);
-  void check_silence(const std::string& worker_id, Decision& out, Now now);
-  void shift_for_stall(Now now);
+  void apply_events(WorkerEntry& worker, const v1::JobEvents& events, Decision& out, Now now);
   [[nodiscard]] v1::SessionResponse message_to(const WorkerEntry& worker) const;
+  void send_drain(const WorkerEntry& worker, Decision& out);
+  void send_doomed(const WorkerEntry& worker, Decision& out);
+  // scheduler_members.cc
   absl::StatusOr<WorkerEntry*> admit(const RegisterOrder& order, Now now);
+  // `fault` empty: none; the reason is then that of a drain.
+  void set_worker_state(WorkerEntry& worker, v1::Worker::State state, const std::string& fault);
+  void persist_worker(WorkerEntry& worker);
+  void change_worker(WorkerOrder order, Decision& out, Now now);
+  void forget_worker(WorkerEntry& worker, Decision& out, Now now);
+  void check_drain(const std::string& worker_id, Decision& out, Now now);
+  // scheduler_silence.cc
+  [[nodiscard]] std::optional<BootTime> silence_deadline(const WorkerEntry& worker);
+  void watch(WorkerEntry& worker);
+  void check_silence(const Timer& timer, Decision& out, Now now);
+  void lose_attempt(LiveJob& live, const std::string& message, BootTime last_heard, Decision& out,
+                    Now now);
+  [[nodiscard]] std::chrono::nanoseconds lost_after(const v1::JobSpec& spec) const;
+  void shift_for_stall(Now now);
+  // scheduler_retention.cc
+  void look_for_expired(Decision& out, Now now);
+  // scheduler_views.cc
+  void answer_worker(CallId call, const std::string& id_or_name, Decision& out);
+  [[nodiscard]] v1::ExplainJobResponse explanation(const v1::Job& job);
+  [[nodiscard]] std::string summary_of(const v1::Job& job);
 
-  void mark(LiveJob& live);
-  [[nodiscard]] v1::Job shown(const v1::Job& job);
-  // Ends every public call: places what fits now and turns what was marked into one commit.
-  Decision seal(Decision out);
-
-  SchedulerConfig::Scheduling config_;
+  const SchedulerConfig config_;
   uint64_t epoch_;
   WallTime since_;
   JobTable jobs_;
   WorkerTable workers_;
   TimerQueue timers_;
   std::map<CallId, ParkedCall> parked_;
-  std::map<CallId, SubmitOrder> unchecked_;  // whose keys are being looked up
-  // Keys whose jobs are not durable yet, or wait for their first verdict; the store has the rest.
+  std::map<uint64_t, PendingLookUp> lookups_;
+  // Keys whose records are not durable yet, or wait for a first verdict; the store has the rest.
   std::unordered_map<std::string, FirstAnswer> first_answers_;
-  std::vector<std::string> marked_;   // jobs that this decision changed
+  std::map<std::string, std::set<std::string>> dependents_;  // by the job that they wait for
+  std::map<std::string, std::vector<CallId>> task_waiters_;  // by tasks that have no record yet
+  std::map<std::string, uint64_t> erased_;  // deleted jobs, by the commit that is not durable yet
+  std::map<std::string, bool> marked_;      // jobs that this decision changed; true: an event
+  std::set<std::string> marked_workers_;
   std::set<CallId> waiting_outputs_;  // parked reads of ended jobs, which wait for a worker
   bool placement_changed_ = false;    // a job or a member changed since place() looked
   uint64_t last_seq_ = 0;
+  uint64_t last_event_ = 0;
   uint64_t last_session_ = 0;
+  uint64_t last_lookup_ = 0;
   uint64_t commit_ = 0;          // of the last decision that persisted something
   uint64_t workers_commit_ = 0;  // of the last change of a member
   BootTime last_tick_{};

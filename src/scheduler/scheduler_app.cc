@@ -123,7 +123,7 @@ void SchedulerApp::begin_term(absl::StatusOr<StoreContents> contents) {
     });
   };
   term_ = std::make_unique<Term>(
-      config_.scheduling, *std::move(contents),
+      config_, *std::move(contents),
       TermSurroundings{.clock = clock_,
                        .store = store_,
                        .make_link = make_link_,

@@ -1,4 +1,4 @@
-// From the queue to an end: placement, orders to workers, and what workers say of attempts.
+// Orders to workers about attempts, and what workers say of them.
 
 #include <algorithm>
 #include <chrono>
@@ -6,8 +6,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "clusterd/job_states.h"
+#include "clusterd/job_tasks.h"
 #include "core/field_error.h"
 #include "core/proto_time.h"
+#include "scheduler/retry_rules.h"
 #include "scheduler/scheduler.h"
 
 namespace clusterd {
@@ -16,49 +18,19 @@ namespace {
 constexpr auto kFirstResend = std::chrono::milliseconds(200);
 constexpr uint32_t kMostResendDoublings = 5;
 
-}  // namespace
-
-void Scheduler::place(Decision& out) {
-  if (!placement_changed_) return;
-  placement_changed_ = false;
-  bool any_room = false;
-  workers_.for_each([this, &out, &any_room](WorkerEntry& worker) {
-    while (worker.takes_jobs()) {
-      const JobTable::Queue& queue = jobs_.queue_of(worker.id());
-      if (queue.empty()) break;
-      LiveJob& head = *jobs_.find(queue.begin()->second);
-      if (!WorkerTable::lack_of(worker, head.job.spec()).empty()) break;
-      start_attempt(head, worker, out);
-    }
-    any_room = any_room || (worker.takes_jobs() && worker.record.worker().in_use().slots() <
-                                                       worker.record.worker().capacity().slots());
-  });
-  while (any_room && !jobs_.queue_of("").empty()) {
-    LiveJob& head = *jobs_.find(jobs_.queue_of("").begin()->second);
-    if (WorkerEntry* worker = workers_.best_for(head.job.spec())) {
-      start_attempt(head, *worker, out);
-    } else if (workers_.could_fit(head.job.spec())) {
-      break;  // it waits for room, and nobody overtakes it
-    } else {
-      jobs_.set_unfit(head);
-    }
+// Keeps the true end of an attempt that had been given up. False: nothing to keep.
+bool set_late_end(v1::Job& job, const v1::AttemptKey& key, const v1::JobEnd& end) {
+  for (v1::Attempt& attempt : *job.mutable_attempts()) {
+    const bool given_up =
+        attempt.number() == key.attempt() && attempt.end().reason() == v1::JobEnd::WORKER_LOST;
+    if (!given_up || attempt.has_late_end() || end.reason() == v1::JobEnd::WORKER_LOST) continue;
+    *attempt.mutable_late_end() = end;
+    return true;
   }
-  placement_changed_ = false;  // what this itself has changed
+  return false;
 }
 
-void Scheduler::start_attempt(LiveJob& live, WorkerEntry& worker, Decision& out) {
-  v1::Job& job = live.job;
-  jobs_.set_state(live, v1::Job::STARTING);
-  job.set_attempt(job.attempt() + 1);
-  job.set_worker_id(worker.id());
-  job.clear_pending_reason();
-  v1::Attempt& attempt = *job.add_attempts();
-  attempt.set_number(job.attempt());
-  attempt.set_worker_id(worker.id());
-  WorkerTable::take(worker, job);
-  mark(live);
-  send_start(live, worker, out);
-}
+}  // namespace
 
 void Scheduler::send_start(LiveJob& live, WorkerEntry& worker, Decision& out) {
   v1::Attempt& record = *live.job.mutable_attempts()->rbegin();
@@ -69,6 +41,14 @@ void Scheduler::send_start(LiveJob& live, WorkerEntry& worker, Decision& out) {
   order.attempt.mutable_key()->set_attempt(live.job.attempt());
   *order.attempt.mutable_spec() = live.job.spec();
   order.attempt.set_trace_parent(live.trace_parent);
+  if (fences_itself(live.job.spec())) {
+    const auto silence = lost_after(live.job.spec());
+    *order.attempt.mutable_fence_after() = to_proto(silence - fence_margin(silence));
+  }
+  if (const LiveJob* array = live.array_id.empty() ? nullptr : jobs_.find(live.array_id)) {
+    order.attempt.set_task_index(split_task_id(live.job.job_id())->second);
+    order.attempt.set_task_count(array->tasks->size());
+  }
   live.order_pending = true;
   out.effects.emplace_back(std::move(order));
 }
@@ -111,7 +91,7 @@ Decision Scheduler::start_answered(const std::string& worker_id, uint64_t sessio
     if (live->job.state() != v1::Job::STARTING) continue;
     attempt_refused(*live, from_proto(verdict.refusal()), out, now);
   }
-  return seal(std::move(out));
+  return seal(std::move(out), now);
 }
 
 Decision Scheduler::stop_answered(const std::string& worker_id, uint64_t session,
@@ -166,10 +146,13 @@ void Scheduler::attempt_started(LiveJob& live, const v1::JobEvent& event, Decisi
   *attempt.mutable_start_time() = event.time();
   attempt.set_output_path(event.started().output_path());
   mark(live);
-  (void)now;
-  if (live.start_call != 0) {
-    out.effects.emplace_back(Reply{std::exchange(live.start_call, 0), Answer(shown(live.job))});
+  task_changed(live, out, now);
+  LiveJob* array = live.array_id.empty() ? nullptr : jobs_.find(live.array_id);
+  if (array != nullptr && !array->job.has_start_time()) {
+    *array->job.mutable_start_time() = event.time();
+    mark(*array);
   }
+  reply(std::exchange(live.start_call, 0), Answer(shown(live.job)), out);
   reconsider(live, out);
 }
 
@@ -186,42 +169,83 @@ void Scheduler::attempt_refused(LiveJob& live, const absl::Status& refusal, Deci
     WorkerTable::release(*worker, live.job);
   }
   placement_changed_ = true;
-  out.effects.emplace_back(Reply{live.start_call, refusal});
+  const std::string job_id = live.job.job_id();
+  reply(live.start_call, refusal, out);
   for (const CallId waiter : live.waiters) {
-    if (parked_.erase(waiter) > 0) out.effects.emplace_back(Reply{waiter, refusal});
+    if (parked_.erase(waiter) > 0) reply(waiter, refusal, out);
   }
-  out.persist.delete_jobs.push_back(live.job.job_id());
+  out.persist.forget_jobs.push_back(job_id);
   if (!live.request_key.empty()) {  // nothing happened: a repetition tries anew
     out.persist.delete_idempotency.push_back(live.request_key);
     first_answers_.erase(live.request_key);
   }
-  jobs_.erase(live.job.job_id());
+  jobs_.erase(job_id);
+  erased_[job_id] = commit_ + 1;
+  v1::Event event;
+  event.set_deleted_job_id(job_id);
+  add_event(std::move(event), out, now);
+  forget_awaited(job_id, out, now);
 }
 
 void Scheduler::attempt_ended(LiveJob& live, const v1::JobEnd& end, WallTime when, Decision& out,
-                              Now now) {
+                              Now now, std::chrono::nanoseconds least_delay) {
   v1::Attempt& attempt = *live.job.mutable_attempts()->rbegin();
   *attempt.mutable_end() = end;
   *attempt.mutable_end_time() = to_proto(when);
   if (WorkerEntry* worker = workers_.find(live.job.worker_id())) {
     WorkerTable::release(*worker, live.job);
   }
-  finish(live, end, when, out, now);
+  placement_changed_ = true;
+  if (!is_retried(live.job, end)) return finish(live, end, when, out, now);
+  const auto delay = retry_delay(live.job, end, lost_after(live.job.spec()));
+  requeue(live, std::max(delay, least_delay), out, now);
 }
 
 void Scheduler::finish(LiveJob& live, const v1::JobEnd& end, WallTime when, Decision& out,
                        Now now) {
-  (void)now;
   jobs_.set_state(live, state_of(end));
+  jobs_.set_ready(live, false);
+  if (live.tasks != nullptr) jobs_.set_waiting_tasks(*live.tasks, false);
   live.job.clear_pending_reason();
   *live.job.mutable_end() = end;
   *live.job.mutable_end_time() = to_proto(when);
   live.order_pending = false;
-  mark(live);
-  if (live.start_call != 0) {
-    out.effects.emplace_back(Reply{std::exchange(live.start_call, 0), Answer(shown(live.job))});
+  for (const std::string& awaited : std::set<std::string>(live.unmet)) {
+    forget_dependency(live, awaited);
   }
+  mark(live);
+  reply(std::exchange(live.start_call, 0), Answer(shown(live.job)), out);
   reconsider(live, out);
+  tell_dependents(v1::Job(live.job), out, now);
+  task_changed(live, out, now);
+}
+
+void Scheduler::late_end(const v1::AttemptKey& key, const v1::JobEnd& end,
+                         const WorkerEntry& worker, Decision& out) {
+  SendDown acknowledgement{worker.stream, message_to(worker)};
+  *acknowledgement.message.mutable_acknowledged()->add_keys() = key;
+  if (LiveJob* live = jobs_.find(key.job_id())) {
+    if (set_late_end(live->job, key, end)) mark(*live);
+    out.after = std::max(out.after, live->commit);  // said twice: its end may not be durable
+    out.effects.emplace_back(std::move(acknowledgement));
+    return;
+  }
+  look_up(
+      {.job_ids = {key.job_id()}}, 0,
+      [this, key, end, worker_id = worker.id(), acknowledgement = std::move(acknowledgement)](
+          absl::StatusOr<LookedUp> found, Decision& later, Now) {
+        if (!found.ok()) return;  // it says so again in its next session
+        const bool gone = absl::IsNotFound(found->jobs[0].status());
+        if (!found->jobs[0].ok() && !gone) return;
+        if (LiveJob* live = jobs_.find(key.job_id())) {
+          if (set_late_end(live->job, key, end)) mark(*live);
+        } else if (!gone && set_late_end(*found->jobs[0], key, end)) {
+          make_stale(key.job_id());
+          later.persist.put_jobs.push_back(*found->jobs[0]);
+        }
+        later.effects.emplace_back(acknowledgement);
+      },
+      out);
 }
 
 }  // namespace clusterd

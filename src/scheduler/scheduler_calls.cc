@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "clusterd/job_states.h"
+#include "clusterd/job_tasks.h"
 #include "core/field_error.h"
 #include "core/proto_time.h"
 #include "scheduler/scheduler.h"
@@ -43,43 +44,53 @@ bool Scheduler::on_worker(const v1::Job& job, const std::string& worker_filter) 
   return worker_id.ok() && job.worker_id() == *worker_id;
 }
 
-Decision Scheduler::ask(CallId call, ParkedCall parked) {
-  Decision out;
-  LiveJob* live = jobs_.find(parked.job_id);
-  if (live == nullptr) {
-    out.effects.emplace_back(ReadStoredJob{call, parked.job_id});
+void Scheduler::ask(CallId call, ParkedCall parked, Decision& out) {
+  if (LiveJob* live = jobs_.find(parked.job_id)) {
+    auto answer = evaluate(parked, live->job);
+    if (answer) {
+      out.after = std::max(out.after, live->commit);
+      return reply(call, *std::move(answer), out);
+    }
+    live->waiters.push_back(call);
     parked_[call] = std::move(parked);
-    return out;
+    return;
   }
-  if (auto answer = evaluate(parked, live->job)) {
-    out.after = live->commit;
-    out.effects.emplace_back(Reply{call, *std::move(answer)});
-    return out;
+  LiveJob* array = nullptr;
+  if (unrecorded_task(parked.job_id, &array)) {
+    const v1::Job task = unstarted_task(array->job, split_task_id(parked.job_id)->second);
+    auto answer = evaluate(parked, task);
+    if (answer) {
+      out.after = std::max(out.after, array->commit);
+      return reply(call, *std::move(answer), out);
+    }
+    task_waiters_[parked.job_id].push_back(call);
+    parked_[call] = std::move(parked);
+    return;
   }
-  live->waiters.push_back(call);
+  const std::string job_id = parked.job_id;
   parked_[call] = std::move(parked);
-  return out;
+  look_up(
+      {.job_ids = {job_id}}, call,
+      [this, call](absl::StatusOr<LookedUp> found, Decision& later, Now) {
+        stored_job(call, found.ok() ? std::move(found->jobs[0]) : found.status(), later);
+      },
+      out);
 }
 
-Decision Scheduler::stored_job(CallId call, const absl::StatusOr<v1::Job>& job) {
-  Decision out;
+void Scheduler::stored_job(CallId call, const absl::StatusOr<v1::Job>& job, Decision& out) {
   const auto found = parked_.find(call);
-  if (found == parked_.end()) return out;
+  if (found == parked_.end()) return;
   const ParkedCall parked = std::move(found->second);
   parked_.erase(found);
+  if (jobs_.find(parked.job_id) != nullptr) return ask(call, parked, out);  // retried meanwhile
   if (!job.ok()) {
-    out.effects.emplace_back(
-        Reply{call, absl::IsNotFound(job.status()) ? job_not_found(parked.job_id) : job.status()});
-    return out;
+    return reply(call, absl::IsNotFound(job.status()) ? job_not_found(parked.job_id) : job.status(),
+                 out);
   }
   auto answer = evaluate(parked, *job);
-  if (!answer) {  // the worker that has its output is away
-    parked_[call] = parked;
-    waiting_outputs_.insert(call);
-    return out;
-  }
-  out.effects.emplace_back(Reply{call, *std::move(answer)});
-  return out;
+  if (answer) return reply(call, *std::move(answer), out);
+  parked_[call] = parked;  // the worker that has its output is away
+  waiting_outputs_.insert(call);
 }
 
 std::optional<absl::StatusOr<Answer>> Scheduler::evaluate(const ParkedCall& parked,
@@ -97,6 +108,8 @@ std::optional<absl::StatusOr<Answer>> Scheduler::evaluate(const ParkedCall& park
     case ParkedCall::Kind::kNotRunning:
       return Result(absl::FailedPreconditionError(
           absl::StrCat("job ", job.job_id(), " is ", v1::Job::State_Name(job.state()))));
+    case ParkedCall::Kind::kExplained:
+      return Result(Answer(explanation(job)));
     case ParkedCall::Kind::kEnd:
       if (!is_final(job.state()) && !parked.expired) return std::nullopt;
       return Result(Answer(shown(job)));
@@ -152,7 +165,7 @@ std::optional<absl::StatusOr<Answer>> Scheduler::evaluate_output(const ParkedCal
 
 void Scheduler::reconsider(LiveJob& live, Decision& out) {
   std::vector<CallId> still_waiting;
-  for (const CallId call : live.waiters) {
+  for (const CallId call : std::exchange(live.waiters, {})) {
     const auto found = parked_.find(call);
     if (found == parked_.end()) continue;
     auto answer = evaluate(found->second, live.job);
@@ -161,8 +174,8 @@ void Scheduler::reconsider(LiveJob& live, Decision& out) {
       continue;
     }
     out.after = std::max(out.after, live.commit);
-    out.effects.emplace_back(Reply{call, *std::move(answer)});
     parked_.erase(found);
+    reply(call, *std::move(answer), out);
   }
   if (is_final(live.job.state())) {  // it will leave the table
     waiting_outputs_.insert(still_waiting.begin(), still_waiting.end());
@@ -181,64 +194,72 @@ void Scheduler::reconsider_outputs_of(const WorkerEntry& worker, Decision& out) 
 void Scheduler::ask_again(CallId call, Decision& out) {
   const auto found = parked_.find(call);
   if (found == parked_.end()) return;
-  LiveJob* live = jobs_.find(found->second.job_id);
-  if (live == nullptr) {
-    out.effects.emplace_back(ReadStoredJob{call, found->second.job_id});
-    return;
-  }
-  std::erase(live->waiters, call);
-  live->waiters.push_back(call);
-  reconsider(*live, out);
+  ParkedCall parked = std::move(found->second);
+  unpark(call);
+  ask(call, std::move(parked), out);
 }
 
-void Scheduler::expire(CallId call, Decision& out) {
-  const auto found = parked_.find(call);
-  if (found == parked_.end()) return;
-  found->second.expired = true;
+void Scheduler::unpark(CallId call) {
   waiting_outputs_.erase(call);
-  ask_again(call, out);
-}
-
-void Scheduler::abandon(CallId call) {
-  unchecked_.erase(call);
-  waiting_outputs_.erase(call);
+  std::erase_if(lookups_, [call](const auto& entry) { return entry.second.call == call; });
   const auto found = parked_.find(call);
   if (found == parked_.end()) return;
   if (LiveJob* live = jobs_.find(found->second.job_id)) std::erase(live->waiters, call);
+  const auto waiters = task_waiters_.find(found->second.job_id);
+  if (waiters != task_waiters_.end()) {
+    std::erase(waiters->second, call);
+    if (waiters->second.empty()) task_waiters_.erase(waiters);
+  }
   parked_.erase(found);
 }
 
+Decision Scheduler::ask_now(CallId call, ParkedCall parked, std::optional<BootTime> until) {
+  Decision out;
+  if (until) timers_.add({*until, TimerKind::kWait, "", call});
+  ask(call, std::move(parked), out);
+  return out;
+}
+
 Decision Scheduler::query(CallId call, const v1::QueryJobRequest& request) {
-  return ask(call, {.job_id = request.job_id(), .worker_filter = request.worker_id()});
+  return ask_now(call, {.job_id = request.job_id(), .worker_filter = request.worker_id()});
+}
+
+Decision Scheduler::explain(CallId call, const v1::ExplainJobRequest& request) {
+  return ask_now(call, {.kind = ParkedCall::Kind::kExplained,
+                        .job_id = request.job_id(),
+                        .worker_filter = request.worker_id()});
 }
 
 Decision Scheduler::wait(CallId call, const v1::WaitJobRequest& request, Now now) {
   const auto timeout = request.has_timeout() ? from_proto(request.timeout()) : kDefaultWait;
-  timers_.add({now.boot + std::clamp<std::chrono::nanoseconds>(timeout, {}, kLongestWait),
-               TimerKind::kWait, "", call});
-  return ask(call, {.kind = ParkedCall::Kind::kEnd,
-                    .job_id = request.job_id(),
-                    .worker_filter = request.worker_id()});
+  return ask_now(call,
+                 {.kind = ParkedCall::Kind::kEnd,
+                  .job_id = request.job_id(),
+                  .worker_filter = request.worker_id()},
+                 now.boot + std::clamp<std::chrono::nanoseconds>(timeout, {}, kLongestWait));
 }
 
 Decision Scheduler::locate_output(CallId call, const OutputQuery& query, Now now) {
   const v1::StreamJobRequest& request = query.request;
-  if (request.follow()) {
-    timers_.add({now.boot + config_.worker_timeout, TimerKind::kWait, "", call});
-  }
-  return ask(call, {.kind = ParkedCall::Kind::kOutput,
-                    .job_id = request.job_id(),
-                    .worker_filter = request.worker_id(),
-                    .attempt = request.attempt(),
-                    .follow = request.follow(),
-                    .resuming = query.resuming,
-                    .session = query.session});
+  std::optional<BootTime> until;
+  if (request.follow()) until = now.boot + config_.scheduling.worker_timeout;
+  return ask_now(call,
+                 {.kind = ParkedCall::Kind::kOutput,
+                  .job_id = request.job_id(),
+                  .worker_filter = request.worker_id(),
+                  .attempt = request.attempt(),
+                  .follow = request.follow(),
+                  .resuming = query.resuming,
+                  .session = query.session},
+                 until);
 }
 
 Decision Scheduler::outcome_of(CallId call, const v1::AttemptKey& key, Now now) {
-  timers_.add({now.boot + config_.worker_timeout, TimerKind::kWait, "", call});
-  return ask(
-      call, {.kind = ParkedCall::Kind::kOutcome, .job_id = key.job_id(), .attempt = key.attempt()});
+  return ask_now(
+      call, {.kind = ParkedCall::Kind::kOutcome, .job_id = key.job_id(), .attempt = key.attempt()},
+      now.boot + config_.scheduling.worker_timeout);
 }
+
+void Scheduler::abandon(CallId call) { unpark(call); }
 
 }  // namespace clusterd

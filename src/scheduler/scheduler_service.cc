@@ -1,6 +1,7 @@
 #include "scheduler/scheduler_service.h"
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -9,9 +10,11 @@
 #include "core/field_error.h"
 #include "core/ids.h"
 #include "core/job_spec_check.h"
+#include "core/proto_time.h"
 #include "core/signal_names.h"
 #include "rpc/digest.h"
 #include "rpc/grpc_status.h"
+#include "scheduler/event_relay.h"
 #include "scheduler/output_relay.h"
 #include "scheduler/unary_call.h"
 
@@ -23,28 +26,28 @@ constexpr size_t kMaxRequestIdBytes = 128;
 
 // What the schema has and this version does not do yet: refused rather than ignored.
 absl::Status check_supported(const v1::JobSpec& spec) {
-  const std::pair<const char*, bool> unsupported[] = {
-      {"array", spec.has_array()},
-      {"after", !spec.after().empty()},
-      {"start_at", spec.has_start_at()},
-      {"start_delay", spec.has_start_delay()},
-      {"queue_timeout", spec.has_queue_timeout()},
-      {"queue", !spec.queue().empty()},
-      {"require", !spec.require().empty()},
-      {"retry", spec.retry().max_attempts() > 1 || !spec.retry().on().empty()},
-      {"lost_after", spec.has_lost_after()},
-      {"resources.custom", !spec.resources().custom().empty()},
-      {"resources.every_worker", spec.resources().every_worker()}};
-  for (const auto& [field, used] : unsupported) {
-    if (used) return invalid_field(field, "is not available in this version; leave it out");
-  }
-  return absl::OkStatus();
+  if (spec.resources().custom().empty()) return absl::OkStatus();
+  return invalid_field("resources.custom", "is not available in this version; leave it out");
 }
 
 absl::Status check_request_id(const std::string& request_id) {
   if (request_id.size() <= kMaxRequestIdBytes) return absl::OkStatus();
   return invalid_field("request_id", absl::StrCat("has ", request_id.size(), " bytes, at most ",
                                                   kMaxRequestIdBytes, " are allowed"));
+}
+
+absl::Status check_deadline(const v1::DrainWorkerRequest& request) {
+  if (!request.has_deadline() || from_proto(request.deadline()).count() >= 0) {
+    return absl::OkStatus();
+  }
+  return invalid_field("deadline", "a negative duration is not allowed, 0 is the least");
+}
+
+// Reads show the names of variables only.
+void hide_values(v1::ListJobsResponse& page) {
+  for (v1::Job& job : *page.mutable_jobs()) {
+    for (auto& [name, value] : *job.mutable_spec()->mutable_env()) value.clear();
+  }
 }
 
 std::string metadata_of(const grpc::CallbackServerContext& context, const char* key) {
@@ -103,6 +106,30 @@ std::string SchedulerServiceImpl::caller_of(const grpc::CallbackServerContext& c
   return transport_ == Transport::kGateway ? "http" : "grpc";
 }
 
+template <typename Request>
+RequestKey SchedulerServiceImpl::key_of(const grpc::CallbackServerContext& context,
+                                        const char* method, const Request& request) const {
+  if (request.request_id().empty()) return {};
+  Request without_id = request;
+  without_id.clear_request_id();
+  return {.key = caller_of(context) + '\0' + method + '\0' + request.request_id(),
+          .sha256 = sha256_of(without_id)};
+}
+
+template <typename Request, typename Response, typename Decide>
+grpc::ServerUnaryReactor* SchedulerServiceImpl::start_keyed_call(
+    grpc::CallbackServerContext* context, const char* method, const Request& request,
+    Response* response, Decide decide) {
+  const absl::Status status = check_request_id(request.request_id());
+  if (!status.ok()) return refuse(context, status);
+  return start_unary_call(
+      app_, response,
+      [request, key = key_of(*context, method, request), decide = std::move(decide)](
+          Scheduler& scheduler, CallId call, Now now) mutable {
+        return decide(scheduler, call, request, key, now);
+      });
+}
+
 grpc::ServerUnaryReactor* SchedulerServiceImpl::StartJob(grpc::CallbackServerContext* context,
                                                          const v1::StartJobRequest* request,
                                                          v1::Job* response) {
@@ -116,10 +143,7 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::StartJob(grpc::CallbackServerCon
                     .submitted_by = caller_of(*context),
                     .trace_parent = metadata_of(*context, "traceparent")};
   if (order.trace_parent.size() > kMaxTraceParentBytes) order.trace_parent.clear();
-  if (!request->request_id().empty()) {
-    order.request_key = order.submitted_by + '\0' + "StartJob" + '\0' + request->request_id();
-    order.request_sha256 = sha256_of(request->spec());
-  }
+  order.request = key_of(*context, "StartJob", *request);
   return start_unary_call(
       app_, response,
       [order = std::move(order)](Scheduler& scheduler, CallId call, Now now) mutable {
@@ -130,11 +154,11 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::StartJob(grpc::CallbackServerCon
 grpc::ServerUnaryReactor* SchedulerServiceImpl::StopJob(grpc::CallbackServerContext* context,
                                                         const v1::StopJobRequest* request,
                                                         v1::Job* response) {
-  return start_unary_call(
-      app_, response,
-      [request = *request, who = caller_of(*context)](Scheduler& scheduler, CallId call, Now now) {
-        return scheduler.stop(call, request, who, now);
-      });
+  return start_keyed_call(
+      context, "StopJob", *request, response,
+      [who = caller_of(*context)](Scheduler& scheduler, CallId call,
+                                  const v1::StopJobRequest& asked, const RequestKey& key,
+                                  Now now) { return scheduler.stop(call, asked, who, key, now); });
 }
 
 grpc::ServerUnaryReactor* SchedulerServiceImpl::SignalJob(grpc::CallbackServerContext* context,
@@ -146,11 +170,11 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::SignalJob(grpc::CallbackServerCo
                                                        "\" is no signal; a name such as USR1 or a "
                                                        "number is expected"));
   }
-  return start_unary_call(
-      app_, response,
-      [request = *request, signal = *signal](Scheduler& scheduler, CallId call, Now) {
-        return scheduler.signal(call, request, signal);
-      });
+  return start_keyed_call(
+      context, "SignalJob", *request, response,
+      [signal = *signal](Scheduler& scheduler, CallId call, const v1::SignalJobRequest& asked,
+                         const RequestKey& key,
+                         Now now) { return scheduler.signal(call, asked, signal, key, now); });
 }
 
 grpc::ServerUnaryReactor* SchedulerServiceImpl::QueryJob(grpc::CallbackServerContext* context,
@@ -193,14 +217,102 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::ListJobs(grpc::CallbackServerCon
       const absl::Status status = page.status();
       if (status.ok()) {
         *response = *std::move(page);
-        for (v1::Job& job : *response->mutable_jobs()) {
-          for (auto& [name, value] : *job.mutable_spec()->mutable_env()) value.clear();
-        }
+        hide_values(*response);
       }
       reactor->Finish(to_grpc(status));
     });
   });
   return reactor;
+}
+
+grpc::ServerUnaryReactor* SchedulerServiceImpl::ListTasks(grpc::CallbackServerContext* context,
+                                                          const v1::ListTasksRequest* request,
+                                                          v1::ListJobsResponse* response) {
+  auto* reactor = context->DefaultReactor();
+  app_.with_term([this, reactor, request, response](Term* term) {
+    if (term == nullptr) {
+      reactor->Finish(to_grpc(absl::UnavailableError("the scheduler is not ready")));
+      return;
+    }
+    std::string worker_id;
+    if (!request->worker_id().empty()) {
+      const auto resolved = term->scheduler().resolve_worker(request->worker_id());
+      if (!resolved.ok()) return reactor->Finish(to_grpc(resolved.status()));
+      worker_id = *resolved;
+    }
+    app_.read([this, reactor, request, response, worker_id] {
+      reactor->Finish(to_grpc(list_tasks(*request, worker_id, *response)));
+    });
+  });
+  return reactor;
+}
+
+absl::Status SchedulerServiceImpl::list_tasks(const v1::ListTasksRequest& request,
+                                              const std::string& worker_id,
+                                              v1::ListJobsResponse& response) {
+  const absl::Status not_found = field_error(absl::StatusCode::kNotFound, "job_id",
+                                             "job not found: \"" + request.job_id() + "\"");
+  if (!worker_id.empty()) {
+    const auto array = app_.store().find_job(request.job_id());
+    if (!array.ok() || array->worker_id() != worker_id) return not_found;
+  }
+  auto page = app_.store().list_tasks(request);
+  if (absl::IsNotFound(page.status())) return not_found;
+  if (!page.ok()) return page.status();
+  response = *std::move(page);
+  hide_values(response);
+  return absl::OkStatus();
+}
+
+grpc::ServerUnaryReactor* SchedulerServiceImpl::ExplainJob(grpc::CallbackServerContext* context,
+                                                           const v1::ExplainJobRequest* request,
+                                                           v1::ExplainJobResponse* response) {
+  (void)context;
+  return start_unary_call(app_, response,
+                          [request = *request](Scheduler& scheduler, CallId call, Now) {
+                            return scheduler.explain(call, request);
+                          });
+}
+
+grpc::ServerUnaryReactor* SchedulerServiceImpl::RetryJob(grpc::CallbackServerContext* context,
+                                                         const v1::RetryJobRequest* request,
+                                                         v1::Job* response) {
+  return start_keyed_call(context, "RetryJob", *request, response, std::mem_fn(&Scheduler::retry));
+}
+
+grpc::ServerUnaryReactor* SchedulerServiceImpl::DeleteJob(grpc::CallbackServerContext* context,
+                                                          const v1::DeleteJobRequest* request,
+                                                          v1::DeleteJobResponse* response) {
+  return start_keyed_call(context, "DeleteJob", *request, response, std::mem_fn(&Scheduler::erase));
+}
+
+grpc::ServerUnaryReactor* SchedulerServiceImpl::DrainWorker(grpc::CallbackServerContext* context,
+                                                            const v1::DrainWorkerRequest* request,
+                                                            v1::Worker* response) {
+  const absl::Status status = check_deadline(*request);
+  if (!status.ok()) return refuse(context, status);
+  return start_keyed_call(context, "DrainWorker", *request, response,
+                          std::mem_fn(&Scheduler::drain));
+}
+
+grpc::ServerUnaryReactor* SchedulerServiceImpl::ResumeWorker(grpc::CallbackServerContext* context,
+                                                             const v1::ResumeWorkerRequest* request,
+                                                             v1::Worker* response) {
+  return start_keyed_call(context, "ResumeWorker", *request, response,
+                          std::mem_fn(&Scheduler::resume));
+}
+
+grpc::ServerUnaryReactor* SchedulerServiceImpl::RemoveWorker(grpc::CallbackServerContext* context,
+                                                             const v1::RemoveWorkerRequest* request,
+                                                             v1::Worker* response) {
+  return start_keyed_call(context, "RemoveWorker", *request, response,
+                          std::mem_fn(&Scheduler::remove));
+}
+
+grpc::ServerWriteReactor<v1::Event>* SchedulerServiceImpl::WatchEvents(
+    grpc::CallbackServerContext* context, const v1::WatchEventsRequest* request) {
+  (void)context;
+  return new EventRelay(app_, request->since());
 }
 
 grpc::ServerUnaryReactor* SchedulerServiceImpl::ListWorkers(grpc::CallbackServerContext* context,

@@ -32,6 +32,27 @@ class SchedulerServiceImpl final : public v1::SchedulerService::CallbackService 
   grpc::ServerUnaryReactor* ListJobs(grpc::CallbackServerContext* context,
                                      const v1::ListJobsRequest* request,
                                      v1::ListJobsResponse* response) override;
+  grpc::ServerUnaryReactor* ListTasks(grpc::CallbackServerContext* context,
+                                      const v1::ListTasksRequest* request,
+                                      v1::ListJobsResponse* response) override;
+  grpc::ServerUnaryReactor* ExplainJob(grpc::CallbackServerContext* context,
+                                       const v1::ExplainJobRequest* request,
+                                       v1::ExplainJobResponse* response) override;
+  grpc::ServerUnaryReactor* RetryJob(grpc::CallbackServerContext* context,
+                                     const v1::RetryJobRequest* request,
+                                     v1::Job* response) override;
+  grpc::ServerUnaryReactor* DeleteJob(grpc::CallbackServerContext* context,
+                                      const v1::DeleteJobRequest* request,
+                                      v1::DeleteJobResponse* response) override;
+  grpc::ServerUnaryReactor* DrainWorker(grpc::CallbackServerContext* context,
+                                        const v1::DrainWorkerRequest* request,
+                                        v1::Worker* response) override;
+  grpc::ServerUnaryReactor* ResumeWorker(grpc::CallbackServerContext* context,
+                                         const v1::ResumeWorkerRequest* request,
+                                         v1::Worker* response) override;
+  grpc::ServerUnaryReactor* RemoveWorker(grpc::CallbackServerContext* context,
+                                         const v1::RemoveWorkerRequest* request,
+                                         v1::Worker* response) override;
   grpc::ServerUnaryReactor* ListWorkers(grpc::CallbackServerContext* context,
                                         const v1::ListWorkersRequest* request,
                                         v1::ListWorkersResponse* response) override;
@@ -46,9 +67,22 @@ class SchedulerServiceImpl final : public v1::SchedulerService::CallbackService 
                                         v1::ListScriptsResponse* response) override;
   grpc::ServerWriteReactor<v1::StreamJobResponse>* StreamJob(
       grpc::CallbackServerContext* context, const v1::StreamJobRequest* request) override;
+  grpc::ServerWriteReactor<v1::Event>* WatchEvents(grpc::CallbackServerContext* context,
+                                                   const v1::WatchEventsRequest* request) override;
 
  private:
   [[nodiscard]] std::string caller_of(const grpc::CallbackServerContext& context) const;
+  absl::Status list_tasks(const v1::ListTasksRequest& request, const std::string& worker_id,
+                          v1::ListJobsResponse& response);
+  template <typename Request>
+  [[nodiscard]] RequestKey key_of(const grpc::CallbackServerContext& context, const char* method,
+                                  const Request& request) const;
+  // Checks the request id and lets the scheduler decide: `decide(scheduler, call, request, key,
+  // now)`.
+  template <typename Request, typename Response, typename Decide>
+  grpc::ServerUnaryReactor* start_keyed_call(grpc::CallbackServerContext* context,
+                                             const char* method, const Request& request,
+                                             Response* response, Decide decide);
 
   SchedulerApp& app_;
   const Transport transport_;

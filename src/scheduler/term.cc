@@ -2,8 +2,11 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "core/field_error.h"
 #include "core/log.h"
 #include "rpc/digest.h"
+#include "scheduler/look_up.h"
 
 namespace clusterd {
 namespace {
@@ -13,18 +16,21 @@ constexpr size_t kMostBytesInOneBatch = 4 << 20;  // far below what a worker tak
 
 }  // namespace
 
-Term::Term(const SchedulerConfig::Scheduling& config, StoreContents contents,
-           TermSurroundings surroundings)
+Term::Term(const SchedulerConfig& config, StoreContents contents, TermSurroundings surroundings)
     : around_(std::move(surroundings)),
       scheduler_(config, std::move(contents), around_.clock.now()),
       store_thread_(around_.store, [this](uint64_t number, const absl::Status& status) {
         around_.post([this, number, status] { committed(number, status); });
-      }) {}
+      }) {
+  durable_event_ = scheduler_.newest_event();
+  apply(scheduler_.begin(around_.clock.now()));
+}
 
 Term::~Term() {
   const absl::Status ended =
       absl::UnavailableError("the scheduler's term ended: outcome unknown, repeat with the key");
   for (auto& [call, done] : calls_) done(ended);
+  for (auto& [call, done] : event_waiters_) done(ended);
   for (auto& [stream, port] : sessions_) port.close(absl::UnavailableError("the term ended"));
 }
 
@@ -34,6 +40,10 @@ void Term::call(CallId call, Done done, Decide decide) {
 }
 
 void Term::abandon(CallId call) {
+  if (auto waiter = event_waiters_.extract(call)) {
+    waiter.mapped()(absl::CancelledError("the caller is gone"));
+    return;
+  }
   const auto found = calls_.find(call);
   if (found == calls_.end()) return;
   scheduler_.abandon(call);
@@ -70,7 +80,11 @@ std::optional<BootTime> Term::turn() {
 }
 
 void Term::apply(Decision decision) {
-  if (!decision.persist.empty()) store_thread_.submit(decision.after, std::move(decision.persist));
+  if (!decision.persist.empty()) {
+    const auto& events = decision.persist.put_events;
+    if (!events.empty()) events_.emplace_back(decision.after, events.back().seq());
+    store_thread_.submit(decision.after, std::move(decision.persist));
+  }
   if (decision.effects.empty()) return;
   if (decision.after <= durable_) {
     perform(std::move(decision.effects));
@@ -94,6 +108,27 @@ void Term::committed(uint64_t number, const absl::Status& status) {
     held_.pop_front();
     perform(std::move(effects));
   }
+  ring();
+}
+
+void Term::wait_for_event(CallId call, uint64_t since,
+                          absl::AnyInvocable<void(absl::Status)> done) {
+  if (since < durable_event_) return done(absl::OkStatus());
+  if (since > durable_event_) {
+    return done(field_error(absl::StatusCode::kOutOfRange, "since",
+                            absl::StrCat(since, ", the newest event is ", durable_event_)));
+  }
+  event_waiters_.emplace(call, std::move(done));
+}
+
+void Term::ring() {
+  const uint64_t before = durable_event_;
+  while (!events_.empty() && events_.front().first <= durable_) {
+    durable_event_ = events_.front().second;
+    events_.pop_front();
+  }
+  if (durable_event_ == before) return;
+  for (auto& [call, done] : std::exchange(event_waiters_, {})) done(absl::OkStatus());
 }
 
 void Term::perform(std::vector<Effect> effects) {
@@ -110,21 +145,33 @@ void Term::perform(Reply effect) {
   done(std::move(effect.answer));
 }
 
-void Term::perform(ReadStoredJob effect) {
-  around_.read([this, effect, &store = around_.store, post = around_.post] {
-    auto job = store.find_job(effect.job_id);
-    post([this, call = effect.call, job = std::move(job)] {
-      apply(scheduler_.stored_job(call, job));
+void Term::perform(LookUp effect) {
+  around_.read([this, effect = std::move(effect), &store = around_.store, post = around_.post] {
+    auto found = look_up(store, effect);
+    post([this, id = effect.id, found = std::move(found)]() mutable {
+      apply(scheduler_.looked_up(id, std::move(found), around_.clock.now()));
     });
   });
 }
 
-void Term::perform(ReadFirstAnswer effect) {
+void Term::perform(FindExpired effect) {
   around_.read([this, effect, &store = around_.store, post = around_.post] {
-    auto record = store.find_idempotency(effect.key);
-    post([this, call = effect.call, record = std::move(record)] {
-      apply(scheduler_.first_answer(call, record, around_.clock.now()));
-    });
+    auto ids = store.find_expired(effect.before, effect.max_jobs, effect.limit);
+    if (!ids.ok())
+      return log_error("scheduler", "cannot look for what is too old", {{"error", ids.status()}});
+    post([this, ids = *std::move(ids)] { apply(scheduler_.expired(ids, around_.clock.now())); });
+  });
+}
+
+void Term::perform(SendDoomed effect) {
+  around_.read([this, effect = std::move(effect), &store = around_.store,
+                post = around_.post]() mutable {
+    auto ids = store.find_doomed(effect.worker_id, kMostInOneBatch);
+    if (!ids.ok() || ids->empty()) return;  // asked again when something is deleted
+    for (std::string& id : *ids) {
+      effect.message.mutable_delete_outputs()->add_job_ids(std::move(id));
+    }
+    post([this, effect = std::move(effect)] { perform(SendDown{effect.stream, effect.message}); });
   });
 }
 
@@ -192,20 +239,20 @@ void Term::send_stops() {
 void Term::perform(SignalAttempt effect) {
   const std::shared_ptr<WorkerLink> link = link_of(effect.worker_id);
   if (link == nullptr) {
-    perform(Reply{effect.call, absl::UnavailableError("the job's worker cannot be reached")});
+    signal_answered(effect, absl::UnavailableError("the job's worker cannot be reached"));
     return;
   }
-  link->signal_job(effect.request,
-                   [this, call = effect.call, job = effect.job,
-                    post = around_.post](const absl::StatusOr<v1::SignalAttemptResponse>& answer) {
-                     post([this, call, job, status = answer.status()] {
-                       if (status.ok()) {
-                         perform(Reply{call, Answer(job)});
-                       } else {
-                         perform(Reply{call, status});
-                       }
-                     });
-                   });
+  link->signal_job(effect.request, [this, effect, post = around_.post](
+                                       const absl::StatusOr<v1::SignalAttemptResponse>& answer) {
+    post([this, effect, status = answer.status()] { signal_answered(effect, status); });
+  });
+}
+
+void Term::signal_answered(const SignalAttempt& effect, const absl::Status& status) {
+  if (status.ok()) return perform(Reply{effect.call, Answer(effect.job)});
+  perform(Reply{effect.call, status});
+  if (effect.request_key.empty()) return;
+  apply(scheduler_.signal_failed(effect.request_key, around_.clock.now()));
 }
 
 void Term::perform(CallBack effect) {

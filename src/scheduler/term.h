@@ -49,8 +49,7 @@ class Term {
   using Done = absl::AnyInvocable<void(absl::StatusOr<Answer>)>;
   using Decide = absl::AnyInvocable<Decision(Scheduler&, CallId, Now)>;
 
-  Term(const SchedulerConfig::Scheduling& config, StoreContents contents,
-       TermSurroundings surroundings);
+  Term(const SchedulerConfig& config, StoreContents contents, TermSurroundings surroundings);
   ~Term();
   Term(const Term&) = delete;
   Term& operator=(const Term&) = delete;
@@ -68,6 +67,12 @@ class Term {
   // Sends the batches that this turn filled and handles deadlines; returns the next one.
   std::optional<BootTime> turn();
 
+  // Calls `done` once an event after number `since` is durable; a number above all that are known
+  // is OUT_OF_RANGE. UNAVAILABLE at the end of the term, CANCELLED by abandon().
+  void wait_for_event(CallId call, uint64_t since, absl::AnyInvocable<void(absl::Status)> done);
+  // Number of the newest event that is durable.
+  [[nodiscard]] uint64_t durable_event() const { return durable_event_; }
+
   // Null where the worker has none.
   [[nodiscard]] std::shared_ptr<WorkerLink> link_of(const std::string& worker_id) const;
   [[nodiscard]] Scheduler& scheduler() { return scheduler_; }
@@ -80,8 +85,9 @@ class Term {
   void committed(uint64_t number, const absl::Status& status);
   void perform(std::vector<Effect> effects);
   void perform(Reply effect);
-  void perform(ReadStoredJob effect);
-  void perform(ReadFirstAnswer effect);
+  void perform(LookUp effect);
+  void perform(FindExpired effect);
+  void perform(SendDoomed effect);
   void perform(Dispatch effect);
   void perform(StopAttempt effect);
   void perform(SignalAttempt effect);
@@ -90,10 +96,15 @@ class Term {
   void perform(CloseStream effect);
   void send_starts();
   void send_stops();
+  void signal_answered(const SignalAttempt& effect, const absl::Status& status);
+  void ring();
 
   TermSurroundings around_;
   Scheduler scheduler_;
   uint64_t durable_ = 0;
+  uint64_t durable_event_ = 0;
+  std::deque<std::pair<uint64_t, uint64_t>> events_;  // commit, and the newest event in it
+  std::map<CallId, absl::AnyInvocable<void(absl::Status)>> event_waiters_;
   std::deque<std::pair<uint64_t, std::vector<Effect>>> held_;  // by the commit they wait for
   std::map<CallId, Done> calls_;
   std::map<StreamId, SessionPort> sessions_;

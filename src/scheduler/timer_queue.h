@@ -13,11 +13,15 @@ namespace clusterd {
 
 // What a deadline of the scheduler is for.
 enum class TimerKind {
-  kStartWait,  // a directed start's caller waits no longer; subject: job id
-  kResend,     // an order for an attempt went unanswered; subject: job id
-  kWait,       // a WaitJob or a parked read ends; number: call id
-  kSilence,    // a worker may have been silent for too long; subject: worker id
-  kCallBack,   // a worker that could not be called back is called again; subject: worker id
+  kStartWait,     // a directed start's caller waits no longer; subject: job id
+  kResend,        // an order for an attempt went unanswered; subject: job id
+  kWait,          // a WaitJob or a parked read ends; number: call id
+  kSilence,       // a worker may have been silent for too long; subject: worker id
+  kCallBack,      // a worker that could not be called back is called again; subject: worker id
+  kEligible,      // a job may have waited long enough to start; subject: job id
+  kQueueTimeout,  // a job may have waited too long for room; subject: job id
+  kDrain,         // a drained worker's deadline; subject: worker id
+  kRetention,     // what is too old is looked for
 };
 
 struct Timer {

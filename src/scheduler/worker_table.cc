@@ -18,7 +18,12 @@ double free_share(const v1::Worker& worker) {
 
 }  // namespace
 
-uint32_t slots_of(const v1::JobSpec& spec) { return std::max(1U, spec.resources().slots()); }
+uint32_t slots_of(const v1::Resources& wants) { return std::max(1U, wants.slots()); }
+
+bool WorkerEntry::has_feature(const std::string& name) const {
+  const auto& features = record.identity().features();
+  return std::find(features.begin(), features.end(), name) != features.end();
+}
 
 WorkerEntry* WorkerTable::find(const std::string& worker_id) {
   const auto found = workers_.find(worker_id);
@@ -67,7 +72,7 @@ void WorkerTable::take(WorkerEntry& worker, const v1::Job& job) {
   if (!worker.jobs.insert(job.job_id()).second) return;
   v1::Worker& shown = *worker.record.mutable_worker();
   v1::Resources& used = *shown.mutable_in_use();
-  used.set_slots(used.slots() + slots_of(job.spec()));
+  used.set_slots(used.slots() + slots_of(job.spec().resources()));
   used.set_cpus(used.cpus() + job.spec().resources().cpus());
   used.set_memory_bytes(used.memory_bytes() + job.spec().resources().memory_bytes());
   shown.set_jobs(shown.jobs() + 1);
@@ -77,18 +82,25 @@ void WorkerTable::release(WorkerEntry& worker, const v1::Job& job) {
   if (worker.jobs.erase(job.job_id()) == 0) return;
   v1::Worker& shown = *worker.record.mutable_worker();
   v1::Resources& used = *shown.mutable_in_use();
-  used.set_slots(used.slots() - slots_of(job.spec()));
+  used.set_slots(used.slots() - slots_of(job.spec().resources()));
   used.set_cpus(worker.jobs.empty() ? 0 : used.cpus() - job.spec().resources().cpus());
   used.set_memory_bytes(used.memory_bytes() - job.spec().resources().memory_bytes());
   shown.set_jobs(shown.jobs() - 1);
 }
 
-std::string WorkerTable::lack_of(const WorkerEntry& worker, const v1::JobSpec& spec) {
+bool WorkerTable::matches(const WorkerEntry& worker, const Shape& shape) {
+  if (!shape.worker_id.empty() && shape.worker_id != worker.id()) return false;
+  return std::all_of(shape.require.begin(), shape.require.end(),
+                     [&worker](const LabelExpression& expression) {
+                       return expression.matches(worker.record.worker().labels());
+                     });
+}
+
+std::string WorkerTable::lack_of(const WorkerEntry& worker, const v1::Resources& wants) {
   const v1::Resources& has = worker.record.worker().capacity();
   const v1::Resources& used = worker.record.worker().in_use();
-  const v1::Resources& wants = spec.resources();
-  if (used.slots() + slots_of(spec) > has.slots()) {
-    return absl::StrCat("needs ", slots_of(spec), " slots, ", has.slots() - used.slots(), " of ",
+  if (used.slots() + slots_of(wants) > has.slots()) {
+    return absl::StrCat("needs ", slots_of(wants), " slots, ", has.slots() - used.slots(), " of ",
                         has.slots(), " are free");
   }
   if (wants.cpus() > 0 && used.cpus() + wants.cpus() > has.cpus() + kCpuTolerance) {
@@ -103,27 +115,89 @@ std::string WorkerTable::lack_of(const WorkerEntry& worker, const v1::JobSpec& s
   return "";
 }
 
-bool WorkerTable::fits_empty(const WorkerEntry& worker, const v1::JobSpec& spec) {
+bool WorkerTable::fits_empty(const WorkerEntry& worker, const v1::Resources& wants) {
   const v1::Resources& has = worker.record.worker().capacity();
-  return slots_of(spec) <= has.slots() && spec.resources().cpus() <= has.cpus() + kCpuTolerance &&
-         spec.resources().memory_bytes() <= has.memory_bytes();
+  return slots_of(wants) <= has.slots() && wants.cpus() <= has.cpus() + kCpuTolerance &&
+         wants.memory_bytes() <= has.memory_bytes();
 }
 
-bool WorkerTable::could_fit(const v1::JobSpec& spec) const {
-  return std::any_of(workers_.begin(), workers_.end(), [&spec](const auto& entry) {
-    return entry.second.takes_jobs() && fits_empty(entry.second, spec);
-  });
-}
-
-WorkerEntry* WorkerTable::best_for(const v1::JobSpec& spec) {
+WorkerEntry* WorkerTable::best_for(const Shape& shape,
+                                   const std::set<const WorkerEntry*>& reserved) {
   WorkerEntry* best = nullptr;
-  for (auto& [id, worker] : workers_) {
-    if (!worker.takes_jobs() || !lack_of(worker, spec).empty()) continue;
+  const auto consider = [&](WorkerEntry& worker) {
+    if (!worker.takes_jobs() || !lack_of(worker, shape.resources).empty()) return;
+    if (reserved.contains(&worker) || !matches(worker, shape)) return;
     if (best == nullptr || free_share(worker.record.worker()) > free_share(best->record.worker())) {
       best = &worker;
     }
+  };
+  if (shape.worker_id.empty()) {
+    for (auto& [id, worker] : workers_) consider(worker);
+  } else if (WorkerEntry* worker = find(shape.worker_id)) {
+    consider(*worker);
   }
   return best;
+}
+
+const WorkerEntry* WorkerTable::reservation_for(const Shape& shape,
+                                                const std::set<const WorkerEntry*>& reserved) {
+  const WorkerEntry* best = nullptr;
+  const auto consider = [&](const WorkerEntry& worker) {
+    if (!worker.takes_jobs() || !fits_empty(worker, shape.resources)) return;
+    if (reserved.contains(&worker) || !matches(worker, shape)) return;
+    if (best == nullptr || free_share(worker.record.worker()) > free_share(best->record.worker())) {
+      best = &worker;
+    }
+  };
+  if (shape.worker_id.empty()) {
+    for (const auto& [id, worker] : workers_) consider(worker);
+  } else if (const WorkerEntry* worker = find(shape.worker_id)) {
+    consider(*worker);
+  }
+  return best;
+}
+
+std::vector<WorkerEntry*> WorkerTable::matching(const Shape& shape) {
+  std::vector<WorkerEntry*> found;
+  for (auto& [id, worker] : workers_) {
+    if (worker.takes_jobs() && matches(worker, shape) && fits_empty(worker, shape.resources)) {
+      found.push_back(&worker);
+    }
+  }
+  return found;
+}
+
+std::string WorkerTable::shortage(const Shape& shape) {
+  if (!shape.worker_id.empty()) {
+    const WorkerEntry* worker = find(shape.worker_id);
+    if (worker == nullptr) return "waits for a worker that is not known";
+    if (worker->record.worker().draining()) {
+      return absl::StrCat("waits for worker ", worker->name(), ", which is drained");
+    }
+    if (worker->state() != v1::Worker::ALIVE) {
+      return absl::StrCat("waits for worker ", worker->name(), ", which is ",
+                          v1::Worker::State_Name(worker->state()));
+    }
+    return worker->stream == 0 ? "waits for its worker to reconnect"
+                               : "waits for room on its worker";
+  }
+  bool any_matches = false;
+  bool any_fits = false;
+  for (const auto& [id, worker] : workers_) {
+    if (!worker.takes_jobs() || !matches(worker, shape)) continue;
+    any_matches = true;
+    any_fits = any_fits || fits_empty(worker, shape.resources);
+  }
+  if (any_fits) return "waits for a worker with room";
+  if (any_matches) return "no worker that takes jobs is large enough";
+  return shape.require.empty() ? "no worker takes jobs" : "no worker that takes jobs meets require";
+}
+
+bool WorkerTable::any_room() const {
+  return std::any_of(workers_.begin(), workers_.end(), [](const auto& entry) {
+    const v1::Worker& worker = entry.second.record.worker();
+    return entry.second.takes_jobs() && worker.in_use().slots() < worker.capacity().slots();
+  });
 }
 
 void WorkerTable::for_each(const std::function<void(WorkerEntry&)>& visit) {

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -11,6 +13,7 @@
 #include "clusterd/internal/store.pb.h"
 #include "core/clock.h"
 #include "scheduler/decision.h"
+#include "scheduler/ready_queue.h"
 
 namespace clusterd {
 
@@ -22,11 +25,14 @@ struct WorkerEntry {
   bool called_back = false;  // answered at its address in this session
   BootTime last_heard;
   uint32_t failed_call_backs = 0;
-  std::unordered_set<std::string> jobs;  // whose newest attempt is STARTING or RUNNING here
+  std::optional<BootTime> watched_until;  // the timer for its silence
+  bool begin_anew = false;                // attempts of it were given up: only a new session counts
+  std::unordered_set<std::string> jobs;   // whose newest attempt is STARTING or RUNNING here
 
   [[nodiscard]] const std::string& id() const { return record.worker().worker_id(); }
   [[nodiscard]] const std::string& name() const { return record.worker().name(); }
   [[nodiscard]] v1::Worker::State state() const { return record.worker().state(); }
+  [[nodiscard]] bool has_feature(const std::string& name) const;
   // Takes new jobs at this moment.
   [[nodiscard]] bool takes_jobs() const {
     return state() == v1::Worker::ALIVE && stream != 0 && !record.worker().draining();
@@ -54,16 +60,27 @@ class WorkerTable {
   static void take(WorkerEntry& worker, const v1::Job& job);
   static void release(WorkerEntry& worker, const v1::Job& job);
 
+  // The worker is the one that the shape names, if it names one, and meets its expressions.
+  [[nodiscard]] static bool matches(const WorkerEntry& worker, const Shape& shape);
   // Why the job cannot start here now although the worker takes jobs; empty: it fits.
-  [[nodiscard]] static std::string lack_of(const WorkerEntry& worker, const v1::JobSpec& spec);
-  // The job would fit if nothing else ran here.
-  [[nodiscard]] static bool fits_empty(const WorkerEntry& worker, const v1::JobSpec& spec);
+  [[nodiscard]] static std::string lack_of(const WorkerEntry& worker, const v1::Resources& wants);
+  // It would fit if nothing else ran here.
+  [[nodiscard]] static bool fits_empty(const WorkerEntry& worker, const v1::Resources& wants);
 
-  // Some worker that takes jobs would have room for it if nothing else ran there.
-  [[nodiscard]] bool could_fit(const v1::JobSpec& spec) const;
-
-  // The worker with the largest free share of slots where the job fits now; null: none.
-  [[nodiscard]] WorkerEntry* best_for(const v1::JobSpec& spec);
+  // Of the workers that match and are not `reserved`: the one with the largest free share of slots
+  // where it fits now; null: none.
+  [[nodiscard]] WorkerEntry* best_for(const Shape& shape,
+                                      const std::set<const WorkerEntry*>& reserved);
+  // Of the same, the one that will have room soonest, as far as can be told: it would fit if
+  // nothing else ran there, and most of its slots are free. Null: none.
+  [[nodiscard]] const WorkerEntry* reservation_for(const Shape& shape,
+                                                   const std::set<const WorkerEntry*>& reserved);
+  // The workers that take jobs, match, and would fit it if nothing else ran there; by id.
+  [[nodiscard]] std::vector<WorkerEntry*> matching(const Shape& shape);
+  // What a job of this shape lacks, in one sentence.
+  [[nodiscard]] std::string shortage(const Shape& shape);
+  // Some worker takes jobs and has a free slot.
+  [[nodiscard]] bool any_room() const;
 
   void for_each(const std::function<void(WorkerEntry&)>& visit);
 
@@ -73,6 +90,6 @@ class WorkerTable {
 };
 
 // Slots that a job takes: 0 is read as 1.
-[[nodiscard]] uint32_t slots_of(const v1::JobSpec& spec);
+[[nodiscard]] uint32_t slots_of(const v1::Resources& wants);
 
 }  // namespace clusterd

@@ -22,25 +22,34 @@ constexpr const char* kTables = R"sql(
     submit_time_ns INTEGER NOT NULL,
     external_id TEXT UNIQUE,
     array_id TEXT,
+    task_index INTEGER,
+    end_time_ns INTEGER,
     record BLOB NOT NULL
   );
-  CREATE INDEX jobs_live ON jobs (seq) WHERE state < 4;
+  CREATE INDEX jobs_live ON jobs (seq, task_index) WHERE state < 4;
+  CREATE INDEX jobs_ended ON jobs (end_time_ns) WHERE array_id IS NULL AND state >= 4;
   CREATE INDEX jobs_by_seq ON jobs (seq, submit_time_ns) WHERE array_id IS NULL;
   CREATE INDEX jobs_by_state ON jobs (state, seq, submit_time_ns) WHERE array_id IS NULL;
   CREATE INDEX jobs_by_worker ON jobs (worker_id, seq) WHERE array_id IS NULL;
   CREATE INDEX jobs_by_worker_state ON jobs (worker_id, state, seq) WHERE array_id IS NULL;
   CREATE INDEX jobs_by_name ON jobs (name, seq) WHERE array_id IS NULL AND name <> '';
   CREATE INDEX jobs_by_queue ON jobs (queue, seq) WHERE array_id IS NULL AND queue <> '';
-  CREATE INDEX jobs_by_array ON jobs (array_id, state) WHERE array_id IS NOT NULL;
+  CREATE INDEX jobs_by_array ON jobs (array_id, task_index, state) WHERE array_id IS NOT NULL;
+  CREATE INDEX jobs_by_array_state ON jobs (array_id, state, task_index)
+    WHERE array_id IS NOT NULL;
   CREATE TABLE workers (worker_id TEXT PRIMARY KEY, record BLOB NOT NULL);
-  CREATE TABLE idempotency (key BLOB PRIMARY KEY, time_ns INTEGER NOT NULL, record BLOB NOT NULL);
-  CREATE INDEX idempotency_by_time ON idempotency (time_ns);
-  CREATE TABLE task_chunks (
-    job_id TEXT NOT NULL,
-    chunk INTEGER NOT NULL,
-    record BLOB NOT NULL,
-    PRIMARY KEY (job_id, chunk)
+  CREATE TABLE idempotency (
+    key BLOB PRIMARY KEY,
+    time_ns INTEGER NOT NULL,
+    subject_id TEXT NOT NULL,
+    job_gone INTEGER NOT NULL,
+    record BLOB NOT NULL
   );
+  CREATE INDEX idempotency_by_subject ON idempotency (subject_id);
+  CREATE INDEX idempotency_gone ON idempotency (time_ns) WHERE job_gone;
+  CREATE TABLE sweeps (array_id TEXT PRIMARY KEY) WITHOUT ROWID;
+  CREATE TABLE doomed (worker_id TEXT NOT NULL, job_id TEXT NOT NULL,
+                       PRIMARY KEY (worker_id, job_id)) WITHOUT ROWID;
   CREATE TABLE events (seq INTEGER PRIMARY KEY, record BLOB NOT NULL);
   CREATE TABLE set_aside (source TEXT NOT NULL, key BLOB NOT NULL, why TEXT NOT NULL,
                           record BLOB NOT NULL);
@@ -89,6 +98,10 @@ absl::Status prepare_schema(SqliteDatabase& database) {
   if (!is_new) {
     const absl::Status ours = check_is_ours(database, *version);
     if (!ours.ok()) return ours;
+  }
+  if (is_new) {  // room is given back bit by bit; it must be said before the first table is made
+    const absl::Status vacuum = database.execute("PRAGMA auto_vacuum = INCREMENTAL");
+    if (!vacuum.ok()) return vacuum;
   }
   // FULL: each commit ends with an fdatasync of the log, which is what "accepted" means.
   const absl::Status settings = database.execute(

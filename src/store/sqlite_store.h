@@ -25,7 +25,8 @@ class SqliteStore final : public Store {
  public:
   struct Options {
     int readers = 4;
-    std::string vfs;  // SQLite's file system layer; empty: its default
+    std::string vfs;                // SQLite's file system layer; empty: its default
+    uint64_t max_events = 100'000;  // the newest are kept
   };
 
   // Makes the file where there is none; its folder must exist. FAILED_PRECONDITION: another
@@ -39,13 +40,20 @@ class SqliteStore final : public Store {
   absl::Status commit(absl::Span<const StoreBatch> batches) override;
   absl::StatusOr<v1::Job> find_job(const std::string& job_id) override;
   absl::StatusOr<v1::ListJobsResponse> list_jobs(const v1::ListJobsRequest& request) override;
+  absl::StatusOr<v1::ListJobsResponse> list_tasks(const v1::ListTasksRequest& request) override;
+  absl::StatusOr<RecordedTasks> recorded_tasks(const std::string& job_id) override;
   absl::StatusOr<std::optional<internal::IdempotencyRecord>> find_idempotency(
       const std::string& key) override;
+  absl::StatusOr<std::vector<v1::Event>> read_events(uint64_t since, size_t limit) override;
+  absl::StatusOr<std::vector<std::string>> find_expired(WallTime before, uint64_t max_jobs,
+                                                        size_t limit) override;
+  absl::StatusOr<std::vector<std::string>> find_doomed(const std::string& worker_id,
+                                                       size_t limit) override;
   absl::StatusOr<uint64_t> free_bytes() override;
 
  private:
-  SqliteStore(std::string path, FileLock lock, std::unique_ptr<SqliteDatabase> writer,
-              std::unique_ptr<SqliteDatabase> checkpointer,
+  SqliteStore(std::string path, uint64_t max_events, FileLock lock,
+              std::unique_ptr<SqliteDatabase> writer, std::unique_ptr<SqliteDatabase> checkpointer,
               std::vector<std::unique_ptr<SqliteDatabase>> readers);
 
   std::string path_;

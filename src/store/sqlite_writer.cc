@@ -10,6 +10,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "clusterd/job_tasks.h"
 #include "core/proto_time.h"
 
 namespace clusterd {
@@ -17,9 +18,10 @@ namespace {
 
 constexpr const char* kPutJob =
     "INSERT INTO jobs (job_id, seq, state, worker_id, name, queue, submit_time_ns, external_id,"
-    " array_id, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, nullif(?8, ''), nullif(?9, ''), ?10)"
-    " ON CONFLICT (job_id) DO UPDATE SET"
-    " state = excluded.state, worker_id = excluded.worker_id, record = excluded.record";
+    " array_id, task_index, end_time_ns, record)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, nullif(?8, ''), ?9, ?10, ?11, ?12)"
+    " ON CONFLICT (job_id) DO UPDATE SET state = excluded.state, worker_id = excluded.worker_id,"
+    " end_time_ns = excluded.end_time_ns, record = excluded.record";
 
 // A UUIDv4.
 std::string new_cluster_id() {
@@ -33,21 +35,18 @@ std::string new_cluster_id() {
                       hex.substr(16, 4), "-", hex.substr(20));
 }
 
-// The array of a task `<job_id>.<index>`; empty for a job.
-std::string array_of(const std::string& job_id) {
-  const size_t dot = job_id.rfind('.');
-  return dot == std::string::npos ? "" : job_id.substr(0, dot);
-}
-
 int64_t nanoseconds(const google::protobuf::Timestamp& time) {
   return from_proto(time).time_since_epoch().count();
 }
 
 }  // namespace
 
-SqliteWriter::SqliteWriter(std::unique_ptr<SqliteDatabase> database,
+SqliteWriter::SqliteWriter(std::unique_ptr<SqliteDatabase> database, uint64_t max_events,
                            absl::AnyInvocable<void(int pages)> on_log_growth)
-    : database_(std::move(database)), on_log_growth_(std::move(on_log_growth)) {
+    : database_(std::move(database)),
+      on_log_growth_(std::move(on_log_growth)),
+      sweeper_(*database_),
+      max_events_(max_events) {
   sqlite3_wal_hook(
       database_->handle(),
       [](void* self, sqlite3*, const char*, int pages) {
@@ -84,6 +83,7 @@ absl::StatusOr<StoreContents> SqliteWriter::begin_term() {
     absl::Status status = read_meta(contents.meta);
     if (status.ok()) status = raise_epoch(contents.meta);
     if (status.ok()) status = read_jobs(contents);
+    if (status.ok()) status = read_recorded_tasks(contents);
     if (status.ok()) status = read_workers(contents);
     if (status.ok()) status = count_ended(contents);
     return status;
@@ -127,7 +127,8 @@ absl::Status SqliteWriter::read_jobs(StoreContents& contents) {
   std::vector<std::string> damaged;
   {
     absl::StatusOr<SqliteStatement> rows = database_->prepare(
-        "SELECT job_id, record FROM jobs INDEXED BY jobs_live WHERE state < 4 ORDER BY seq");
+        "SELECT job_id, record FROM jobs INDEXED BY jobs_live WHERE state < 4"
+        " ORDER BY seq, task_index");
     if (!rows.ok()) return rows.status();
     absl::StatusOr<bool> row = rows->step();
     for (; row.ok() && *row; row = rows->step()) {
@@ -145,6 +146,16 @@ absl::Status SqliteWriter::read_jobs(StoreContents& contents) {
   for (const std::string& key : damaged) {
     const absl::Status moved = set_aside(contents, "jobs", key);
     if (!moved.ok()) return moved;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SqliteWriter::read_recorded_tasks(StoreContents& contents) {
+  for (const v1::Job& job : contents.live_jobs) {
+    if (!has_tasks(job)) continue;
+    auto tasks = recorded_tasks_of(*database_, job.job_id());
+    if (!tasks.ok()) return tasks.status();
+    contents.recorded_tasks[job.job_id()] = *std::move(tasks);
   }
   return absl::OkStatus();
 }
@@ -223,32 +234,86 @@ absl::Status SqliteWriter::commit(absl::Span<const StoreBatch> batches) {
 absl::Status SqliteWriter::write(absl::Span<const StoreBatch> batches) {
   absl::Status status = write_jobs(batches);
   for (const StoreBatch& batch : batches) {
-    for (const internal::WorkerRecord& worker : batch.put_workers) {
-      if (status.ok()) status = put_worker(worker);
+    if (status.ok()) status = write_members(batch);
+    if (status.ok()) status = write_keys(batch);
+    for (const DoomedOutput& gone : batch.delete_doomed) {
+      if (status.ok()) status = sweeper_.forget_doomed(gone);
     }
-    for (const std::string& worker_id : batch.delete_workers) {
-      if (status.ok()) status = erase("workers", worker_id);
-    }
-    for (const internal::IdempotencyRecord& record : batch.put_idempotency) {
-      if (status.ok()) status = put_idempotency(record);
-    }
-    for (const std::string& key : batch.delete_idempotency) {
-      if (status.ok()) status = erase_idempotency(key);
-    }
+  }
+  if (status.ok()) status = write_events(batches);
+  for (const StoreBatch& batch : batches) {
+    if (status.ok() && batch.upkeep) status = sweeper_.sweep(*batch.upkeep);
   }
   return status;
 }
 
+absl::Status SqliteWriter::write_members(const StoreBatch& batch) {
+  absl::Status status;
+  for (const internal::WorkerRecord& worker : batch.put_workers) {
+    if (status.ok()) status = put_worker(worker);
+  }
+  for (const std::string& worker_id : batch.delete_workers) {
+    if (status.ok()) status = erase("workers", worker_id);
+  }
+  return status;
+}
+
+absl::Status SqliteWriter::write_keys(const StoreBatch& batch) {
+  absl::Status status;
+  for (const internal::IdempotencyRecord& record : batch.put_idempotency) {
+    if (status.ok()) status = put_idempotency(record);
+  }
+  for (const std::string& key : batch.delete_idempotency) {
+    if (status.ok()) status = erase_idempotency(key);
+  }
+  return status;
+}
+
+absl::Status SqliteWriter::write_events(absl::Span<const StoreBatch> batches) {
+  uint64_t last = 0;
+  for (const StoreBatch& batch : batches) {
+    for (const v1::Event& event : batch.put_events) {
+      auto put = database_->prepare("INSERT OR REPLACE INTO events (seq, record) VALUES (?1, ?2)");
+      if (!put.ok()) return put.status();
+      const absl::Status written = put->bind(1, static_cast<int64_t>(event.seq()))
+                                       .bind_blob(2, event.SerializeAsString())
+                                       .run();
+      if (!written.ok()) return written;
+      last = event.seq();
+    }
+  }
+  if (last == 0) return absl::OkStatus();
+  if (last > max_events_) {
+    auto drop = database_->prepare("DELETE FROM events WHERE seq <= ?1");
+    if (!drop.ok()) return drop.status();
+    const absl::Status dropped = drop->bind(1, static_cast<int64_t>(last - max_events_)).run();
+    if (!dropped.ok()) return dropped;
+  }
+  return put_meta("last_event_seq", static_cast<int64_t>(last));
+}
+
 // A busy commit holds several states of one job; only the last is worth a write.
 absl::Status SqliteWriter::write_jobs(absl::Span<const StoreBatch> batches) {
-  absl::flat_hash_map<absl::string_view, const v1::Job*> last;  // nullptr: deleted
+  enum class Fate { kPut, kDelete, kForget };
+  struct Last {
+    Fate fate;
+    const v1::Job* job;
+  };
+  absl::flat_hash_map<absl::string_view, Last> last;
   for (const StoreBatch& batch : batches) {
-    for (const v1::Job& job : batch.put_jobs) last[job.job_id()] = &job;
-    for (const std::string& job_id : batch.delete_jobs) last[job_id] = nullptr;
+    for (const v1::Job& job : batch.put_jobs) {
+      Last& known = last[job.job_id()];
+      known = {known.fate == Fate::kDelete ? Fate::kDelete : Fate::kPut, &job};
+    }
+    for (const std::string& job_id : batch.delete_jobs) last[job_id].fate = Fate::kDelete;
+    for (const std::string& job_id : batch.forget_jobs) last[job_id].fate = Fate::kForget;
   }
-  for (const auto& [job_id, job] : last) {
-    const absl::Status written =
-        job == nullptr ? erase("jobs", std::string(job_id)) : put_job(*job);
+  for (const auto& [job_id, what] : last) {
+    absl::Status written;
+    // One that ended and is deleted in the same commit is written first: its output is known by it.
+    if (what.fate != Fate::kForget && what.job != nullptr) written = put_job(*what.job);
+    if (written.ok() && what.fate == Fate::kDelete) written = sweeper_.erase(std::string(job_id));
+    if (written.ok() && what.fate == Fate::kForget) written = erase("jobs", std::string(job_id));
     if (!written.ok()) return written;
   }
   return absl::OkStatus();
@@ -257,6 +322,9 @@ absl::Status SqliteWriter::write_jobs(absl::Span<const StoreBatch> batches) {
 absl::Status SqliteWriter::put_job(const v1::Job& job) {
   absl::StatusOr<SqliteStatement> put = database_->prepare(kPutJob);
   if (!put.ok()) return put.status();
+  const auto parts = split_task_id(job.job_id());
+  if (parts) put->bind_text(9, parts->first).bind(10, parts->second);
+  if (job.has_end_time()) put->bind(11, nanoseconds(job.end_time()));
   return put->bind_text(1, job.job_id())
       .bind(2, static_cast<int64_t>(job.seq()))
       .bind(3, job.state())
@@ -265,8 +333,7 @@ absl::Status SqliteWriter::put_job(const v1::Job& job) {
       .bind_text(6, job.spec().queue())
       .bind(7, nanoseconds(job.submit_time()))
       .bind_text(8, job.external_id())
-      .bind_text(9, array_of(job.job_id()))
-      .bind_blob(10, job.SerializeAsString())
+      .bind_blob(12, job.SerializeAsString())
       .run();
 }
 
@@ -281,11 +348,13 @@ absl::Status SqliteWriter::put_worker(const internal::WorkerRecord& record) {
 
 absl::Status SqliteWriter::put_idempotency(const internal::IdempotencyRecord& record) {
   absl::StatusOr<SqliteStatement> put = database_->prepare(
-      "INSERT OR REPLACE INTO idempotency (key, time_ns, record) VALUES (?1, ?2, ?3)");
+      "INSERT OR REPLACE INTO idempotency (key, time_ns, subject_id, job_gone, record)"
+      " VALUES (?1, ?2, ?3, NOT EXISTS (SELECT 1 FROM jobs WHERE job_id = ?3), ?4)");
   if (!put.ok()) return put.status();
   return put->bind_blob(1, record.key())
       .bind(2, nanoseconds(record.time()))
-      .bind_blob(3, record.SerializeAsString())
+      .bind_text(3, record.subject_id())
+      .bind_blob(4, record.SerializeAsString())
       .run();
 }
 

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "store/sqlite_database.h"
+#include "store/sqlite_sweeper.h"
 #include "store/store.h"
 
 namespace clusterd {
@@ -24,7 +25,8 @@ class SqliteWriter {
 
   // `on_log_growth(pages)` is called after each commit with the length of the write-ahead log.
   // `database` has the schema.
-  SqliteWriter(std::unique_ptr<SqliteDatabase> database,
+  // Of events the newest `max_events` are kept.
+  SqliteWriter(std::unique_ptr<SqliteDatabase> database, uint64_t max_events,
                absl::AnyInvocable<void(int pages)> on_log_growth);
 
   // See Store.
@@ -37,6 +39,7 @@ class SqliteWriter {
   [[nodiscard]] absl::Status read_meta(internal::StoreMeta& meta);
   [[nodiscard]] absl::Status raise_epoch(internal::StoreMeta& meta);
   [[nodiscard]] absl::Status read_jobs(StoreContents& contents);
+  [[nodiscard]] absl::Status read_recorded_tasks(StoreContents& contents);
   [[nodiscard]] absl::Status read_workers(StoreContents& contents);
   [[nodiscard]] absl::Status count_ended(StoreContents& contents);
   [[nodiscard]] absl::Status set_aside(StoreContents& contents, const std::string& table,
@@ -44,6 +47,9 @@ class SqliteWriter {
 
   [[nodiscard]] absl::Status write(absl::Span<const StoreBatch> batches);
   [[nodiscard]] absl::Status write_jobs(absl::Span<const StoreBatch> batches);
+  [[nodiscard]] absl::Status write_members(const StoreBatch& batch);
+  [[nodiscard]] absl::Status write_keys(const StoreBatch& batch);
+  [[nodiscard]] absl::Status write_events(absl::Span<const StoreBatch> batches);
   [[nodiscard]] absl::Status put_job(const v1::Job& job);
   [[nodiscard]] absl::Status put_worker(const internal::WorkerRecord& record);
   [[nodiscard]] absl::Status put_idempotency(const internal::IdempotencyRecord& record);
@@ -53,6 +59,8 @@ class SqliteWriter {
 
   std::unique_ptr<SqliteDatabase> database_;
   absl::AnyInvocable<void(int)> on_log_growth_;
+  SqliteSweeper sweeper_;
+  const uint64_t max_events_;
   uint64_t last_job_seq_ = 0;  // as of the last durable commit
   int log_pages_ = 0;
 };

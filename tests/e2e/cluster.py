@@ -176,12 +176,12 @@ class Cluster:
     def data_folder(self, name):
         return self.folder / f"{name}-data"
 
-    def start_worker(self, name="w1", slots=8, on_stop="stop", alive=True, **jobs):
+    def start_worker(self, name="w1", slots=8, on_stop="stop", alive=True, labels=None, **jobs):
         """Starts a worker, or starts it again; returns when the scheduler sees it ALIVE."""
         sections = {
             "grpc_server": {"addr": "127.0.0.1:0"},
             "scheduler": {"addr": self.grpc_address},
-            "worker": {"name": name, "on_stop": on_stop},
+            "worker": {"name": name, "on_stop": on_stop, "labels": labels or {}},
             "capacity": {"slots": slots},
             "jobs": {"scripts_dir": str(self.scripts), "data_dir": str(self.data_folder(name)),
                      "runtime_dir": str(self.folder / f"{name}-run"), **jobs},

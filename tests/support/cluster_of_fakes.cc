@@ -4,13 +4,26 @@
 
 #include "core/field_error.h"
 #include "core/proto_time.h"
+#include "scheduler/look_up.h"
 
 namespace clusterd {
 namespace {
 
-StoreContents with_epoch(StoreContents contents) {
-  if (contents.meta.epoch() == 0) contents.meta.set_epoch(1);
-  return contents;
+StoreContents loaded(MemoryStore& store, std::vector<v1::Job> jobs,
+                     std::vector<internal::WorkerRecord> workers) {
+  StoreBatch batch;
+  batch.put_jobs = std::move(jobs);
+  batch.put_workers = std::move(workers);
+  REQUIRE(store.commit({&batch, 1}).ok());
+  auto contents = store.begin_term();
+  REQUIRE(contents.ok());
+  return *std::move(contents);
+}
+
+SchedulerConfig with(const SchedulerConfig::Scheduling& scheduling) {
+  SchedulerConfig config;
+  config.scheduling = scheduling;
+  return config;
 }
 
 v1::AttemptKey key_of(const std::string& job_id, uint32_t attempt) {
@@ -31,8 +44,16 @@ v1::JobSpec spec_for(const std::string& worker, uint32_t slots) {
   return spec;
 }
 
-ClusterOfFakes::ClusterOfFakes(SchedulerConfig::Scheduling config, StoreContents contents)
-    : scheduler(config, with_epoch(contents), now), jobs_made_(contents.meta.last_job_seq()) {}
+ClusterOfFakes::ClusterOfFakes(const SchedulerConfig::Scheduling& scheduling)
+    : ClusterOfFakes(scheduling, {}) {}
+
+ClusterOfFakes::ClusterOfFakes(const SchedulerConfig::Scheduling& scheduling,
+                               std::vector<v1::Job> jobs,
+                               std::vector<internal::WorkerRecord> workers)
+    : scheduler(with(scheduling), loaded(store, std::move(jobs), std::move(workers)), now),
+      jobs_made_(store.jobs().size()) {
+  apply(scheduler.begin(now));
+}
 
 std::string ClusterOfFakes::join(const std::string& name, uint32_t slots) {
   RegisterOrder order;
@@ -84,8 +105,7 @@ CallId ClusterOfFakes::submit(v1::JobSpec spec, const std::string& request_key,
                               const std::string& request_sha256) {
   const CallId call = next_call++;
   SubmitOrder order{.job_id = "job-" + std::to_string(++jobs_made_), .spec = std::move(spec)};
-  order.request_key = request_key;
-  order.request_sha256 = request_sha256;
+  order.request = {request_key, request_sha256};
   apply(scheduler.submit(call, std::move(order), now));
   return call;
 }
@@ -132,10 +152,7 @@ void ClusterOfFakes::apply(Decision decision) {
     held_.push_back(std::move(decision));
     return;
   }
-  for (const v1::Job& job : decision.persist.put_jobs) stored[job.job_id()] = job;
-  for (const std::string& job_id : decision.persist.delete_jobs) stored.erase(job_id);
-  for (const auto& record : decision.persist.put_idempotency) stored_keys[record.key()] = record;
-  for (const std::string& key : decision.persist.delete_idempotency) stored_keys.erase(key);
+  if (!decision.persist.empty()) REQUIRE(store.commit({&decision.persist, 1}).ok());
   scheduler.committed(decision.after);
   perform(std::move(decision.effects));
 }
@@ -149,18 +166,18 @@ void ClusterOfFakes::perform(std::vector<Effect> effects) {
   for (Effect& effect : effects) {
     if (auto* one = std::get_if<Reply>(&effect)) {
       REQUIRE(replies_.emplace(one->call, std::move(one->answer)).second);  // answered once
-    } else if (auto* read = std::get_if<ReadStoredJob>(&effect)) {
-      const auto found = stored.find(read->job_id);
-      apply(scheduler.stored_job(
-          read->call, found == stored.end() ? absl::StatusOr<v1::Job>(absl::NotFoundError("none"))
-                                            : absl::StatusOr<v1::Job>(found->second)));
-    } else if (auto* look = std::get_if<ReadFirstAnswer>(&effect)) {
-      const auto found = stored_keys.find(look->key);
-      std::optional<internal::IdempotencyRecord> record;
-      if (found != stored_keys.end()) record = found->second;
-      apply(scheduler.first_answer(look->call, record, now));
+    } else if (auto* question = std::get_if<LookUp>(&effect)) {
+      apply(scheduler.looked_up(question->id, look_up(store, *question), now));
+    } else if (auto* find = std::get_if<FindExpired>(&effect)) {
+      apply(scheduler.expired(*store.find_expired(find->before, find->max_jobs, find->limit), now));
+    } else if (auto* doomed = std::get_if<SendDoomed>(&effect)) {
+      auto ids = store.find_doomed(doomed->worker_id, 1000);
+      for (const std::string& id : *ids) {
+        doomed->message.mutable_delete_outputs()->add_job_ids(id);
+      }
+      if (!ids->empty()) sent.push_back({doomed->stream, doomed->message});
     } else if (auto* start = std::get_if<Dispatch>(&effect)) {
-      CHECK(stored.contains(start->attempt.key().job_id()));  // durable before it is sent
+      CHECK(stored(start->attempt.key().job_id()).has_value());  // durable before it is sent
       dispatched.push_back(std::move(*start));
     } else if (auto* stop = std::get_if<StopAttempt>(&effect)) {
       stops.push_back(std::move(*stop));
@@ -197,6 +214,13 @@ v1::Job ClusterOfFakes::job_reply(CallId call) const {
   INFO(answer->status().ToString());
   REQUIRE(answer->ok());
   return std::get<v1::Job>(**answer);
+}
+
+std::optional<v1::Job> ClusterOfFakes::stored(const std::string& job_id) {
+  const auto jobs = store.jobs();
+  const auto found = jobs.find(job_id);
+  if (found == jobs.end()) return std::nullopt;
+  return found->second;
 }
 
 v1::Job ClusterOfFakes::query(const std::string& job_id) {

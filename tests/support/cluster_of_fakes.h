@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "scheduler/scheduler.h"
+#include "support/memory_store.h"
 
 namespace clusterd {
 
@@ -15,7 +16,10 @@ namespace clusterd {
 // Owned by a test. Its destructor checks nothing; tests ask what they care about.
 class ClusterOfFakes {
  public:
-  explicit ClusterOfFakes(SchedulerConfig::Scheduling config = {}, StoreContents contents = {});
+  explicit ClusterOfFakes(const SchedulerConfig::Scheduling& scheduling = {});
+  // The same with what a store holds.
+  ClusterOfFakes(const SchedulerConfig::Scheduling& scheduling, std::vector<v1::Job> jobs,
+                 std::vector<internal::WorkerRecord> workers = {});
 
   // Registers a worker of that name, opens its session and answers the call back. Returns its id.
   std::string join(const std::string& name, uint32_t slots);
@@ -48,13 +52,14 @@ class ClusterOfFakes {
   // The job as a query shows it now.
   [[nodiscard]] v1::Job query(const std::string& job_id);
   [[nodiscard]] absl::Status query_status(const std::string& job_id);
+  // The job as it is durable.
+  [[nodiscard]] std::optional<v1::Job> stored(const std::string& job_id);
   [[nodiscard]] v1::Worker worker(const std::string& id_or_name);
 
   Now now{BootTime(std::chrono::hours(1)), WallTime(std::chrono::hours(1000))};
+  MemoryStore store;  // what is durable
   Scheduler scheduler;
   CallId next_call = 1;
-  std::map<std::string, v1::Job> stored;  // what is durable
-  std::map<std::string, internal::IdempotencyRecord> stored_keys;
   std::vector<Dispatch> dispatched;
   std::vector<StopAttempt> stops;
   std::vector<CallBack> call_backs;

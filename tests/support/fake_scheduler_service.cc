@@ -182,8 +182,8 @@ grpc::Status FakeSchedulerService::WaitJob(grpc::ServerContext* context,
   if (!status.ok()) return status;
   ++waits_;
   changed_.notify_all();
-  const auto until = std::chrono::steady_clock::now() +
-                     std::min(from_proto(request->timeout()), longest_wait_);
+  const auto until =
+      std::chrono::steady_clock::now() + std::min(from_proto(request->timeout()), longest_wait_);
   while (!is_final(job->job.state()) && !context->IsCancelled() &&
          std::chrono::steady_clock::now() < until) {
     changed_.wait_for(lock, kCancelCheck);

@@ -7,8 +7,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "clusterd/job_states.h"
+#include "clusterd/job_tasks.h"
 #include "core/field_error.h"
 #include "core/proto_time.h"
+#include "store/task_page.h"
 
 namespace clusterd {
 namespace {
@@ -33,6 +35,12 @@ bool matches(const v1::Job& job, const v1::ListJobsRequest& request) {
                      [&job](const std::string& label) { return has_label(job, label); }) &&
          (!request.has_submitted_since() || submitted >= from_proto(request.submitted_since())) &&
          (!request.has_submitted_before() || submitted < from_proto(request.submitted_before()));
+}
+
+// A job's index is -1, so that it lies before its tasks.
+std::pair<std::string, int64_t> key_of(const std::string& job_id) {
+  if (const auto parts = split_task_id(job_id)) return {parts->first, parts->second};
+  return {job_id, -1};
 }
 
 }  // namespace
@@ -61,15 +69,16 @@ absl::StatusOr<StoreContents> MemoryStore::begin_term() {
   meta_.set_epoch(meta_.epoch() + 1);
   StoreContents contents;
   contents.meta = meta_;
-  for (const auto& [job_id, job] : jobs_) {
+  for (const auto& [key, job] : jobs_) {
     if (!is_final(job.state())) {
       contents.live_jobs.push_back(job);
-    } else if (job_id.find('.') == std::string::npos) {
+      if (has_tasks(job)) contents.recorded_tasks[job.job_id()] = tasks_of(job.job_id());
+    } else if (key.second < 0) {
       ++contents.ended_counts[job.state()];
     }
   }
-  std::sort(contents.live_jobs.begin(), contents.live_jobs.end(),
-            [](const v1::Job& a, const v1::Job& b) { return a.seq() < b.seq(); });
+  std::stable_sort(contents.live_jobs.begin(), contents.live_jobs.end(),
+                   [](const v1::Job& a, const v1::Job& b) { return a.seq() < b.seq(); });
   for (const auto& [worker_id, worker] : workers_) contents.workers.push_back(worker);
   return contents;
 }
@@ -85,10 +94,11 @@ absl::Status MemoryStore::commit(absl::Span<const StoreBatch> batches) {
 
 void MemoryStore::apply(const StoreBatch& batch) {
   for (const v1::Job& job : batch.put_jobs) {
-    jobs_[job.job_id()] = job;
+    jobs_[key_of(job.job_id())] = job;
     meta_.set_last_job_seq(std::max(meta_.last_job_seq(), job.seq()));
   }
-  for (const std::string& job_id : batch.delete_jobs) jobs_.erase(job_id);
+  for (const std::string& job_id : batch.delete_jobs) erase(job_id);
+  for (const std::string& job_id : batch.forget_jobs) jobs_.erase(key_of(job_id));
   for (const internal::WorkerRecord& worker : batch.put_workers) {
     workers_[worker.worker().worker_id()] = worker;
   }
@@ -97,6 +107,37 @@ void MemoryStore::apply(const StoreBatch& batch) {
     idempotency_[record.key()] = record;
   }
   for (const std::string& key : batch.delete_idempotency) idempotency_.erase(key);
+  for (const v1::Event& event : batch.put_events) {
+    events_[event.seq()] = event;
+    meta_.set_last_event_seq(std::max(meta_.last_event_seq(), event.seq()));
+  }
+  while (events_.size() > max_events_) events_.erase(events_.begin());
+  for (const DoomedOutput& gone : batch.delete_doomed) doomed_[gone.worker_id].erase(gone.job_id);
+  if (batch.upkeep) sweep_keys(*batch.upkeep);
+}
+
+void MemoryStore::erase(const std::string& job_id) {
+  const auto first = jobs_.find(key_of(job_id));
+  if (first == jobs_.end()) return;
+  auto last = std::next(first);
+  const bool whole = has_tasks(first->second);
+  while (whole && last != jobs_.end() && last->first.first == job_id) ++last;
+  for (auto entry = first; entry != last; ++entry) doom(entry->second);
+  jobs_.erase(first, last);
+}
+
+void MemoryStore::doom(const v1::Job& job) {
+  for (const v1::Attempt& attempt : job.attempts()) {
+    if (attempt.has_start_time()) doomed_[attempt.worker_id()].insert(job.job_id());
+  }
+}
+
+void MemoryStore::sweep_keys(WallTime before) {
+  std::erase_if(idempotency_, [this, before](const auto& entry) {
+    const internal::IdempotencyRecord& record = entry.second;
+    return from_proto(record.time()) < before && find(record.subject_id()) == nullptr &&
+           !workers_.contains(record.subject_id());
+  });
 }
 
 absl::StatusOr<uint64_t> MemoryStore::free_bytes() {
@@ -109,11 +150,99 @@ void MemoryStore::set_free_bytes(uint64_t bytes) {
   free_bytes_ = bytes;
 }
 
+const v1::Job* MemoryStore::find(const std::string& job_id) const {
+  const auto found = jobs_.find(key_of(job_id));
+  return found == jobs_.end() ? nullptr : &found->second;
+}
+
+std::map<std::string, v1::Job> MemoryStore::jobs() const {
+  const std::lock_guard lock(mutex_);
+  std::map<std::string, v1::Job> all;
+  for (const auto& [key, job] : jobs_) all.emplace(job.job_id(), job);
+  return all;
+}
+
 absl::StatusOr<v1::Job> MemoryStore::find_job(const std::string& job_id) {
   const std::lock_guard lock(mutex_);
-  const auto found = jobs_.find(job_id);
-  if (found == jobs_.end()) return absl::NotFoundError("job " + job_id + " not found");
-  return found->second;
+  if (const v1::Job* job = find(job_id)) return *job;
+  if (const auto parts = split_task_id(job_id)) {
+    const v1::Job* array = find(parts->first);
+    const bool has_it = array != nullptr && array->spec().has_array() &&
+                        task_position(array->spec().array(), parts->second).has_value();
+    if (has_it) return unstarted_task(*array, parts->second);
+  }
+  return absl::NotFoundError("job " + job_id + " not found");
+}
+
+RecordedTasks MemoryStore::tasks_of(const std::string& job_id) const {
+  RecordedTasks tasks;
+  for (auto entry = jobs_.upper_bound({job_id, -1});
+       entry != jobs_.end() && entry->first.first == job_id; ++entry) {
+    tasks.emplace_back(static_cast<uint32_t>(entry->first.second), entry->second.state());
+  }
+  return tasks;
+}
+
+absl::StatusOr<RecordedTasks> MemoryStore::recorded_tasks(const std::string& job_id) {
+  const std::lock_guard lock(mutex_);
+  return tasks_of(job_id);
+}
+
+absl::StatusOr<v1::ListJobsResponse> MemoryStore::list_tasks(const v1::ListTasksRequest& request) {
+  const std::lock_guard lock(mutex_);
+  const v1::Job* array = find(request.job_id());
+  if (array == nullptr) return absl::NotFoundError("job " + request.job_id() + " not found");
+  TaskPage page(*array, request);
+  if (!page.status().ok()) return page.status();
+  for (auto entry = jobs_.lower_bound({request.job_id(), page.next_index()});
+       entry != jobs_.end() && entry->first.first == request.job_id() && !page.is_full(); ++entry) {
+    page.add(static_cast<uint32_t>(entry->first.second), entry->second);
+  }
+  return page.finish();
+}
+
+absl::StatusOr<std::vector<v1::Event>> MemoryStore::read_events(uint64_t since, size_t limit) {
+  const std::lock_guard lock(mutex_);
+  if (!events_.empty() && since + 1 < events_.begin()->first) {
+    return absl::OutOfRangeError(events_dropped(since, events_.begin()->first));
+  }
+  std::vector<v1::Event> found;
+  for (auto event = events_.upper_bound(since); event != events_.end() && found.size() < limit;
+       ++event) {
+    found.push_back(event->second);
+  }
+  return found;
+}
+
+absl::StatusOr<std::vector<std::string>> MemoryStore::find_expired(WallTime before,
+                                                                   uint64_t max_jobs,
+                                                                   size_t limit) {
+  const std::lock_guard lock(mutex_);
+  std::vector<const v1::Job*> ended;
+  for (const auto& [key, job] : jobs_) {
+    if (key.second < 0 && is_final(job.state())) ended.push_back(&job);
+  }
+  std::sort(ended.begin(), ended.end(), [](const v1::Job* a, const v1::Job* b) {
+    return from_proto(a->end_time()) < from_proto(b->end_time());
+  });
+  std::vector<std::string> expired;
+  const size_t beyond = ended.size() > max_jobs ? ended.size() - max_jobs : 0;
+  for (size_t i = 0; i < ended.size() && expired.size() < limit; ++i) {
+    if (i >= beyond && from_proto(ended[i]->end_time()) >= before) break;
+    expired.push_back(ended[i]->job_id());
+  }
+  return expired;
+}
+
+absl::StatusOr<std::vector<std::string>> MemoryStore::find_doomed(const std::string& worker_id,
+                                                                  size_t limit) {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> found;
+  for (const std::string& job_id : doomed_[worker_id]) {
+    if (found.size() == limit) break;
+    found.push_back(job_id);
+  }
+  return found;
 }
 
 absl::StatusOr<v1::ListJobsResponse> MemoryStore::list_jobs(const v1::ListJobsRequest& request) {
@@ -127,7 +256,7 @@ absl::StatusOr<v1::ListJobsResponse> MemoryStore::list_jobs(const v1::ListJobsRe
   }
   const std::lock_guard lock(mutex_);
   std::vector<const v1::Job*> found;
-  for (const auto& [job_id, job] : jobs_) {
+  for (const auto& [key, job] : jobs_) {
     if (job.seq() < below && matches(job, request)) found.push_back(&job);
   }
   std::sort(found.begin(), found.end(),

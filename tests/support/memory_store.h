@@ -4,7 +4,10 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "store/store.h"
 
@@ -16,6 +19,9 @@ namespace clusterd {
 // Any thread, as the interface says.
 class MemoryStore final : public Store {
  public:
+  // The newest `max_events` events are kept.
+  explicit MemoryStore(uint64_t max_events = 100'000) : max_events_(max_events) {}
+
   // What becomes of the failing commit: nothing of it is there at the next term, or all of it is.
   enum class Failure { kNothingKept, kKeptButUnknown };
 
@@ -30,17 +36,38 @@ class MemoryStore final : public Store {
   absl::Status commit(absl::Span<const StoreBatch> batches) override;
   absl::StatusOr<v1::Job> find_job(const std::string& job_id) override;
   absl::StatusOr<v1::ListJobsResponse> list_jobs(const v1::ListJobsRequest& request) override;
+  absl::StatusOr<v1::ListJobsResponse> list_tasks(const v1::ListTasksRequest& request) override;
+  absl::StatusOr<RecordedTasks> recorded_tasks(const std::string& job_id) override;
   absl::StatusOr<std::optional<internal::IdempotencyRecord>> find_idempotency(
       const std::string& key) override;
+  absl::StatusOr<std::vector<v1::Event>> read_events(uint64_t since, size_t limit) override;
+  absl::StatusOr<std::vector<std::string>> find_expired(WallTime before, uint64_t max_jobs,
+                                                        size_t limit) override;
+  absl::StatusOr<std::vector<std::string>> find_doomed(const std::string& worker_id,
+                                                       size_t limit) override;
   absl::StatusOr<uint64_t> free_bytes() override;
   void set_free_bytes(uint64_t bytes);
 
- private:
-  void apply(const StoreBatch& batch);
+  // Every record of a job or task, for tests that look at all that is durable.
+  [[nodiscard]] std::map<std::string, v1::Job> jobs() const;
 
+ private:
+  // Of `<job_id>.<index>`, so that an array's tasks lie behind it, by index.
+  using JobKey = std::pair<std::string, int64_t>;
+
+  void apply(const StoreBatch& batch);
+  void erase(const std::string& job_id);
+  void doom(const v1::Job& job);
+  void sweep_keys(WallTime before);
+  [[nodiscard]] const v1::Job* find(const std::string& job_id) const;
+  [[nodiscard]] RecordedTasks tasks_of(const std::string& job_id) const;
+
+  const uint64_t max_events_;
   mutable std::mutex mutex_;
   internal::StoreMeta meta_;
-  std::map<std::string, v1::Job> jobs_;
+  std::map<JobKey, v1::Job> jobs_;
+  std::map<uint64_t, v1::Event> events_;
+  std::map<std::string, std::set<std::string>> doomed_;  // by worker
   std::map<std::string, internal::WorkerRecord> workers_;
   std::map<std::string, internal::IdempotencyRecord> idempotency_;
   uint64_t commits_ = 0;

@@ -46,7 +46,7 @@ TEST_CASE("a refused directed job leaves nothing behind") {
   REQUIRE(cluster.reply(call) != nullptr);
   CHECK(absl::IsInvalidArgument(cluster.reply(call)->status()));
   CHECK(field_of(cluster.reply(call)->status()) == "path");
-  CHECK(cluster.stored.empty());
+  CHECK(cluster.store.jobs().empty());
   CHECK(absl::IsNotFound(cluster.query_status("job-1")));
   CHECK(cluster.worker("w").in_use().slots() == 0);
 }
@@ -75,7 +75,7 @@ TEST_CASE("a directed job for a worker that is unknown, or silent, is refused at
   cluster.advance(16s);
   const CallId silent = cluster.submit(spec_for("w"));
   CHECK(absl::IsUnavailable(cluster.reply(silent)->status()));
-  CHECK(cluster.stored.empty());
+  CHECK(cluster.store.jobs().empty());
 }
 
 TEST_CASE("a directed job waits for room on its worker and starts when there is") {
@@ -145,7 +145,7 @@ TEST_CASE("stopping the head of the queue lets those behind it start") {
   v1::StopJobRequest stop;
   stop.set_job_id("job-2");
 
-  cluster.apply(cluster.scheduler.stop(50, stop, "me", cluster.now));
+  cluster.apply(cluster.scheduler.stop(50, stop, "me", {}, cluster.now));
 
   REQUIRE(cluster.dispatched.size() == 2);
   CHECK(cluster.dispatched[1].attempt.key().job_id() == "job-3");
@@ -190,7 +190,7 @@ TEST_CASE("a queued job that is stopped never starts") {
   stop.set_job_id("job-1");
   stop.set_reason("changed my mind");
 
-  cluster.apply(cluster.scheduler.stop(50, stop, "me", cluster.now));
+  cluster.apply(cluster.scheduler.stop(50, stop, "me", {}, cluster.now));
   cluster.join("w", 2);
 
   const v1::Job job = cluster.query("job-1");
@@ -208,7 +208,7 @@ TEST_CASE("a stop of a running job is durable, sent, and sent again until it is 
   v1::StopJobRequest stop;
   stop.set_job_id("job-1");
 
-  cluster.apply(cluster.scheduler.stop(50, stop, "me", cluster.now));
+  cluster.apply(cluster.scheduler.stop(50, stop, "me", {}, cluster.now));
   CHECK(cluster.job_reply(50).state() == v1::Job::RUNNING);
   CHECK(cluster.job_reply(50).has_stop_requested());
   REQUIRE(cluster.stops.size() == 1);
@@ -232,7 +232,7 @@ TEST_CASE("an ended job never changes") {
   cluster.say_started(worker, "job-1");
   v1::StopJobRequest stop;
   stop.set_job_id("job-1");
-  cluster.apply(cluster.scheduler.stop(50, stop, "me", cluster.now));
+  cluster.apply(cluster.scheduler.stop(50, stop, "me", {}, cluster.now));
 
   CHECK(ended.state() == v1::Job::FAILED);
   CHECK(cluster.query("job-1").SerializeAsString() == ended.SerializeAsString());
@@ -278,7 +278,7 @@ TEST_CASE("a full queue refuses and says when to come back") {
 
   CHECK(absl::IsResourceExhausted(cluster.reply(third)->status()));
   CHECK(retry_delay_of(cluster.reply(third)->status()).has_value());
-  CHECK(cluster.stored.size() == 2);
+  CHECK(cluster.store.jobs().size() == 2);
 }
 
 TEST_CASE("waiting ends with the job, or with the time") {
@@ -309,7 +309,7 @@ TEST_CASE("reads show the names of environment variables, not their values") {
   const CallId call = cluster.submit(spec);
 
   CHECK(cluster.job_reply(call).spec().env().at("TOKEN").empty());
-  CHECK(cluster.stored.at("job-1").spec().env().at("TOKEN") == "secret");
+  CHECK(cluster.stored("job-1")->spec().env().at("TOKEN") == "secret");
 }
 
 TEST_CASE("a repeated call with its key makes no second job; another message is refused") {
@@ -321,7 +321,7 @@ TEST_CASE("a repeated call with its key makes no second job; another message is 
 
   CHECK(cluster.job_reply(again).job_id() == cluster.job_reply(first).job_id());
   CHECK(absl::IsAlreadyExists(cluster.reply(other)->status()));
-  CHECK(cluster.stored.size() == 1);
+  CHECK(cluster.store.jobs().size() == 1);
 }
 
 TEST_CASE("a repetition of a directed call waits with it, and hears the same refusal") {
@@ -335,7 +335,7 @@ TEST_CASE("a repetition of a directed call waits with it, and hears the same ref
 
   CHECK(absl::IsInvalidArgument(cluster.reply(first)->status()));
   CHECK(absl::IsInvalidArgument(cluster.reply(again)->status()));
-  CHECK(cluster.stored_keys.empty());
+  CHECK_FALSE(cluster.store.find_idempotency("key")->has_value());
   const CallId later = cluster.submit(spec_for("w"), "key", "digest");
   cluster.say_started(worker, "job-3");
   CHECK(cluster.job_reply(later).state() == v1::Job::RUNNING);

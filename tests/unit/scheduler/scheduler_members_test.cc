@@ -215,19 +215,14 @@ TEST_CASE("a new term knows its jobs and gives their workers time to come back")
   const std::string worker = before.join("w", 2);
   before.submit(spec_for("w"));
   before.say_started(worker, "job-1");
-  StoreContents contents;
-  contents.meta.set_epoch(2);
-  contents.meta.set_last_job_seq(1);
-  contents.live_jobs.push_back(before.stored.at("job-1"));
   internal::WorkerRecord record;
   *record.mutable_worker() = before.worker("w");
   record.mutable_worker()->set_state(v1::Worker::ALIVE);
   record.set_secret_sha256("digest");
   record.mutable_identity()->set_boot_id("boot");
   record.mutable_identity()->set_journal_id("journal");
-  contents.workers.push_back(record);
 
-  ClusterOfFakes after({}, contents);
+  ClusterOfFakes after({}, {*before.stored("job-1")}, {record});
   CHECK(after.query("job-1").state() == v1::Job::RUNNING);
   CHECK(after.worker("w").in_use().slots() == 1);
   const CallId call = after.submit(spec_for("w"));

@@ -1,0 +1,30 @@
+#include "scheduler/look_up.h"
+
+#include <utility>
+
+#include "clusterd/job_tasks.h"
+
+namespace clusterd {
+
+absl::StatusOr<LookedUp> look_up(Store& store, const LookUp& question) {
+  LookedUp found;
+  for (const std::string& job_id : question.job_ids) {
+    auto job = store.find_job(job_id);
+    if (absl::IsUnavailable(job.status())) return job.status();
+    found.jobs.push_back(std::move(job));
+  }
+  if (!question.request_key.empty()) {
+    auto record = store.find_idempotency(question.request_key);
+    if (!record.ok()) return record.status();
+    found.first_answer = *std::move(record);
+  }
+  const bool whole = question.with_tasks && found.jobs[0].ok() && has_tasks(*found.jobs[0]);
+  if (whole) {
+    auto tasks = store.recorded_tasks(question.job_ids[0]);
+    if (!tasks.ok()) return tasks.status();
+    found.tasks = *std::move(tasks);
+  }
+  return found;
+}
+
+}  // namespace clusterd

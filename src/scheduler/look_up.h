@@ -1,0 +1,12 @@
+#pragma once
+
+#include "absl/status/statusor.h"
+#include "scheduler/decision.h"
+#include "store/store.h"
+
+namespace clusterd {
+
+// Answers the decider's question from the store. Blocks on it. UNAVAILABLE: it cannot be read.
+[[nodiscard]] absl::StatusOr<LookedUp> look_up(Store& store, const LookUp& question);
+
+}  // namespace clusterd

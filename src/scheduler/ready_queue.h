@@ -1,0 +1,71 @@
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "clusterd/v1/job.pb.h"
+#include "core/label_expression.h"
+
+namespace clusterd {
+
+// Order in the queue: priority, then acceptance; tasks of one array by their position.
+struct QueueKey {
+  int32_t descending_priority = 0;
+  uint64_t seq = 0;
+  uint32_t position = 0;
+
+  auto operator<=>(const QueueKey&) const = default;
+};
+
+// What a job asks of a worker. Jobs that ask the same wait in one line, so that one look at the
+// first of them tells that no other fits either.
+struct Shape {
+  std::string worker_id;  // the one it names; empty: any
+  v1::Resources resources;
+  std::vector<LabelExpression> require;
+
+  // The spec has passed check_job_spec(); `worker_id` is resolved.
+  static Shape of(const v1::JobSpec& spec, const std::string& worker_id);
+};
+
+// Jobs that may start as soon as a worker has room, in order, one line for each shape.
+//
+// The cost of a change, and of finding the next, goes with the number of shapes and not with the
+// number of jobs. Owned by JobTable; core thread only.
+class ReadyQueue {
+ public:
+  struct Line {
+    Shape shape;
+    std::map<QueueKey, std::string> jobs;  // to job ids; never empty
+  };
+  struct Head {
+    QueueKey key;
+    const Line* line = nullptr;
+
+    [[nodiscard]] const std::string& job_id() const { return line->jobs.begin()->second; }
+  };
+
+  void insert(const QueueKey& key, const std::string& job_id, const v1::JobSpec& spec,
+              const std::string& worker_id);
+  void erase(const QueueKey& key, const v1::JobSpec& spec, const std::string& worker_id);
+
+  // The first job of a line whose key is not below `from`; line null: there is none.
+  [[nodiscard]] Head first_at_or_after(const QueueKey& from) const;
+  // Jobs that come before `key`, counted up to `limit`.
+  [[nodiscard]] uint64_t count_before(const QueueKey& key, uint64_t limit) const;
+  [[nodiscard]] bool empty() const { return heads_.empty(); }
+
+ private:
+  std::unordered_map<std::string, std::unique_ptr<Line>> lines_;  // by shape_key()
+  std::map<QueueKey, const Line*> heads_;
+};
+
+}  // namespace clusterd

@@ -1,0 +1,94 @@
+#include "scheduler/retry_rules.h"
+
+#include <algorithm>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "clusterd/job_states.h"
+#include "core/crc32c.h"
+#include "core/proto_time.h"
+
+namespace clusterd {
+namespace {
+
+using std::chrono::nanoseconds;
+
+constexpr nanoseconds kDefaultBackoff = std::chrono::seconds(1);
+constexpr nanoseconds kLongestBackoff = std::chrono::hours(1);
+constexpr nanoseconds kLeastMargin = std::chrono::milliseconds(500);
+constexpr nanoseconds kMostMargin = std::chrono::seconds(10);
+constexpr double kJitter = 0.25;
+constexpr double kHashRange = 4294967296.0;
+
+bool retries_on(const v1::JobSpec& spec, v1::RetryPolicy::On kind) {
+  const auto& on = spec.retry().on();
+  return std::find(on.begin(), on.end(), kind) != on.end();
+}
+
+v1::RetryPolicy::On kind_of(const v1::JobEnd& end) {
+  switch (end.reason()) {
+    case v1::JobEnd::START_FAILED:
+      return v1::RetryPolicy::START_FAILURE;
+    case v1::JobEnd::DEPENDENCY_FAILED:
+    case v1::JobEnd::QUEUE_TIMED_OUT:
+      return v1::RetryPolicy::ON_UNSPECIFIED;
+    default:
+      break;
+  }
+  switch (state_of(end)) {
+    case v1::Job::FAILED:
+      return v1::RetryPolicy::FAILURE;
+    case v1::Job::TIMED_OUT:
+      return v1::RetryPolicy::TIMEOUT;
+    case v1::Job::LOST:
+      return v1::RetryPolicy::LOSS;
+    default:
+      return v1::RetryPolicy::ON_UNSPECIFIED;
+  }
+}
+
+}  // namespace
+
+bool is_retried(const v1::Job& job, const v1::JobEnd& end) {
+  if (job.has_stop_requested() || job.attempt() >= job.spec().retry().max_attempts()) return false;
+  const v1::RetryPolicy::On kind = kind_of(end);
+  return kind != v1::RetryPolicy::ON_UNSPECIFIED && retries_on(job.spec(), kind);
+}
+
+nanoseconds retry_delay(const v1::Job& job, const v1::JobEnd& end, nanoseconds lost_after) {
+  const v1::RetryPolicy& policy = job.spec().retry();
+  const nanoseconds first = policy.has_backoff() ? from_proto(policy.backoff()) : kDefaultBackoff;
+  nanoseconds delay = std::min(first, kLongestBackoff);
+  for (uint32_t attempt = 1; attempt < job.attempt() && delay < kLongestBackoff; ++attempt) {
+    delay = std::min(delay * 2, kLongestBackoff);
+  }
+  const std::string seed = absl::StrCat(job.job_id(), "/", job.attempt());
+  const double share = crc32c(seed) / kHashRange * kJitter;
+  delay += std::chrono::duration_cast<nanoseconds>(delay * share);
+  const bool lost = end.reason() == v1::JobEnd::WORKER_LOST;
+  if (lost && fences_itself(job.spec())) delay = std::max(delay, fence_margin(lost_after));
+  return delay;
+}
+
+void clear_end(v1::Job& job) {
+  job.clear_end();
+  job.clear_end_time();
+  job.clear_stop_requested();
+  job.clear_suspended();
+}
+
+bool fences_itself(const v1::JobSpec& spec) {
+  return spec.retry().max_attempts() > 1 && !spec.retry().allow_overlap() &&
+         retries_on(spec, v1::RetryPolicy::LOSS);
+}
+
+nanoseconds fence_margin(nanoseconds lost_after) {
+  return std::min(std::clamp(lost_after / 10, kLeastMargin, kMostMargin), lost_after / 2);
+}
+
+nanoseconds left_of(nanoseconds wait, WallTime begin, WallTime now) {
+  const nanoseconds left = std::max(begin + wait - now, nanoseconds::zero());
+  return wait == nanoseconds::zero() ? left : std::min(left, wait);
+}
+
+}  // namespace clusterd

@@ -1,0 +1,242 @@
+// One term of office: what it starts from, what every decision ends with, and time.
+
+#include "scheduler/scheduler.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "clusterd/job_states.h"
+#include "clusterd/job_tasks.h"
+#include "core/proto_time.h"
+#include "scheduler/retry_rules.h"
+
+namespace clusterd {
+
+Scheduler::Scheduler(const SchedulerConfig& config, StoreContents contents, Now now)
+    : config_(config),
+      epoch_(contents.meta.epoch()),
+      since_(now.wall),
+      last_seq_(contents.meta.last_job_seq()),
+      last_event_(contents.meta.last_event_seq()) {
+  for (const auto& [state, count] : contents.ended_counts) jobs_.set_stored_count(state, count);
+  for (internal::WorkerRecord& record : contents.workers) {
+    WorkerEntry& worker = workers_.insert(std::move(record), now.boot);
+    watch(worker);
+    if (worker.record.has_drain_deadline()) {
+      const auto left = from_proto(worker.record.drain_deadline()) - now.wall;
+      timers_.add({now.boot + std::max(left, left.zero()), TimerKind::kDrain, worker.id()});
+    }
+  }
+  for (v1::Job& job : contents.live_jobs) load_job(std::move(job), contents);
+  timers_.add({now.boot, TimerKind::kRetention, ""});
+}
+
+void Scheduler::load_job(v1::Job job, const StoreContents& contents) {
+  LiveJob live;
+  last_seq_ = std::max(last_seq_, job.seq());
+  if (!job.spec().worker_id().empty()) live.target = job.worker_id();
+  if (const auto parts = split_task_id(job.job_id())) {
+    live.array_id = parts->first;
+    const LiveJob* array = jobs_.find(parts->first);
+    if (array == nullptr) return;  // set aside with its array
+    live.position = array->job.spec().has_array()
+                        ? task_position(array->job.spec().array(), parts->second).value_or(0)
+                        : parts->second;
+    array->tasks->live_tasks.insert(job.job_id());
+  } else if (has_tasks(job)) {
+    const auto found = contents.recorded_tasks.find(job.job_id());
+    const RecordedTasks tasks =
+        found == contents.recorded_tasks.end() ? RecordedTasks{} : found->second;
+    live.tasks = TaskGroup::of(job, tasks);
+    if (job.retries() > 0) live.tasks->begin_retry();
+  }
+  live.job = std::move(job);
+  LiveJob& kept = jobs_.insert(std::move(live));
+  const v1::Job::State state = kept.job.state();
+  if (state == v1::Job::STARTING || state == v1::Job::RUNNING) {
+    if (WorkerEntry* worker = workers_.find(kept.job.worker_id())) {
+      if (kept.tasks == nullptr) WorkerTable::take(*worker, kept.job);
+    }
+  }
+}
+
+Decision Scheduler::begin(Now now) {
+  Decision out;
+  std::vector<std::string> waiting;
+  jobs_.for_each([&waiting](const LiveJob& live) {
+    const bool waits = live.job.state() == v1::Job::QUEUED || live.tasks != nullptr;
+    if (waits && !live.array_id.empty()) waiting.push_back(live.job.job_id());
+    if (waits && live.array_id.empty()) waiting.insert(waiting.begin(), live.job.job_id());
+  });
+  for (const std::string& job_id : waiting) {
+    if (LiveJob* live = jobs_.find(job_id)) resume_waiting(*live, out, now);
+  }
+  placement_changed_ = true;
+  return seal(std::move(out), now);
+}
+
+void Scheduler::resume_waiting(LiveJob& live, Decision& out, Now now) {
+  v1::Job& job = live.job;
+  const bool never_placed = job.attempt() == 0 && job.retries() == 0;
+  if (!never_placed && job.attempts_size() > 0) {
+    const v1::Attempt& last = *job.attempts().rbegin();
+    hold_until(live, now.boot + left_of(retry_delay(job, last.end(), lost_after(job.spec())),
+                                        from_proto(last.end_time()), now.wall));
+  } else if (job.spec().has_start_at()) {
+    hold_until(live, now.boot + left_of({}, from_proto(job.spec().start_at()), now.wall));
+  } else if (job.spec().has_start_delay()) {
+    hold_until(live, now.boot + left_of(from_proto(job.spec().start_delay()),
+                                        from_proto(job.submit_time()), now.wall));
+  }
+  if (live.tasks != nullptr) retry_more_tasks(live, out, now);
+  const std::vector<std::string> unread = dependencies_to_read(job.spec());
+  const bool begun = live.tasks != nullptr && live.tasks->unstarted() < live.tasks->size();
+  if (job.spec().after().empty() || begun) {
+    refresh(live, out, now);
+    return;
+  }
+  wait_for_dependencies(live);
+  if (unread.empty()) return dependencies_read(live, {}, LookedUp(), out, now);
+  look_up(
+      {.job_ids = unread}, 0,
+      [this, job_id = job.job_id(), unread](absl::StatusOr<LookedUp> found, Decision& later,
+                                            Now then) {
+        LiveJob* waiting = jobs_.find(job_id);
+        if (waiting == nullptr || !found.ok()) return;
+        dependencies_read(*waiting, unread, *found, later, then);
+      },
+      out);
+}
+
+void Scheduler::mark_quietly(LiveJob& live) {
+  live.commit = commit_ + 1;
+  placement_changed_ = true;
+  marked_.emplace(live.job.job_id(), false);
+  if (live.tasks == nullptr) return;
+  auto& counts = *live.job.mutable_task_counts();
+  counts.clear();
+  for (const auto& [state, count] : live.tasks->counts(unstarted_state(live.job))) {
+    counts[state] = count;
+  }
+}
+
+void Scheduler::mark(LiveJob& live) {
+  mark_quietly(live);
+  marked_[live.job.job_id()] = true;
+}
+
+void Scheduler::add_event(v1::Event event, Decision& out, Now now) {
+  event.set_seq(++last_event_);
+  *event.mutable_time() = to_proto(now.wall);
+  out.persist.put_events.push_back(std::move(event));
+}
+
+Decision Scheduler::seal(Decision out, Now now) {
+  place(out, now);
+  for (const auto& [job_id, is_event] : marked_) {
+    LiveJob* live = jobs_.find(job_id);
+    if (live == nullptr) continue;  // refused: the deletion is in the batch
+    if (waits_for_room(*live)) live->job.set_pending_reason(pending_reason(*live));
+    out.persist.put_jobs.push_back(live->job);
+    if (is_final(live->job.state())) jobs_.retire(*live);
+    if (!is_event) continue;
+    v1::Event event;
+    *event.mutable_job() = shown(live->job);
+    add_event(std::move(event), out, now);
+  }
+  marked_.clear();
+  for (const std::string& worker_id : marked_workers_) {
+    const WorkerEntry& worker = *workers_.find(worker_id);
+    out.persist.put_workers.push_back(worker.record);
+    v1::Event event;
+    *event.mutable_worker() = worker.record.worker();
+    add_event(std::move(event), out, now);
+  }
+  marked_workers_.clear();
+  if (!out.persist.empty()) out.after = ++commit_;
+  return out;
+}
+
+v1::Job Scheduler::shown(const v1::Job& job) {
+  v1::Job copy = job;
+  for (auto& [name, value] : *copy.mutable_spec()->mutable_env()) value.clear();
+  if (is_final(copy.state())) return copy;
+  const LiveJob* live = jobs_.find(copy.job_id());
+  if (copy.state() == v1::Job::QUEUED || (live != nullptr && live->tasks != nullptr)) {
+    if (live != nullptr) copy.set_pending_reason(pending_reason(*live));
+    return copy;
+  }
+  const WorkerEntry* worker = workers_.find(copy.worker_id());
+  if (worker != nullptr && worker->state() != v1::Worker::ALIVE) {
+    *copy.mutable_unreachable_since() = worker->record.worker().last_seen();
+  }
+  return copy;
+}
+
+void Scheduler::reply(CallId call, absl::StatusOr<Answer> answer, Decision& out) {
+  if (call != 0) out.effects.emplace_back(Reply{call, std::move(answer)});
+}
+
+void Scheduler::committed(uint64_t number) {
+  std::erase_if(first_answers_, [this, number](const auto& entry) {
+    if (entry.second.commit > number) return false;
+    // A repetition that asked the store before this was durable may come back without it.
+    for (const auto& [id, pending] : lookups_) {
+      if (pending.question.request_key == entry.first) return false;
+    }
+    const LiveJob* live = jobs_.find(entry.second.subject_id);
+    return live == nullptr || live->start_call == 0;
+  });
+  std::erase_if(erased_, [number](const auto& entry) { return entry.second <= number; });
+  jobs_.evict_until(number);
+}
+
+void Scheduler::fire(const Timer& timer, Decision& out, Now now) {
+  switch (timer.kind) {
+    case TimerKind::kStartWait: {
+      LiveJob* live = jobs_.find(timer.subject);
+      if (live == nullptr || live->start_call == 0) return;
+      out.after = std::max(out.after, live->commit);
+      reply(std::exchange(live->start_call, 0), Answer(shown(live->job)), out);
+      return reconsider(*live, out);  // repetitions of the call wait with it
+    }
+    case TimerKind::kResend:
+      return resend_order(timer.subject, out);
+    case TimerKind::kWait:
+      if (const auto found = parked_.find(timer.number); found != parked_.end()) {
+        found->second.expired = true;
+        ask_again(timer.number, out);
+      }
+      return;
+    case TimerKind::kSilence:
+      return check_silence(timer, out, now);
+    case TimerKind::kCallBack: {
+      const WorkerEntry* worker = workers_.find(timer.subject);
+      if (worker == nullptr || worker->session != timer.number || worker->stream == 0) return;
+      out.effects.emplace_back(CallBack{.worker_id = worker->id(),
+                                        .session = worker->session,
+                                        .address = worker->record.worker().address()});
+      return;
+    }
+    case TimerKind::kEligible:
+      if (LiveJob* live = jobs_.find(timer.subject)) refresh(*live, out, now);
+      return;
+    case TimerKind::kQueueTimeout:
+      return check_queue_timeout(timer.subject, out, now);
+    case TimerKind::kDrain:
+      return check_drain(timer.subject, out, now);
+    case TimerKind::kRetention:
+      return look_for_expired(out, now);
+  }
+}
+
+Decision Scheduler::tick(Now now) {
+  Decision out;
+  shift_for_stall(now);
+  while (const auto timer = timers_.take_due(now.boot)) fire(*timer, out, now);
+  last_tick_ = now.boot;
+  expected_tick_ = timers_.next();
+  return seal(std::move(out), now);
+}
+
+}  // namespace clusterd

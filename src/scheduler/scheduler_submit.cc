@@ -1,0 +1,173 @@
+// Accepting jobs.
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "clusterd/job_states.h"
+#include "clusterd/job_tasks.h"
+#include "core/field_error.h"
+#include "core/proto_time.h"
+#include "scheduler/retry_rules.h"
+#include "scheduler/scheduler.h"
+
+namespace clusterd {
+
+using std::chrono_literals::operator""s;
+
+absl::Status Scheduler::check_room() const {
+  const uint64_t most = config_.scheduling.max_queued;
+  if (jobs_.queued() < most) return absl::OkStatus();
+  return with_retry_delay(
+      absl::ResourceExhaustedError(absl::StrCat("the queue is full: max_queued = ", most)), 1s);
+}
+
+absl::StatusOr<WorkerEntry*> Scheduler::directed_target(const v1::JobSpec& spec) {
+  WorkerEntry* worker = workers_.find_by_id_or_name(spec.worker_id());
+  if (worker == nullptr || worker->state() == v1::Worker::LEFT) {
+    return field_error(absl::StatusCode::kNotFound, "worker_id",
+                       absl::StrCat("worker not found: \"", spec.worker_id(), "\""));
+  }
+  if (worker->state() != v1::Worker::ALIVE) {
+    const v1::Worker& shown_worker = worker->record.worker();
+    return absl::UnavailableError(
+        absl::StrCat("worker ", worker->name(), " is ", v1::Worker::State_Name(worker->state()),
+                     shown_worker.reason().empty() ? "" : ": ", shown_worker.reason()));
+  }
+  if (!WorkerTable::fits_empty(*worker, spec.resources())) {
+    const v1::Resources& has = worker->record.worker().capacity();
+    return invalid_field("resources",
+                         absl::StrCat("the job can never fit worker ", worker->name(),
+                                      ", whose capacity is ", has.slots(), " slots, ", has.cpus(),
+                                      " cpus, ", has.memory_bytes(), " bytes of memory"));
+  }
+  if (!WorkerTable::matches(*worker, Shape::of(spec, worker->id()))) {
+    return invalid_field("require", absl::StrCat("worker ", worker->name(), " does not meet it"));
+  }
+  return worker;
+}
+
+std::vector<std::string> Scheduler::dependencies_to_read(const v1::JobSpec& spec) {
+  std::vector<std::string> ids;
+  for (const v1::Dependency& dependency : spec.after()) {
+    LiveJob* array = nullptr;
+    if (jobs_.find(dependency.job_id()) != nullptr) continue;
+    if (unrecorded_task(dependency.job_id(), &array)) continue;
+    ids.push_back(dependency.job_id());
+  }
+  return ids;
+}
+
+Decision Scheduler::submit(CallId call, SubmitOrder order, Now now) {
+  Decision out;
+  LookUp question{.request_key = order.request.key, .job_ids = dependencies_to_read(order.spec)};
+  submit_after(std::move(question), call, std::move(order), out, now);
+  return seal(std::move(out), now);
+}
+
+// Accepts the job once the store has said what the job needs of it.
+void Scheduler::submit_after(LookUp question, CallId call, SubmitOrder order, Decision& out,
+                             Now now) {
+  const RequestKey request = order.request;
+  KeyedCall keyed{.call = call, .request = request};
+  keyed.repeat = [this, call](const std::string& job_id, Decision& later) {
+    ask(call, {.kind = ParkedCall::Kind::kFirstAnswer, .job_id = job_id}, later);
+  };
+  keyed.first = [this, call, order = std::move(order), question](
+                    absl::StatusOr<LookedUp> found, Decision& later, Now then) mutable {
+    accept(call, std::move(order), question, *found, later, then);
+  };
+  const bool known = !request.key.empty() && first_answers_.contains(request.key);
+  if (known || (question.request_key.empty() && question.job_ids.empty())) {
+    return go_on(keyed, LookedUp(), out, now);
+  }
+  look_up(
+      std::move(question), call,
+      [this, keyed = std::move(keyed)](absl::StatusOr<LookedUp> found, Decision& later,
+                                       Now then) mutable {
+        go_on(keyed, std::move(found), later, then);
+      },
+      out);
+}
+
+absl::Status Scheduler::check_dependencies(const LookUp& question, const LookedUp& found) {
+  for (size_t i = 0; i < question.job_ids.size(); ++i) {
+    const std::string& job_id = question.job_ids[i];
+    const absl::Status& status = found.jobs[i].status();
+    if (status.ok() || jobs_.find(job_id) != nullptr) continue;
+    if (!absl::IsNotFound(status)) return status;
+    return field_error(absl::StatusCode::kNotFound, "after",
+                       absl::StrCat("job not found: \"", job_id, "\""));
+  }
+  return absl::OkStatus();
+}
+
+void Scheduler::accept(CallId call, SubmitOrder order, const LookUp& question,
+                       const LookedUp& found, Decision& out, Now now) {
+  for (const std::string& job_id : dependencies_to_read(order.spec)) {
+    const auto& asked = question.job_ids;
+    if (std::find(asked.begin(), asked.end(), job_id) != asked.end()) continue;
+    // It ended, and left, while the store was asked for others.
+    LookUp again{.request_key = order.request.key, .job_ids = dependencies_to_read(order.spec)};
+    return submit_after(std::move(again), call, std::move(order), out, now);
+  }
+  absl::Status refused = check_room();
+  if (refused.ok()) refused = check_dependencies(question, found);
+  WorkerEntry* target = nullptr;
+  if (refused.ok() && !order.spec.worker_id().empty()) {
+    const auto directed = directed_target(order.spec);
+    refused = directed.status();
+    if (directed.ok()) target = *directed;
+  }
+  const bool waits =
+      order.spec.has_start_at() || order.spec.has_start_delay() || !order.spec.after().empty();
+  if (refused.ok() && !waits && order.spec.resources().every_worker()) {
+    refused = check_broadcast(order.spec);
+  }
+  if (!refused.ok()) return reply(call, refused, out);
+
+  LiveJob live;
+  live.request_key = order.request.key;
+  live.trace_parent = std::move(order.trace_parent);
+  v1::Job& job = live.job;
+  job.set_job_id(order.job_id);
+  job.set_seq(++last_seq_);
+  *job.mutable_spec() = std::move(order.spec);
+  job.set_submitted_by(order.submitted_by);
+  *job.mutable_submit_time() = to_proto(now.wall);
+  if (target != nullptr) {
+    job.set_worker_id(target->id());
+    live.target = target->id();
+  }
+  job.set_state(v1::Job::QUEUED);
+  if (has_tasks(job)) {
+    live.tasks = TaskGroup::of(job, {});
+    job.set_state(v1::Job::RUNNING);
+  }
+  LiveJob& kept = jobs_.insert(std::move(live));
+  keep_first_answer(order.request, order.job_id, out, now);
+  mark(kept);
+  if (kept.job.spec().has_start_at()) {
+    const WallTime at = from_proto(kept.job.spec().start_at());
+    hold_until(kept, now.boot + left_of({}, at, now.wall));
+  } else if (kept.job.spec().has_start_delay()) {
+    hold_until(kept, now.boot + from_proto(kept.job.spec().start_delay()));
+  }
+  wait_for_dependencies(kept);
+  dependencies_read(kept, question.job_ids, found, out, now);
+  place(out, now);
+  answer_submitted(order.job_id, call, out, now);
+}
+
+void Scheduler::answer_submitted(const std::string& job_id, CallId call, Decision& out, Now now) {
+  LiveJob& kept = *jobs_.find(job_id);
+  if (!kept.target.empty() && kept.job.state() == v1::Job::STARTING) {
+    kept.start_call = call;
+    timers_.add({now.boot + config_.scheduling.start_wait, TimerKind::kStartWait, job_id});
+    return;
+  }
+  reply(call, Answer(shown(kept.job)), out);
+}
+
+}  // namespace clusterd
