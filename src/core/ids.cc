@@ -17,7 +17,7 @@ std::string format_uuid(std::string bytes, uint8_t version) {
   bytes[6] = static_cast<char>((static_cast<uint8_t>(bytes[6]) & 0x0F) | (version << 4));
   bytes[8] = static_cast<char>((static_cast<uint8_t>(bytes[8]) & 0x3F) | 0x80);
   std::string text = absl::BytesToHexString(bytes);
-  for (const size_t dash : {8, 13, 18, 23}) text.insert(dash, "-");
+  for (const size_t dash : {8U, 13U, 18U, 23U}) text.insert(dash, "-");
   return text;
 }
 
