@@ -24,6 +24,9 @@ if(CLUSTERD_SANITIZE)
                       -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${CLUSTERD_SANITIZE})
 endif()
+if(CLUSTERD_FUZZERS)  # the fuzzer is led by what of this it reaches
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
 
 # Warnings for our own targets; generated and foreign code is not ours to warn about.
 add_library(clusterd_warnings INTERFACE)
