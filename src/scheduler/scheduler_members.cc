@@ -14,6 +14,7 @@ namespace clusterd {
 namespace {
 
 constexpr auto kDrainTolerance = std::chrono::seconds(1);  // wall clock against the timer's
+constexpr int kLeastHeartbeats = 3;                        // within worker_timeout
 constexpr const char* kFeatures[] = {"delete_outputs"};
 
 }  // namespace
@@ -95,7 +96,9 @@ Decision Scheduler::register_worker(CallId call, const RegisterOrder& order, Now
                                                                  : order.request.secret());
   answer.set_name(worker.name());
   answer.set_epoch(epoch_);
-  *answer.mutable_heartbeat_interval() = to_proto(config_.scheduling.heartbeat_interval);
+  // Often enough for the shortest fence, which is half of worker_timeout.
+  *answer.mutable_heartbeat_interval() = to_proto(std::min(
+      config_.scheduling.heartbeat_interval, config_.scheduling.worker_timeout / kLeastHeartbeats));
   *answer.mutable_worker_timeout() = to_proto(config_.scheduling.worker_timeout);
   *answer.mutable_lost_after() = to_proto(config_.scheduling.lost_after);
   for (const char* feature : kFeatures) answer.add_features(feature);

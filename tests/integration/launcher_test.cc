@@ -249,6 +249,21 @@ TEST_CASE("a job without contact to the scheduler fences itself", "[launcher]") 
   CHECK_THAT(ended.end().message(), Catch::Contains("no contact"));
 }
 
+TEST_CASE("an order that comes when its fence is due starts nothing", "[launcher]") {
+  LauncherFixture fixture;
+  fixture.connect();
+  auto plan = fixture.plan("job", "echo ran");
+  *plan.mutable_fence_after() = to_proto(1ms);
+  std::this_thread::sleep_for(5ms);  // the last contact was the launcher's start
+  fixture.launch(plan);
+
+  const auto ended = fixture.wait_end("job");
+
+  CHECK(ended.end().reason() == JobEnd::WORKER_LOST);
+  CHECK_THAT(ended.end().message(), Catch::Contains("not started"));
+  CHECK_FALSE(ended.started());
+}
+
 TEST_CASE("orders are idempotent, and an end stays until it is forgotten", "[launcher]") {
   LauncherFixture fixture;
   fixture.connect();

@@ -122,8 +122,7 @@ std::optional<BootTime> Supervisor::timeout_of(const Attempt& attempt) const {
 
 std::optional<BootTime> Supervisor::fence_of(const Attempt& attempt) const {
   if (!attempt.record.intent.has_fence_after()) return std::nullopt;
-  const BootTime start{std::chrono::nanoseconds(attempt.record.spawned->boottime_ns)};
-  return std::max(contact_, start) + from_proto(attempt.record.intent.fence_after());
+  return contact_ + from_proto(attempt.record.intent.fence_after());
 }
 
 std::optional<BootTime> Supervisor::deadline_of(const Attempt& attempt) const {

@@ -61,7 +61,12 @@ void Supervisor::launch(const internal::LaunchPlan& plan) {
   order.plan = plan;
   JournalAttempt record;
   record.intent = order.intent;
-  insert(std::move(record));
+  Attempt& attempt = insert(std::move(record));
+  if (const auto due = fence_of(attempt); due && clock_.now().boot >= *due) {
+    // An order that was long on its way: the scheduler may have given the attempt up.
+    return end_unstarted(attempt, v1::JobEnd::WORKER_LOST,
+                         "not started: no contact with the scheduler for too long");
+  }
   begin_spawn(std::move(order));
 }
 
