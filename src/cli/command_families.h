@@ -20,6 +20,9 @@ void add_daemon_commands(CLI::App& app, Chosen& chosen);
 void add_job_commands(CLI::App& app, Chosen& chosen);
 void add_cluster_commands(CLI::App& app, Chosen& chosen);
 
+// The options of `job start` that are about the queue.
+void add_queue_options(CLI::App& app, QueueFlags& flags);
+
 // The options by which a scheduler is found.
 void add_client_options(CLI::App& app, ClientFlags& flags);
 

@@ -57,15 +57,6 @@ void add_daemon(CLI::App& app, Chosen& chosen, const std::string& name, const st
       ->type_name("FILE");
 }
 
-template <typename T>
-void add_cluster_command(CLI::App& cluster, Chosen& chosen, const std::string& name,
-                         const std::string& text) {
-  CLI::App& app = *cluster.add_subcommand(name, text);
-  const auto command = choose<T>(app, chosen);
-  add_client_options(app, command->client);
-  app.add_flag("--json", command->json, "Print one JSON document");
-}
-
 // INVALID_ARGUMENT where the words that choose a command choose none, with the nearest one.
 absl::Status check_choice(const CLI::App& app, const std::vector<std::string>& arguments) {
   const CLI::App* at = &app;
@@ -98,13 +89,6 @@ void add_daemon_commands(CLI::App& app, Chosen& chosen) {
   add_daemon<SchedulerCommand>(app, chosen, "scheduler", "Run a scheduler.");
   add_daemon<WorkerCommand>(app, chosen, "worker", "Run a worker.");
   add_dev_command(app, chosen);
-}
-
-void add_cluster_commands(CLI::App& app, Chosen& chosen) {
-  CLI::App& cluster = *app.add_subcommand("cluster", "Show the cluster.");
-  cluster.require_subcommand(1);
-  add_cluster_command<ClusterStatusCommand>(cluster, chosen, "status", "Counts and the leader.");
-  add_cluster_command<ClusterWorkersCommand>(cluster, chosen, "workers", "All workers.");
 }
 
 void add_client_options(CLI::App& app, ClientFlags& flags) {

@@ -39,8 +39,30 @@ struct DevCommand {
   uint16_t worker_port = 30000;
 };
 
+// What `job start` says of the queue; empty: not given.
+struct QueueFlags {
+  std::string array;  // "FROM-TO[:STEP][%MAX]"
+  bool every_worker = false;
+  std::vector<std::string> require;
+  uint32_t slots = 0;
+  double cpus = 0;
+  std::string memory;
+  std::string queue;
+  std::string start_at;  // RFC 3339
+  std::string start_delay;
+  std::string queue_timeout;
+  std::vector<std::string> after;  // "ID[:success|any|failure]"
+  uint32_t max_attempts = 0;
+  std::vector<std::string> retry_on;
+  std::string backoff;
+  bool allow_overlap = false;
+  std::string lost_after;
+};
+
 struct JobStartCommand {
   ClientFlags client;
+  QueueFlags queueing;
+  std::string request_id;
   std::string worker;
   std::string command;
   std::string name;
@@ -63,7 +85,7 @@ struct JobStartCommand {
 
 struct JobStopCommand {
   ClientFlags client;
-  std::string job_id;
+  std::vector<std::string> job_ids;
   std::string reason;
   bool json = false;
 };
@@ -76,7 +98,7 @@ struct JobQueryCommand {
 
 struct JobWaitCommand {
   ClientFlags client;
-  std::string job_id;
+  std::vector<std::string> job_ids;
   std::string timeout;  // empty: no bound
   bool json = false;
 };
@@ -97,8 +119,41 @@ struct JobListCommand {
   std::string worker;
   std::string name;
   std::vector<std::string> labels;
+  std::string queue;
   uint32_t limit = 100;
   bool json = false;
+};
+
+struct JobTasksCommand {
+  ClientFlags client;
+  std::string job_id;
+  std::vector<std::string> states;
+  uint32_t limit = 100;
+  bool json = false;
+};
+
+struct JobExplainCommand {
+  ClientFlags client;
+  std::string job_id;
+  bool json = false;
+};
+
+struct JobSignalCommand {
+  ClientFlags client;
+  std::string job_id;
+  std::string signal;
+  bool main_only = false;
+};
+
+struct JobRetryCommand {
+  ClientFlags client;
+  std::vector<std::string> job_ids;
+  bool json = false;
+};
+
+struct JobDeleteCommand {
+  ClientFlags client;
+  std::vector<std::string> job_ids;
 };
 
 struct ClusterStatusCommand {
@@ -111,9 +166,37 @@ struct ClusterWorkersCommand {
   bool json = false;
 };
 
-using Command =
-    std::variant<HelpCommand, VersionCommand, SchedulerCommand, WorkerCommand, DevCommand,
-                 JobStartCommand, JobStopCommand, JobQueryCommand, JobWaitCommand, JobLogsCommand,
-                 JobListCommand, ClusterStatusCommand, ClusterWorkersCommand>;
+struct ClusterDrainCommand {
+  ClientFlags client;
+  std::string worker;
+  std::string deadline;
+  std::string reason;
+  bool json = false;
+};
+
+struct ClusterResumeCommand {
+  ClientFlags client;
+  std::string worker;
+  bool json = false;
+};
+
+struct ClusterRemoveCommand {
+  ClientFlags client;
+  std::string worker;
+  bool json = false;
+};
+
+struct ClusterEventsCommand {
+  ClientFlags client;
+  uint64_t since = 0;
+  bool json = false;
+};
+
+using Command = std::variant<HelpCommand, VersionCommand, SchedulerCommand, WorkerCommand,
+                             DevCommand, JobStartCommand, JobStopCommand, JobQueryCommand,
+                             JobWaitCommand, JobLogsCommand, JobListCommand, JobTasksCommand,
+                             JobExplainCommand, JobSignalCommand, JobRetryCommand, JobDeleteCommand,
+                             ClusterStatusCommand, ClusterWorkersCommand, ClusterDrainCommand,
+                             ClusterResumeCommand, ClusterRemoveCommand, ClusterEventsCommand>;
 
 }  // namespace clusterd

@@ -24,6 +24,10 @@ void add_job_id(CLI::App& app, std::string& job_id) {
   app.add_option("JOB_ID", job_id, "The job")->required();
 }
 
+void add_job_ids(CLI::App& app, std::vector<std::string>& job_ids) {
+  app.add_option("JOB_ID", job_ids, "The jobs")->required();
+}
+
 void add_repeatable(CLI::App& app, const std::string& name, std::vector<std::string>& values,
                     const std::string& type, const std::string& text) {
   app.add_option(name, values, text)->type_name(type)->allow_extra_args(false);
@@ -51,6 +55,9 @@ void add_start(CLI::App& job, Chosen& chosen) {
   app.add_option("--priority", command->priority, "Higher goes first")
       ->check(CLI::Range(-1000, 1000));
   add_repeatable(app, "--label", command->labels, "K=V", "Label of the job (repeatable)");
+  add_queue_options(app, command->queueing);
+  app.add_option("--request-id", command->request_id, "Repeated, it is the same job")
+      ->type_name("ID");
   auto* follow =
       app.add_flag("--follow", command->follow, "Print its output, then exit as the job did");
   auto* wait = app.add_flag("--wait", command->wait, "Wait for its end, then exit as the job did");
@@ -63,9 +70,9 @@ void add_start(CLI::App& job, Chosen& chosen) {
 }
 
 void add_stop_query_wait(CLI::App& job, Chosen& chosen) {
-  const auto stop = add<JobStopCommand>(job, chosen, "stop", "Stop a job and wait for its end.");
+  const auto stop = add<JobStopCommand>(job, chosen, "stop", "Stop jobs and wait for their ends.");
   CLI::App& stop_app = *job.get_subcommand("stop");
-  add_job_id(stop_app, stop->job_id);
+  add_job_ids(stop_app, stop->job_ids);
   stop_app.add_option("--reason", stop->reason, "Why, for the record");
   stop_app.add_flag("--json", stop->json, "Print the job as JSON");
 
@@ -74,10 +81,10 @@ void add_stop_query_wait(CLI::App& job, Chosen& chosen) {
   add_job_id(query_app, query->job_id);
   query_app.add_flag("--json", query->json, "Print the job as JSON");
 
-  const auto wait =
-      add<JobWaitCommand>(job, chosen, "wait", "Wait for a job's end, then exit as the job did.");
+  const auto wait = add<JobWaitCommand>(
+      job, chosen, "wait", "Wait for the ends of jobs, then exit as the first that failed.");
   CLI::App& wait_app = *job.get_subcommand("wait");
-  add_job_id(wait_app, wait->job_id);
+  add_job_ids(wait_app, wait->job_ids);
   wait_app.add_option("--timeout", wait->timeout, "Longest wait [none]")->type_name("TIME");
   wait_app.add_flag("--json", wait->json, "Print the job as JSON");
 }
@@ -108,10 +115,47 @@ void add_list(CLI::App& job, Chosen& chosen) {
   app.add_option("--worker", command->worker, "Of this worker, by id or name")->type_name("ID");
   app.add_option("--name", command->name, "With this name");
   add_repeatable(app, "--label", command->labels, "K[=V]", "With this label (repeatable)");
+  app.add_option("--queue", command->queue, "Of this queue")->type_name("NAME");
   app.add_option("--limit", command->limit, "At most this many")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
   app.add_flag("--json", command->json, "Print one JSON document");
+}
+
+void add_tasks(CLI::App& job, Chosen& chosen) {
+  const auto command = add<JobTasksCommand>(job, chosen, "tasks", "List an array's tasks.");
+  CLI::App& app = *job.get_subcommand("tasks");
+  add_job_id(app, command->job_id);
+  add_repeatable(app, "--state", command->states, "STATE", "In this state (repeatable)");
+  app.add_option("--limit", command->limit, "At most this many")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  app.add_flag("--json", command->json, "Print one JSON document");
+}
+
+void add_orders(CLI::App& job, Chosen& chosen) {
+  const auto explain =
+      add<JobExplainCommand>(job, chosen, "explain", "Say why a job is where it is.");
+  CLI::App& explain_app = *job.get_subcommand("explain");
+  add_job_id(explain_app, explain->job_id);
+  explain_app.add_flag("--json", explain->json, "Print one JSON document");
+
+  const auto signal = add<JobSignalCommand>(job, chosen, "signal", "Send a signal to a job.");
+  CLI::App& signal_app = *job.get_subcommand("signal");
+  add_job_id(signal_app, signal->job_id);
+  signal_app.add_option("SIGNAL", signal->signal, "USR1, HUP, 10; STOP suspends, CONT resumes")
+      ->required();
+  signal_app.add_flag("--main-only", signal->main_only, "To the main process alone");
+
+  const auto retry = add<JobRetryCommand>(
+      job, chosen, "retry", "Start ended jobs once more; of an array what did not succeed.");
+  CLI::App& retry_app = *job.get_subcommand("retry");
+  add_job_ids(retry_app, retry->job_ids);
+  retry_app.add_flag("--json", retry->json, "Print the jobs as JSON lines");
+
+  const auto erase =
+      add<JobDeleteCommand>(job, chosen, "delete", "Delete ended jobs, records and output.");
+  add_job_ids(*job.get_subcommand("delete"), erase->job_ids);
 }
 
 // Options of `job start` whose value is the next word.
@@ -130,6 +174,8 @@ void add_job_commands(CLI::App& app, Chosen& chosen) {
   add_stop_query_wait(job, chosen);
   add_logs(job, chosen);
   add_list(job, chosen);
+  add_tasks(job, chosen);
+  add_orders(job, chosen);
 }
 
 std::vector<std::string> take_target(const CLI::App& app, std::vector<std::string>& arguments) {

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <iostream>
 
+#include "cli/queue_spec_builder.h"
 #include "core/proto_time.h"
 #include "core/units.h"
 #include "core/utf8.h"
@@ -154,6 +155,7 @@ absl::StatusOr<v1::JobSpec> build_job_spec(const JobStartCommand& command,
   if (status.ok()) status = add_labels(command.labels, spec);
   if (status.ok()) status = add_times(command, spec);
   if (status.ok()) status = add_stdin(command.stdin_file, spec);
+  if (status.ok()) status = add_queueing(command.queueing, spec);
   if (!status.ok()) return status;
   spec.set_worker_id(command.worker);
   spec.set_name(command.name);

@@ -114,6 +114,10 @@ std::string describe_job(const v1::Job& job, const WorkerNames& names) {
   if (job.has_unreachable_since()) {
     rows.push_back({"worker silent since", time_text(true, job.unreachable_since())});
   }
+  std::map<std::string, uint64_t> tasks(job.task_counts().begin(), job.task_counts().end());
+  for (const auto& [state, count] : tasks) {
+    rows.push_back({"tasks " + state, std::to_string(count)});
+  }
   if (job.has_stop_requested() && !is_final(job.state())) {
     rows.push_back({"stop requested", time_text(true, job.stop_requested().when())});
   }
@@ -162,6 +166,42 @@ std::string describe_cluster(const v1::Cluster& cluster) {
   add_counts("workers", cluster.worker_counts());
   add_counts("jobs", cluster.job_counts());
   return to_table(rows);
+}
+
+std::string describe_explanation(const v1::ExplainJobResponse& answer) {
+  std::string text = answer.job_id() + " " + std::string(name_of(answer.state())) + ": " +
+                     printable(answer.summary()) + "\n";
+  if (answer.jobs_ahead() > 0) {
+    text += std::to_string(answer.jobs_ahead()) + " jobs are before it\n";
+  }
+  std::vector<Row> rows;
+  for (const auto& worker : answer.workers()) {
+    std::string reasons;
+    for (const std::string& reason : worker.reasons()) {
+      reasons += (reasons.empty() ? "" : "; ") + printable(reason);
+    }
+    rows.push_back({printable(worker.name()), worker.fits() ? "fits" : reasons});
+  }
+  return text + to_table(rows);
+}
+
+std::string describe_event(const v1::Event& event) {
+  std::string text = std::to_string(event.seq()) + " " + time_text(true, event.time()) + " ";
+  switch (event.event_case()) {
+    case v1::Event::kJob:
+      return text + "job " + event.job().job_id() + " " + summary_of(event.job()) + "\n";
+    case v1::Event::kWorker: {
+      const v1::Worker& worker = event.worker();
+      text += "worker " + printable(worker.name()) + " " + v1::Worker::State_Name(worker.state());
+      if (worker.draining()) text += " (draining)";
+      return text + (worker.reason().empty() ? "" : ": " + printable(worker.reason())) + "\n";
+    }
+    case v1::Event::kDeletedJobId:
+      return text + "job " + event.deleted_job_id() + " deleted\n";
+    case v1::Event::EVENT_NOT_SET:
+      break;
+  }
+  return text + "?\n";
 }
 
 absl::Status write_stdout(std::string_view bytes) {

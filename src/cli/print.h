@@ -22,6 +22,8 @@ using WorkerNames = std::map<std::string, std::string>;
 [[nodiscard]] std::string describe_jobs(const std::vector<v1::Job>& jobs, const WorkerNames& names);
 [[nodiscard]] std::string describe_workers(const v1::ListWorkersResponse& workers);
 [[nodiscard]] std::string describe_cluster(const v1::Cluster& cluster);
+[[nodiscard]] std::string describe_explanation(const v1::ExplainJobResponse& answer);
+[[nodiscard]] std::string describe_event(const v1::Event& event);
 
 // "FAILED: exit code 37"; how a job stands, or ended and why, in a few words.
 [[nodiscard]] std::string summary_of(const v1::Job& job);

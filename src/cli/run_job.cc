@@ -2,14 +2,14 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cstdio>
+#include <functional>
+#include <map>
 
 #include "absl/status/statusor.h"
+#include "cli/caller_session.h"
 #include "cli/exit_codes.h"
-#include "cli/interrupt.h"
 #include "cli/job_spec_builder.h"
 #include "cli/print.h"
-#include "client/scheduler_client.h"
 #include "clusterd/job_states.h"
 #include "core/stop_patience.h"
 
@@ -17,30 +17,6 @@ namespace clusterd {
 namespace {
 
 using std::chrono::nanoseconds;
-
-// A command's connection to the scheduler; Ctrl-C ends its calls.
-struct Session {
-  Interrupt interrupt;  // first: threads made after it do not get the signals
-  std::unique_ptr<SchedulerClient> client;
-
-  absl::Status open(const ClientFlags& flags) {
-    const auto config = resolve_client_config(flags, process_environment());
-    if (!config.ok()) return config.status();
-    auto made = SchedulerClient::make(*config);
-    if (!made.ok()) return made.status();
-    client = *std::move(made);
-    return absl::OkStatus();
-  }
-  [[nodiscard]] std::stop_token token() const { return interrupt.token(); }
-};
-
-void tell(const std::string& text) { std::fprintf(stderr, "clusterd: %s\n", text.c_str()); }
-
-int print_json(const google::protobuf::Message& message) {
-  auto text = to_json(message);
-  if (text.ok()) *text += "\n";
-  return print_text(text);
-}
 
 // Prints what was asked for, then exits as the job did.
 int print_end(const v1::Job& job, bool as_json) {
@@ -58,7 +34,8 @@ v1::OutputStream::Stream stream_of(const std::string& word) {
 }
 
 // Writes one attempt's output to standard output. `written_to` is told how far it came.
-absl::StatusOr<OutputResult> print_output(Session& session, const v1::StreamJobRequest& request,
+absl::StatusOr<OutputResult> print_output(CallerSession& session,
+                                          const v1::StreamJobRequest& request,
                                           uint64_t& bytes_written) {
   auto result = session.client->read_output(
       request,
@@ -81,7 +58,7 @@ int detached(const std::string& job_id, uint64_t offset) {
 }
 
 // Follows attempt after attempt until the job has ended.
-int follow_to_end(Session& session, const std::string& job_id) {
+int follow_to_end(CallerSession& session, const std::string& job_id) {
   v1::StreamJobRequest request;
   request.set_job_id(job_id);
   request.set_follow(true);
@@ -100,7 +77,7 @@ int follow_to_end(Session& session, const std::string& job_id) {
 }
 
 // Moves the request to the present end of the output, which is read to its last line to learn it.
-absl::Status skip_to_end(Session& session, v1::StreamJobRequest& request) {
+absl::Status skip_to_end(CallerSession& session, v1::StreamJobRequest& request) {
   v1::StreamJobRequest last_line = request;
   last_line.set_follow(false);
   last_line.set_tail_lines(1);
@@ -131,19 +108,20 @@ absl::StatusOr<v1::ListJobsRequest> list_request(const JobListCommand& command) 
   }
   request.set_worker_id(command.worker);
   request.set_name(command.name);
+  request.set_queue(command.queue);
   request.mutable_label()->Assign(command.labels.begin(), command.labels.end());
   return request;
 }
 
-// Pages until `limit`.
-absl::StatusOr<v1::ListJobsResponse> list_up_to(Session& session, v1::ListJobsRequest request,
-                                                uint32_t limit) {
+// Pages of `next(request)` until `limit`.
+template <typename Request, typename Next>
+absl::StatusOr<v1::ListJobsResponse> list_up_to(uint32_t limit, Request request, Next next) {
   constexpr int kPage = 1000;
   v1::ListJobsResponse all;
   while (true) {
     const int left = static_cast<int>(limit) - all.jobs_size();
     request.set_page_size(static_cast<uint32_t>(std::min(left, kPage)));
-    auto page = session.client->list(request, session.token());
+    auto page = next(request);
     if (!page.ok()) return page.status();
     for (v1::Job& job : *page->mutable_jobs()) *all.add_jobs() = std::move(job);
     all.set_next_page_token(page->next_page_token());
@@ -153,8 +131,19 @@ absl::StatusOr<v1::ListJobsResponse> list_up_to(Session& session, v1::ListJobsRe
   }
 }
 
+// Does it for each, and exits as the first that failed.
+int for_each_job(const std::vector<std::string>& job_ids,
+                 const std::function<int(const std::string&)>& act) {
+  int result = kExitOk;
+  for (const std::string& job_id : job_ids) {
+    const int code = act(job_id);
+    if (result == kExitOk) result = code;
+  }
+  return result;
+}
+
 // Names of the workers of these jobs. None where they cannot be had: the ids do as well.
-WorkerNames worker_names(Session& session, const std::vector<v1::Job>& jobs) {
+WorkerNames worker_names(CallerSession& session, const std::vector<v1::Job>& jobs) {
   WorkerNames names;
   const bool is_needed = std::any_of(jobs.begin(), jobs.end(),
                                      [](const v1::Job& job) { return !job.worker_id().empty(); });
@@ -170,12 +159,13 @@ WorkerNames worker_names(Session& session, const std::vector<v1::Job>& jobs) {
 int run(const JobStartCommand& command) {
   auto spec = build_job_spec(command, process_environment());
   if (!spec.ok()) return report_error(spec.status());
-  Session session;
+  CallerSession session;
   if (const absl::Status status = session.open(command.client); !status.ok()) {
     return report_error(status);
   }
   v1::StartJobRequest request;
   *request.mutable_spec() = *std::move(spec);
+  request.set_request_id(command.request_id);
   const auto job = session.client->start(request, session.token());
   if (!job.ok()) return finish(job.status());
   if (command.follow) return follow_to_end(session, job->job_id());
@@ -192,27 +182,39 @@ int run(const JobStartCommand& command) {
 }
 
 int run(const JobStopCommand& command) {
-  Session session;
+  CallerSession session;
   if (const absl::Status status = session.open(command.client); !status.ok()) {
     return report_error(status);
   }
-  v1::StopJobRequest request;
-  request.set_job_id(command.job_id);
-  request.set_reason(command.reason);
-  auto job = session.client->stop_job(request, session.token());
-  if (!job.ok()) return finish(job.status());
-  if (!is_final(job->state())) {
-    const v1::Job stopped = *std::move(job);
-    job = session.client->wait(command.job_id, stop_patience(stopped.spec()), session.token());
-    if (absl::IsDeadlineExceeded(job.status())) return finish(not_stopped_in_time(stopped));
-  }
-  if (!job.ok()) return finish(job.status());
-  return command.json ? print_json(*job)
-                      : print_text(job->job_id() + " " + summary_of(*job) + "\n");
+  // All are asked first, so that they end side by side.
+  std::map<std::string, v1::Job> asked;
+  const int refused = for_each_job(command.job_ids, [&](const std::string& job_id) {
+    v1::StopJobRequest request;
+    request.set_job_id(job_id);
+    request.set_reason(command.reason);
+    auto job = session.client->stop_job(request, session.token());
+    if (job.ok()) asked[job_id] = *job;
+    return finish(job.status());
+  });
+  const int failed = for_each_job(command.job_ids, [&](const std::string& job_id) {
+    const auto stopped = asked.find(job_id);
+    if (stopped == asked.end()) return kExitOk;  // told above
+    absl::StatusOr<v1::Job> job = stopped->second;
+    if (!is_final(job->state())) {
+      job = session.client->wait(job_id, stop_patience(stopped->second.spec()), session.token());
+      if (absl::IsDeadlineExceeded(job.status())) {
+        return finish(not_stopped_in_time(stopped->second));
+      }
+    }
+    if (!job.ok()) return finish(job.status());
+    return command.json ? print_json(*job)
+                        : print_text(job->job_id() + " " + summary_of(*job) + "\n");
+  });
+  return refused != kExitOk ? refused : failed;
 }
 
 int run(const JobQueryCommand& command) {
-  Session session;
+  CallerSession session;
   if (const absl::Status status = session.open(command.client); !status.ok()) {
     return report_error(status);
   }
@@ -229,16 +231,24 @@ int run(const JobWaitCommand& command) {
     if (!value.ok()) return report_error(value.status());
     timeout = *value;
   }
-  Session session;
+  CallerSession session;
   if (const absl::Status status = session.open(command.client); !status.ok()) {
     return report_error(status);
   }
-  const auto job = session.client->wait(command.job_id, timeout, session.token());
-  return job.ok() ? print_end(*job, command.json) : finish(job.status());
+  const auto begin = std::chrono::steady_clock::now();
+  return for_each_job(command.job_ids, [&](const std::string& job_id) {
+    auto left = timeout;
+    if (left) {
+      const nanoseconds passed = std::chrono::steady_clock::now() - begin;
+      left = std::max(*left - passed, nanoseconds::zero());
+    }
+    const auto job = session.client->wait(job_id, left, session.token());
+    return job.ok() ? print_end(*job, command.json) : finish(job.status());
+  });
 }
 
 int run(const JobLogsCommand& command) {
-  Session session;
+  CallerSession session;
   if (const absl::Status status = session.open(command.client); !status.ok()) {
     return report_error(status);
   }
@@ -263,35 +273,89 @@ int run(const JobLogsCommand& command) {
 int run(const JobListCommand& command) {
   const auto request = list_request(command);
   if (!request.ok()) return report_error(request.status());
-  Session session;
+  CallerSession session;
   if (const absl::Status status = session.open(command.client); !status.ok()) {
     return report_error(status);
   }
-  const auto jobs = list_up_to(session, *request, command.limit);
+  const auto jobs = list_up_to(command.limit, *request, [&session](const auto& page) {
+    return session.client->list(page, session.token());
+  });
   if (!jobs.ok()) return finish(jobs.status());
   if (command.json) return print_json(*jobs);
   const std::vector<v1::Job> listed(jobs->jobs().begin(), jobs->jobs().end());
   return print_text(describe_jobs(listed, worker_names(session, listed)));
 }
 
-int run(const ClusterStatusCommand& command) {
-  Session session;
+int run(const JobTasksCommand& command) {
+  v1::ListTasksRequest request;
+  request.set_job_id(command.job_id);
+  for (const std::string& word : command.states) {
+    const auto state = parse_state(word);
+    if (!state.ok()) return report_error(state.status());
+    request.add_state(*state);
+  }
+  CallerSession session;
   if (const absl::Status status = session.open(command.client); !status.ok()) {
     return report_error(status);
   }
-  const auto cluster = session.client->cluster(session.token());
-  if (!cluster.ok()) return finish(cluster.status());
-  return command.json ? print_json(*cluster) : print_text(describe_cluster(*cluster));
+  const auto tasks = list_up_to(command.limit, request, [&session](const auto& page) {
+    return session.client->list_tasks(page, session.token());
+  });
+  if (!tasks.ok()) return finish(tasks.status());
+  if (command.json) return print_json(*tasks);
+  const std::vector<v1::Job> listed(tasks->jobs().begin(), tasks->jobs().end());
+  return print_text(describe_jobs(listed, worker_names(session, listed)));
 }
 
-int run(const ClusterWorkersCommand& command) {
-  Session session;
+int run(const JobExplainCommand& command) {
+  CallerSession session;
   if (const absl::Status status = session.open(command.client); !status.ok()) {
     return report_error(status);
   }
-  const auto workers = session.client->list_workers(session.token());
-  if (!workers.ok()) return finish(workers.status());
-  return command.json ? print_json(*workers) : print_text(describe_workers(*workers));
+  v1::ExplainJobRequest request;
+  request.set_job_id(command.job_id);
+  const auto answer = session.client->explain(request, session.token());
+  if (!answer.ok()) return finish(answer.status());
+  return command.json ? print_json(*answer) : print_text(describe_explanation(*answer));
+}
+
+int run(const JobSignalCommand& command) {
+  CallerSession session;
+  if (const absl::Status status = session.open(command.client); !status.ok()) {
+    return report_error(status);
+  }
+  v1::SignalJobRequest request;
+  request.set_job_id(command.job_id);
+  request.set_signal(command.signal);
+  request.set_main_process_only(command.main_only);
+  return finish(session.client->signal(request, session.token()).status());
+}
+
+int run(const JobRetryCommand& command) {
+  CallerSession session;
+  if (const absl::Status status = session.open(command.client); !status.ok()) {
+    return report_error(status);
+  }
+  return for_each_job(command.job_ids, [&](const std::string& job_id) {
+    v1::RetryJobRequest request;
+    request.set_job_id(job_id);
+    const auto job = session.client->retry(request, session.token());
+    if (!job.ok()) return finish(job.status());
+    return command.json ? print_json(*job)
+                        : print_text(job->job_id() + " " + summary_of(*job) + "\n");
+  });
+}
+
+int run(const JobDeleteCommand& command) {
+  CallerSession session;
+  if (const absl::Status status = session.open(command.client); !status.ok()) {
+    return report_error(status);
+  }
+  return for_each_job(command.job_ids, [&](const std::string& job_id) {
+    v1::DeleteJobRequest request;
+    request.set_job_id(job_id);
+    return finish(session.client->erase(request, session.token()));
+  });
 }
 
 }  // namespace clusterd

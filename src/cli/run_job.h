@@ -11,7 +11,10 @@ int run(const JobQueryCommand& command);
 int run(const JobWaitCommand& command);
 int run(const JobLogsCommand& command);
 int run(const JobListCommand& command);
-int run(const ClusterStatusCommand& command);
-int run(const ClusterWorkersCommand& command);
+int run(const JobTasksCommand& command);
+int run(const JobExplainCommand& command);
+int run(const JobSignalCommand& command);
+int run(const JobRetryCommand& command);
+int run(const JobDeleteCommand& command);
 
 }  // namespace clusterd

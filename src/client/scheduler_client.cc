@@ -46,6 +46,13 @@ bool is_interruption(absl::StatusCode code) {
          code == absl::StatusCode::kDeadlineExceeded || code == absl::StatusCode::kAborted;
 }
 
+// The same call on another address is then the same to the cluster.
+template <typename Request>
+Request with_request_id(Request request) {
+  if (request.request_id().empty()) request.set_request_id(new_uuid_v4());
+  return request;
+}
+
 }  // namespace
 
 bool is_scheduler_unreachable(const absl::Status& status) {
@@ -147,8 +154,8 @@ absl::StatusOr<std::unique_ptr<SchedulerClient>> SchedulerClient::make(const Cli
 
 absl::StatusOr<v1::Job> SchedulerClient::start(v1::StartJobRequest request,
                                                const std::stop_token& stop) {
-  if (request.request_id().empty()) request.set_request_id(new_uuid_v4());
-  return Caller{*this, stop}.unary(&Stub::StartJob, request, kStartTimeout);
+  return Caller{*this, stop}.unary(&Stub::StartJob, with_request_id(std::move(request)),
+                                   kStartTimeout);
 }
 
 absl::StatusOr<v1::Job> SchedulerClient::stop_job(const v1::StopJobRequest& request,
@@ -161,6 +168,45 @@ absl::StatusOr<v1::Job> SchedulerClient::query(const std::string& job_id,
   v1::QueryJobRequest request;
   request.set_job_id(job_id);
   return Caller{*this, stop}.unary(&Stub::QueryJob, request);
+}
+
+absl::StatusOr<v1::Job> SchedulerClient::signal(v1::SignalJobRequest request,
+                                                const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::SignalJob, with_request_id(std::move(request)));
+}
+
+absl::StatusOr<v1::Job> SchedulerClient::retry(v1::RetryJobRequest request,
+                                               const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::RetryJob, with_request_id(std::move(request)));
+}
+
+absl::Status SchedulerClient::erase(v1::DeleteJobRequest request, const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::DeleteJob, with_request_id(std::move(request))).status();
+}
+
+absl::StatusOr<v1::Worker> SchedulerClient::drain(v1::DrainWorkerRequest request,
+                                                  const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::DrainWorker, with_request_id(std::move(request)));
+}
+
+absl::StatusOr<v1::Worker> SchedulerClient::resume(v1::ResumeWorkerRequest request,
+                                                   const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::ResumeWorker, with_request_id(std::move(request)));
+}
+
+absl::StatusOr<v1::Worker> SchedulerClient::remove(v1::RemoveWorkerRequest request,
+                                                   const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::RemoveWorker, with_request_id(std::move(request)));
+}
+
+absl::StatusOr<v1::ExplainJobResponse> SchedulerClient::explain(
+    const v1::ExplainJobRequest& request, const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::ExplainJob, request);
+}
+
+absl::StatusOr<v1::ListJobsResponse> SchedulerClient::list_tasks(
+    const v1::ListTasksRequest& request, const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::ListTasks, request);
 }
 
 absl::StatusOr<v1::ListJobsResponse> SchedulerClient::list(const v1::ListJobsRequest& request,
@@ -207,6 +253,40 @@ absl::StatusOr<v1::Job> SchedulerClient::wait(const std::string& job_id,
     }
     const bool go_on = answered_ && is_interruption(job.status().code());
     if (stop.stop_requested() || !go_on || backoff.elapsed() > kPatience) return job;
+    backoff.pause(stop);
+  }
+}
+
+absl::Status SchedulerClient::watch_events(
+    uint64_t since, const std::function<absl::Status(const v1::Event&)>& sink,
+    const std::function<void(const std::string&)>& notice, const std::stop_token& stop) {
+  Caller caller{*this, stop};
+  v1::WatchEventsRequest request;
+  request.set_since(since);
+  Backoff backoff;
+  bool is_told = false;
+  while (true) {
+    absl::Status verdict;
+    absl::Status status = caller.run(kStreamTimeout, [&](Stub& stub, grpc::ClientContext& context) {
+      const auto reader = stub.WatchEvents(&context, request);
+      v1::Event event;
+      while (verdict.ok() && reader->Read(&event)) {
+        answered_ = true;
+        verdict = sink(event);
+        request.set_since(event.seq());
+        backoff.reset();
+        is_told = false;
+      }
+      if (!verdict.ok()) context.TryCancel();
+      return reader->Finish();
+    });
+    if (!verdict.ok()) return verdict;
+    if (stop.stop_requested()) return absl::CancelledError("interrupted");
+    if (!status.ok() && (!answered_ || !is_interruption(status.code()))) return status;
+    if (backoff.elapsed() >= kPatience) return status;
+    const bool in_order = status.ok() || absl::IsDeadlineExceeded(status);
+    if (!is_told && !in_order) notice(std::string(status.message()) + "; trying again");
+    is_told = !in_order;
     backoff.pause(stop);
   }
 }

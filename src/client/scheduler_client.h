@@ -49,6 +49,22 @@ class SchedulerClient {
                                                  const std::stop_token& stop = {});
   [[nodiscard]] absl::StatusOr<v1::Job> query(const std::string& job_id,
                                               const std::stop_token& stop = {});
+  // Empty request ids of these are filled too.
+  [[nodiscard]] absl::StatusOr<v1::Job> signal(v1::SignalJobRequest request,
+                                               const std::stop_token& stop = {});
+  [[nodiscard]] absl::StatusOr<v1::Job> retry(v1::RetryJobRequest request,
+                                              const std::stop_token& stop = {});
+  [[nodiscard]] absl::Status erase(v1::DeleteJobRequest request, const std::stop_token& stop = {});
+  [[nodiscard]] absl::StatusOr<v1::Worker> drain(v1::DrainWorkerRequest request,
+                                                 const std::stop_token& stop = {});
+  [[nodiscard]] absl::StatusOr<v1::Worker> resume(v1::ResumeWorkerRequest request,
+                                                  const std::stop_token& stop = {});
+  [[nodiscard]] absl::StatusOr<v1::Worker> remove(v1::RemoveWorkerRequest request,
+                                                  const std::stop_token& stop = {});
+  [[nodiscard]] absl::StatusOr<v1::ExplainJobResponse> explain(const v1::ExplainJobRequest& request,
+                                                               const std::stop_token& stop = {});
+  [[nodiscard]] absl::StatusOr<v1::ListJobsResponse> list_tasks(const v1::ListTasksRequest& request,
+                                                                const std::stop_token& stop = {});
   [[nodiscard]] absl::StatusOr<v1::ListJobsResponse> list(const v1::ListJobsRequest& request,
                                                           const std::stop_token& stop = {});
   [[nodiscard]] absl::StatusOr<v1::ListWorkersResponse> list_workers(
@@ -59,6 +75,14 @@ class SchedulerClient {
   [[nodiscard]] absl::StatusOr<v1::Job> wait(const std::string& job_id,
                                              std::optional<std::chrono::nanoseconds> timeout,
                                              const std::stop_token& stop = {});
+
+  // Hands events after `since` to `sink` as they happen, each once and in order, over restarts of
+  // the scheduler; ends with the sink's error, CANCELLED by `stop`, or UNAVAILABLE where no
+  // scheduler was there for ten minutes. 0: from now on.
+  [[nodiscard]] absl::Status watch_events(uint64_t since,
+                                          const std::function<absl::Status(const v1::Event&)>& sink,
+                                          const std::function<void(const std::string&)>& notice,
+                                          const std::stop_token& stop = {});
 
   // Hands a job's output to `sink`, each byte once and in order; with `request.follow` until the
   // attempt has ended, over restarts of scheduler and worker. `notice` is told, for people, when

@@ -137,7 +137,7 @@ TEST_CASE("the other job and cluster commands take their options", "[command_lin
   CHECK(from.offset == 4096);
   CHECK_FALSE(from.tail_lines);
   CHECK(none.tail_lines == 0);
-  CHECK(stop.job_id == "j1");
+  CHECK(stop.job_ids == Words{"j1"});
   CHECK(stop.reason == "over");
   CHECK(stop.json);
   CHECK(query.job_id == "j1");
@@ -186,7 +186,8 @@ TEST_CASE("a mistyped command is told the one that was meant", "[command_line]")
   CHECK(error_of({"cluster", "worker"}) ==
         "cluster: \"worker\" is no command; did you mean \"workers\"?");
   CHECK(error_of({"cluster", "banana"}) ==
-        "cluster: \"banana\" is no command; there are status, workers");
+        "cluster: \"banana\" is no command; there are status, workers, drain, resume, "
+        "remove, events");
 }
 
 TEST_CASE("help is a text, not an error", "[command_line]") {

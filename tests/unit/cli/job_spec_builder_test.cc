@@ -5,6 +5,7 @@
 
 #include <catch2/catch.hpp>
 #include <fstream>
+#include <functional>
 
 namespace clusterd {
 namespace {
@@ -128,6 +129,71 @@ TEST_CASE("standard input above 64 KiB is refused", "[job_spec]") {
 
   unlink(file.c_str());
   CHECK(spec.status().code() == absl::StatusCode::kInvalidArgument);
+}
+
+TEST_CASE("options of the queue go into the spec", "[job_spec]") {
+  JobStartCommand command = script();
+  command.queueing.array = "1-9:2%3";
+  command.queueing.require = {"gpu=yes"};
+  command.queueing.slots = 2;
+  command.queueing.memory = "1KiB";
+  command.queueing.start_at = "2030-01-31T08:00:00Z";
+  command.queueing.queue_timeout = "5s";
+  command.queueing.after = {"a", "b:failure"};
+  command.queueing.max_attempts = 3;
+  command.queueing.retry_on = {"loss", "start-failure"};
+  command.queueing.backoff = "2s";
+
+  const auto spec = build_job_spec(command, kNoEnvironment);
+
+  REQUIRE(spec.ok());
+  CHECK(spec->array().from() == 1);
+  CHECK(spec->array().to() == 9);
+  CHECK(spec->array().step() == 2);
+  CHECK(spec->array().max_parallel() == 3);
+  CHECK(spec->require(0) == "gpu=yes");
+  CHECK(spec->resources().slots() == 2);
+  CHECK(spec->resources().memory_bytes() == 1024);
+  CHECK(spec->start_at().seconds() == 1'896'076'800);
+  CHECK(spec->queue_timeout().seconds() == 5);
+  CHECK(spec->after(0).on() == v1::Dependency::SUCCESS);
+  CHECK(spec->after(1).job_id() == "b");
+  CHECK(spec->after(1).on() == v1::Dependency::FAILURE);
+  CHECK(spec->retry().max_attempts() == 3);
+  CHECK(spec->retry().on_size() == 2);
+  CHECK(spec->retry().on(1) == v1::RetryPolicy::START_FAILURE);
+  CHECK(spec->retry().backoff().seconds() == 2);
+}
+
+TEST_CASE("attempts without a word on what for are for every end but a stop", "[job_spec]") {
+  JobStartCommand command = script();
+  command.queueing.max_attempts = 2;
+
+  const auto spec = build_job_spec(command, kNoEnvironment);
+
+  REQUIRE(spec.ok());
+  CHECK(spec->retry().on_size() == 4);
+}
+
+TEST_CASE("a bad option of the queue is named with its value", "[job_spec]") {
+  const auto error_of = [](const std::function<void(QueueFlags&)>& change) {
+    JobStartCommand command = script();
+    change(command.queueing);
+    return std::string(build_job_spec(command, kNoEnvironment).status().message());
+  };
+
+  CHECK_THAT(error_of([](QueueFlags& flags) { flags.array = "1..9"; }),
+             Catch::StartsWith("--array: \"1..9\""));
+  CHECK_THAT(error_of([](QueueFlags& flags) { flags.array = "1-99999999999"; }),
+             Catch::StartsWith("--array: "));
+  CHECK_THAT(error_of([](QueueFlags& flags) { flags.memory = "much"; }),
+             Catch::StartsWith("--memory: \"much\""));
+  CHECK_THAT(error_of([](QueueFlags& flags) { flags.after = {"a:never"}; }),
+             Catch::StartsWith("--after: \"a:never\""));
+  CHECK_THAT(error_of([](QueueFlags& flags) { flags.retry_on = {"rain"}; }),
+             Catch::StartsWith("--retry-on: \"rain\""));
+  CHECK_THAT(error_of([](QueueFlags& flags) { flags.start_at = "noon"; }),
+             Catch::StartsWith("--start-at: \"noon\""));
 }
 
 }  // namespace

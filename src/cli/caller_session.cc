@@ -1,0 +1,27 @@
+#include "cli/caller_session.h"
+
+#include <cstdio>
+#include <utility>
+
+#include "cli/print.h"
+
+namespace clusterd {
+
+absl::Status CallerSession::open(const ClientFlags& flags) {
+  const auto config = resolve_client_config(flags, process_environment());
+  if (!config.ok()) return config.status();
+  auto made = SchedulerClient::make(*config);
+  if (!made.ok()) return made.status();
+  client = *std::move(made);
+  return absl::OkStatus();
+}
+
+void tell(const std::string& text) { std::fprintf(stderr, "clusterd: %s\n", text.c_str()); }
+
+int print_json(const google::protobuf::Message& message) {
+  auto text = to_json(message);
+  if (text.ok()) *text += "\n";
+  return print_text(text);
+}
+
+}  // namespace clusterd

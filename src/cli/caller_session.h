@@ -1,0 +1,30 @@
+#pragma once
+
+#include <memory>
+#include <stop_token>
+#include <string>
+
+#include "absl/status/status.h"
+#include "cli/interrupt.h"
+#include "client/client_settings.h"
+#include "client/scheduler_client.h"
+
+namespace clusterd {
+
+// A command's connection to the scheduler; Ctrl-C ends its calls. Made and used on one thread.
+struct CallerSession {
+  Interrupt interrupt;  // first: threads made after it do not get the signals
+  std::unique_ptr<SchedulerClient> client;
+
+  // INVALID_ARGUMENT and NOT_FOUND name the flag or file.
+  [[nodiscard]] absl::Status open(const ClientFlags& flags);
+  [[nodiscard]] std::stop_token token() const { return interrupt.token(); }
+};
+
+// Says it to people, on standard error.
+void tell(const std::string& text);
+
+// Prints one JSON document; the process's exit code.
+[[nodiscard]] int print_json(const google::protobuf::Message& message);
+
+}  // namespace clusterd

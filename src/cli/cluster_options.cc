@@ -1,0 +1,56 @@
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "cli/command_families.h"
+
+namespace clusterd {
+namespace {
+
+template <typename T>
+std::shared_ptr<T> add(CLI::App& cluster, Chosen& chosen, const std::string& name,
+                       const std::string& text, const std::string& json) {
+  CLI::App& app = *cluster.add_subcommand(name, text);
+  auto command = std::make_shared<T>();  // shared by the options that fill it and the callback
+  app.callback([command, &chosen] { chosen = *command; });
+  add_client_options(app, command->client);
+  app.add_flag("--json", command->json, json);
+  return command;
+}
+
+void add_worker(CLI::App& app, std::string& worker) {
+  app.add_option("WORKER", worker, "By id or name")->required();
+}
+
+}  // namespace
+
+void add_cluster_commands(CLI::App& app, Chosen& chosen) {
+  const std::string document = "Print one JSON document";
+  CLI::App& cluster = *app.add_subcommand("cluster", "Show and steer the cluster.");
+  cluster.require_subcommand(1);
+  add<ClusterStatusCommand>(cluster, chosen, "status", "Counts and the leader.", document);
+  add<ClusterWorkersCommand>(cluster, chosen, "workers", "All workers.", document);
+
+  const auto drain =
+      add<ClusterDrainCommand>(cluster, chosen, "drain", "Send a worker no new jobs.", document);
+  CLI::App& drain_app = *cluster.get_subcommand("drain");
+  add_worker(drain_app, drain->worker);
+  drain_app.add_option("--deadline", drain->deadline, "Stop what still runs after this long")
+      ->type_name("TIME");
+  drain_app.add_option("--reason", drain->reason, "Why, for the record");
+
+  const auto resume = add<ClusterResumeCommand>(cluster, chosen, "resume",
+                                                "Send a drained worker jobs again.", document);
+  add_worker(*cluster.get_subcommand("resume"), resume->worker);
+
+  const auto remove = add<ClusterRemoveCommand>(cluster, chosen, "remove",
+                                                "Forget a worker that is away.", document);
+  add_worker(*cluster.get_subcommand("remove"), remove->worker);
+
+  const auto events = add<ClusterEventsCommand>(
+      cluster, chosen, "events", "Print what happens until Ctrl-C.", "Print JSON lines");
+  cluster.get_subcommand("events")
+      ->add_option("--since", events->since, "Begin after this event [what happens from now on]")
+      ->type_name("N");
+}
+
+}  // namespace clusterd

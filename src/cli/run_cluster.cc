@@ -1,0 +1,104 @@
+#include "cli/run_cluster.h"
+
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "cli/caller_session.h"
+#include "cli/exit_codes.h"
+#include "cli/job_spec_builder.h"
+#include "cli/print.h"
+#include "core/proto_time.h"
+
+namespace clusterd {
+namespace {
+
+// Opens a session, asks, and prints the answer as JSON or in words.
+template <typename Ask, typename Describe>
+int ask_and_print(const ClientFlags& flags, bool as_json, Ask ask, Describe describe) {
+  CallerSession session;
+  if (const absl::Status status = session.open(flags); !status.ok()) return report_error(status);
+  const auto answer = ask(*session.client, session.token());
+  if (!answer.ok()) return finish(answer.status());
+  return as_json ? print_json(*answer) : print_text(describe(*answer));
+}
+
+std::string describe_worker(const v1::Worker& worker) {
+  v1::ListWorkersResponse one;
+  *one.add_workers() = worker;
+  return describe_workers(one);
+}
+
+}  // namespace
+
+int run(const ClusterStatusCommand& command) {
+  return ask_and_print(
+      command.client, command.json,
+      [](SchedulerClient& client, const std::stop_token& stop) { return client.cluster(stop); },
+      describe_cluster);
+}
+
+int run(const ClusterWorkersCommand& command) {
+  return ask_and_print(
+      command.client, command.json,
+      [](SchedulerClient& client, const std::stop_token& stop) {
+        return client.list_workers(stop);
+      },
+      describe_workers);
+}
+
+int run(const ClusterDrainCommand& command) {
+  v1::DrainWorkerRequest request;
+  request.set_worker_id(command.worker);
+  request.set_reason(command.reason);
+  if (!command.deadline.empty()) {
+    const auto deadline = parse_duration_option("--deadline", command.deadline);
+    if (!deadline.ok()) return report_error(deadline.status());
+    *request.mutable_deadline() = to_proto(*deadline);
+  }
+  return ask_and_print(
+      command.client, command.json,
+      [&request](SchedulerClient& client, const std::stop_token& stop) {
+        return client.drain(request, stop);
+      },
+      describe_worker);
+}
+
+int run(const ClusterResumeCommand& command) {
+  v1::ResumeWorkerRequest request;
+  request.set_worker_id(command.worker);
+  return ask_and_print(
+      command.client, command.json,
+      [&request](SchedulerClient& client, const std::stop_token& stop) {
+        return client.resume(request, stop);
+      },
+      describe_worker);
+}
+
+int run(const ClusterRemoveCommand& command) {
+  v1::RemoveWorkerRequest request;
+  request.set_worker_id(command.worker);
+  return ask_and_print(
+      command.client, command.json,
+      [&request](SchedulerClient& client, const std::stop_token& stop) {
+        return client.remove(request, stop);
+      },
+      describe_worker);
+}
+
+int run(const ClusterEventsCommand& command) {
+  CallerSession session;
+  if (const absl::Status status = session.open(command.client); !status.ok()) {
+    return report_error(status);
+  }
+  const auto print = [&command](const v1::Event& event) -> absl::Status {
+    if (!command.json) return write_stdout(describe_event(event));
+    auto text = to_json(event);
+    if (!text.ok()) return text.status();
+    return write_stdout(*text + "\n");
+  };
+  const absl::Status status =
+      session.client->watch_events(command.since, print, tell, session.token());
+  return session.interrupt.happened() ? kExitOk : finish(status);
+}
+
+}  // namespace clusterd
