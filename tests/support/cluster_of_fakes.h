@@ -33,6 +33,7 @@ class ClusterOfFakes {
   CallId submit(v1::JobSpec spec, const std::string& request_key = "",
                 const std::string& request_sha256 = "");
   void send_event(const std::string& worker_id, v1::JobEvent event);
+  void heartbeat(const std::string& worker_id);
   void say_started(const std::string& worker_id, const std::string& job_id, uint32_t attempt = 1);
   void say_ended(const std::string& worker_id, const std::string& job_id, int exit_code,
                  uint32_t attempt = 1);

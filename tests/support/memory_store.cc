@@ -155,10 +155,14 @@ const v1::Job* MemoryStore::find(const std::string& job_id) const {
   return found == jobs_.end() ? nullptr : &found->second;
 }
 
-std::map<std::string, v1::Job> MemoryStore::jobs() const {
+void MemoryStore::visit_jobs(const std::function<void(const v1::Job&)>& visit) const {
   const std::lock_guard lock(mutex_);
+  for (const auto& [key, job] : jobs_) visit(job);
+}
+
+std::map<std::string, v1::Job> MemoryStore::jobs() const {
   std::map<std::string, v1::Job> all;
-  for (const auto& [key, job] : jobs_) all.emplace(job.job_id(), job);
+  visit_jobs([&all](const v1::Job& job) { all.emplace(job.job_id(), job); });
   return all;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -48,7 +49,9 @@ class MemoryStore final : public Store {
   absl::StatusOr<uint64_t> free_bytes() override;
   void set_free_bytes(uint64_t bytes);
 
-  // Every record of a job or task, for tests that look at all that is durable.
+  // Calls `visit` with each record of a job or task; it may not call the store.
+  void visit_jobs(const std::function<void(const v1::Job&)>& visit) const;
+  // All of them.
   [[nodiscard]] std::map<std::string, v1::Job> jobs() const;
 
  private:

@@ -80,6 +80,51 @@ std::vector<Fault> faults() {
       {"label", [](auto& s) { (*s.mutable_labels())[""] = "x"; }, "labels", "empty"},
       {"array", [](auto& s) { s.mutable_array()->set_from(3); }, "array.to", "array.from = 3"},
       {"tasks", [](auto& s) { s.mutable_array()->set_to(1'000'000); }, "array", "1000001 tasks"},
+      {"require", [](auto& s) { s.add_require("a=="); }, "require[0]", "\"a==\""},
+      {"requirements",
+       [](auto& s) {
+         for (int i = 0; i < 65; ++i) s.add_require("a");
+       },
+       "require", "65 expressions"},
+      {"attempts", [](auto& s) { s.mutable_retry()->set_max_attempts(1001); }, "retry.max_attempts",
+       "1001"},
+      {"on without attempts", [](auto& s) { s.mutable_retry()->add_on(v1::RetryPolicy::LOSS); },
+       "retry.max_attempts", "at least 2"},
+      {"attempts without on", [](auto& s) { s.mutable_retry()->set_max_attempts(2); }, "retry.on",
+       "FAILURE"},
+      {"array and broadcast",
+       [](auto& s) {
+         s.mutable_array();
+         s.mutable_resources()->set_every_worker(true);
+       },
+       "array", "every_worker"},
+      {"directed broadcast",
+       [](auto& s) {
+         s.set_worker_id("w1");
+         s.mutable_resources()->set_every_worker(true);
+       },
+       "worker_id", "\"w1\""},
+      {"two starts",
+       [](auto& s) {
+         s.mutable_start_at()->set_seconds(1);
+         s.mutable_start_delay();
+       },
+       "start_delay", "start_at"},
+      {"start", [](auto& s) { s.mutable_start_at()->set_seconds(-1); }, "start_at", "-1 s"},
+      {"lost after", [](auto& s) { s.mutable_lost_after(); }, "lost_after", "more than 0"},
+      {"after nobody", [](auto& s) { s.add_after(); }, "after[0].job_id", "empty"},
+      {"after twice",
+       [](auto& s) {
+         s.add_after()->set_job_id("a");
+         s.add_after()->set_job_id("a");
+       },
+       "after[1].job_id", "twice"},
+      {"after on",
+       [](auto& s) {
+         s.add_after()->set_job_id("a");
+         s.mutable_after(0)->set_on(static_cast<v1::Dependency::On>(9));
+       },
+       "after[0].on", "9"},
   };
 }
 

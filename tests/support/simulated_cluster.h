@@ -1,0 +1,101 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "support/memory_store.h"
+#include "support/simulated_term.h"
+#include "support/simulated_truth.h"
+#include "support/simulated_worker.h"
+#include "support/virtual_time.h"
+
+namespace clusterd {
+
+// A whole cluster in virtual time: the real scheduler over a store in memory, workers that keep
+// their contract, callers of all kinds, and faults. One seed is one history.
+//
+// For a while everything happens at once: jobs are submitted, stopped, retried and deleted, workers
+// hang, lose their network, restart, reboot, leave; commits fail or are ambiguous; messages are
+// late, lost and reordered. Then faults and callers stop, and everything that was accepted must
+// end. After each event it is checked what must hold at all times.
+class SimulatedCluster {
+ public:
+  explicit SimulatedCluster(uint64_t seed);
+
+  // Runs the whole history; empty: all held. Else what did not, in words.
+  [[nodiscard]] std::string run();
+  // A number that tells one history from another.
+  [[nodiscard]] uint32_t history() const { return truth_.history(); }
+  [[nodiscard]] const std::vector<std::string>& trace() const { return truth_.trace(); }
+  [[nodiscard]] size_t accepted() const { return accepted_.size(); }
+
+ private:
+  using OnAnswer = std::function<void(const absl::StatusOr<Answer>&)>;
+  using Decide = std::function<Decision(Scheduler&, CallId, Now)>;
+
+  // --- the scheduler's surroundings
+  void begin_term();
+  void end_term();
+  void perform(Effect effect);
+  void dispatch(const Dispatch& order);
+  void stop_attempt(const StopAttempt& order);
+  void call_back(const CallBack& order);
+  void send_down(const SendDown& down);
+  void call(Decide decide, OnAnswer on_answer);
+  [[nodiscard]] SimulatedWorker* worker_of(const std::string& worker_id);
+  // In the order of the stream, after a while.
+  void deliver(uint64_t stream, VirtualTime::Task task);
+
+  // --- the workers' network
+  SimulatedWorker::Network network();
+  void open_session(SimulatedWorker& worker);
+  void close_session(SimulatedWorker& worker);
+  void deregister(SimulatedWorker& worker, bool leaving);
+
+  // --- callers and faults, until they are over
+  void next_caller();
+  void next_fault();
+  void submit();
+  v1::JobSpec random_spec();
+  void choose_kind(v1::JobSpec& spec);
+  void choose_conditions(v1::JobSpec& spec);
+  void stop_some();
+  void retry_some();
+  void delete_some();
+  void drain_some();
+  [[nodiscard]] std::string some_job();
+
+  // --- what must hold
+  void check_capacity();
+  void check_ended();
+  void check_end(const v1::Job& job);
+  void check_accepted();
+  [[nodiscard]] std::string what_is_left() const;
+
+  VirtualTime time_;
+  SimulatedTruth truth_;
+  MemoryStore store_;
+  SchedulerConfig config_;
+  std::vector<std::unique_ptr<SimulatedWorker>> workers_;
+  std::map<std::string, SimulatedWorker*> by_id_;
+  std::map<uint64_t, SimulatedWorker*> streams_;
+  std::map<uint64_t, BootTime> last_delivery_;
+  std::unique_ptr<SimulatedTerm> term_;
+  std::map<CallId, OnAnswer> calls_;
+  CallId last_call_ = 0;
+  uint64_t last_stream_ = 0;
+  uint64_t last_job_ = 0;
+  uint64_t last_key_ = 0;
+  bool faulty_ = true;
+  uint64_t live_ = 0;  // jobs and tasks that have not ended, as of the last commit
+  std::set<std::string> accepted_;
+  std::set<std::string> touched_;             // retried or deleted by a caller: they may change
+  std::map<std::string, std::string> ended_;  // serialised ends as they were first seen
+};
+
+}  // namespace clusterd

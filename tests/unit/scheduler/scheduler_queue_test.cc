@@ -1,0 +1,241 @@
+#include <catch2/catch.hpp>
+
+#include "core/field_error.h"
+#include "core/proto_time.h"
+#include "support/cluster_of_fakes.h"
+
+namespace clusterd {
+namespace {
+
+using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""s;
+
+v1::JobSpec with_priority(int32_t priority, uint32_t slots = 1) {
+  v1::JobSpec spec = spec_for("", slots);
+  spec.set_priority(priority);
+  return spec;
+}
+
+v1::JobSpec retrying(v1::RetryPolicy::On on, uint32_t attempts = 3) {
+  v1::JobSpec spec = spec_for();
+  spec.mutable_retry()->set_max_attempts(attempts);
+  spec.mutable_retry()->add_on(on);
+  *spec.mutable_retry()->mutable_backoff() = to_proto(1s);
+  return spec;
+}
+
+std::vector<std::string> started(const ClusterOfFakes& cluster) {
+  std::vector<std::string> ids;
+  for (const Dispatch& order : cluster.dispatched) ids.push_back(order.attempt.key().job_id());
+  return ids;
+}
+
+TEST_CASE("a higher priority goes first, then the earlier", "[queue]") {
+  ClusterOfFakes cluster;
+  const std::string worker = cluster.join("w", 1);
+  cluster.submit(spec_for());
+  cluster.submit(with_priority(0));
+  cluster.submit(with_priority(5));
+  cluster.submit(with_priority(5));
+
+  for (const char* id : {"job-1", "job-3", "job-4"}) {
+    cluster.say_started(worker, id);
+    cluster.say_ended(worker, id, 0);
+  }
+
+  CHECK(started(cluster) == std::vector<std::string>{"job-1", "job-3", "job-4", "job-2"});
+}
+
+TEST_CASE("small jobs do not starve a large one that came before them", "[queue]") {
+  ClusterOfFakes cluster;
+  const std::string one = cluster.join("one", 2);
+  const std::string two = cluster.join("two", 2);
+  for (int i = 0; i < 4; ++i) cluster.submit(spec_for());  // jobs 1 to 4 fill both
+  cluster.submit(spec_for("", 2));                         // job 5 needs a worker to itself
+  for (int i = 0; i < 4; ++i) cluster.submit(spec_for());  // jobs 6 to 9 come later
+
+  const auto end_first_on = [&cluster](const std::string& worker) {
+    for (const Dispatch& order : cluster.dispatched) {
+      const std::string& id = order.attempt.key().job_id();
+      const v1::Job job = cluster.query(id);
+      if (order.worker_id != worker || job.state() != v1::Job::STARTING) continue;
+      cluster.say_started(worker, id);
+      return cluster.say_ended(worker, id, 0);
+    }
+  };
+  end_first_on(one);
+  CHECK(started(cluster).size() == 4);  // its slot is kept for the large one
+  end_first_on(two);
+  CHECK(started(cluster).back() == "job-6");  // the other worker goes on
+  end_first_on(one);
+
+  CHECK(started(cluster).back() == "job-5");
+}
+
+TEST_CASE("a failure is retried after a wait that doubles, up to max_attempts", "[queue]") {
+  ClusterOfFakes cluster;
+  const std::string worker = cluster.join("w", 1);
+  cluster.submit(retrying(v1::RetryPolicy::FAILURE));
+
+  cluster.say_started(worker, "job-1");
+  cluster.say_ended(worker, "job-1", 7);
+  CHECK(cluster.query("job-1").state() == v1::Job::QUEUED);
+  CHECK(cluster.query("job-1").pending_reason() == "waits before attempt 2");
+  cluster.advance(999ms);
+  CHECK(cluster.dispatched.size() == 1);
+  cluster.advance(251ms);  // 1 s and at most a quarter
+  REQUIRE(cluster.dispatched.size() == 2);
+  CHECK(cluster.dispatched.back().attempt.key().attempt() == 2);
+  cluster.say_started(worker, "job-1", 2);
+  cluster.say_ended(worker, "job-1", 8, 2);
+  cluster.advance(1999ms);
+  CHECK(cluster.dispatched.size() == 2);
+  cluster.advance(501ms);
+  cluster.say_started(worker, "job-1", 3);
+  cluster.say_ended(worker, "job-1", 9, 3);
+
+  const v1::Job job = cluster.query("job-1");
+  CHECK(job.state() == v1::Job::FAILED);
+  CHECK(job.end().exit_code() == 9);
+  REQUIRE(job.attempts_size() == 3);
+  CHECK(job.attempts(0).end().exit_code() == 7);
+}
+
+TEST_CASE("an end that is not named is not retried, and a stopped job never", "[queue]") {
+  ClusterOfFakes cluster;
+  const std::string worker = cluster.join("w", 2);
+  cluster.submit(retrying(v1::RetryPolicy::LOSS));
+  cluster.say_started(worker, "job-1");
+  cluster.say_ended(worker, "job-1", 1);
+  CHECK(cluster.query("job-1").state() == v1::Job::FAILED);
+
+  cluster.submit(retrying(v1::RetryPolicy::FAILURE));
+  cluster.say_started(worker, "job-2");
+  v1::StopJobRequest stop;
+  stop.set_job_id("job-2");
+  cluster.apply(cluster.scheduler.stop(90, stop, "me", {}, cluster.now));
+  cluster.say_ended(worker, "job-2", 1);
+
+  CHECK(cluster.query("job-2").state() == v1::Job::FAILED);
+  CHECK(cluster.query("job-2").attempts_size() == 1);
+}
+
+TEST_CASE("a lost job ends LOST, one that retries waits until its fence has killed it", "[queue]") {
+  SchedulerConfig::Scheduling times;
+  times.worker_timeout = 5s;
+  times.lost_after = 20s;
+  ClusterOfFakes cluster(times);
+  const std::string worker = cluster.join("w", 2);
+  cluster.submit(spec_for());
+  cluster.submit(retrying(v1::RetryPolicy::LOSS));
+  cluster.say_started(worker, "job-1");
+  cluster.say_started(worker, "job-2");
+  CHECK_FALSE(cluster.dispatched[0].attempt.has_fence_after());
+  CHECK(from_proto(cluster.dispatched[1].attempt.fence_after()) == 18s);
+
+  cluster.advance(5s);
+  CHECK(cluster.worker("w").state() == v1::Worker::UNREACHABLE);
+  CHECK(cluster.query("job-1").has_unreachable_since());
+  const std::string other = cluster.join("other", 2);
+  cluster.advance(14s);
+  CHECK(cluster.query("job-1").state() == v1::Job::RUNNING);
+  cluster.advance(1s);
+  CHECK(cluster.worker("w").state() == v1::Worker::LOST);
+  CHECK(cluster.query("job-1").end().reason() == v1::JobEnd::WORKER_LOST);
+  CHECK(cluster.query("job-2").state() == v1::Job::QUEUED);
+  cluster.advance(1999ms);
+  CHECK(cluster.dispatched.size() == 2);
+}
+
+TEST_CASE("the true end of an attempt that was given up is kept beside it", "[queue]") {
+  SchedulerConfig::Scheduling times;
+  times.lost_after = 15s;
+  ClusterOfFakes cluster(times);
+  const std::string worker = cluster.join("w", 1);
+  cluster.submit(spec_for());
+  cluster.say_started(worker, "job-1");
+  cluster.advance(16s);
+  REQUIRE(cluster.query("job-1").state() == v1::Job::LOST);
+
+  v1::HeldAttempt held;
+  held.mutable_key()->set_job_id("job-1");
+  held.mutable_key()->set_attempt(1);
+  held.set_started(true);
+  held.mutable_end()->set_reason(v1::JobEnd::EXITED);
+  held.mutable_end()->set_exit_code(0);
+  cluster.sent.clear();
+  cluster.open_session(worker, {held});
+
+  const v1::Job job = cluster.query("job-1");
+  CHECK(job.state() == v1::Job::LOST);  // final
+  CHECK(job.attempts(0).late_end().exit_code() == 0);
+  bool acknowledged = false;
+  for (const SendDown& down : cluster.sent) {
+    acknowledged = acknowledged || down.message.has_acknowledged();
+  }
+  CHECK(acknowledged);
+}
+
+TEST_CASE("a request id names one order, whatever becomes of the job", "[queue]") {
+  ClusterOfFakes cluster;
+  cluster.join("w", 1);
+  const CallId first = cluster.submit(spec_for(), "key", "digest");
+  const CallId again = cluster.submit(spec_for(), "key", "digest");
+  const CallId other = cluster.submit(spec_for(), "key", "another digest");
+
+  CHECK(cluster.job_reply(first).job_id() == cluster.job_reply(again).job_id());
+  CHECK(absl::IsAlreadyExists(cluster.reply(other)->status()));
+  CHECK(field_of(cluster.reply(other)->status()) == "request_id");
+
+  v1::StopJobRequest stop;
+  stop.set_job_id("job-1");
+  cluster.apply(cluster.scheduler.stop(91, stop, "me", {"stop-key", "stop"}, cluster.now));
+  cluster.apply(cluster.scheduler.stop(92, stop, "me", {"stop-key", "stop"}, cluster.now));
+  CHECK(cluster.job_reply(92).has_stop_requested());
+  stop.set_reason("another");
+  cluster.apply(cluster.scheduler.stop(93, stop, "me", {"stop-key", "other"}, cluster.now));
+  CHECK(absl::IsAlreadyExists(cluster.reply(93)->status()));
+}
+
+TEST_CASE("each change of a job and of a worker is an event, numbered without a gap", "[queue]") {
+  ClusterOfFakes cluster;
+  const std::string worker = cluster.join("w", 1);
+  cluster.submit(spec_for());
+  cluster.say_started(worker, "job-1");
+  cluster.say_ended(worker, "job-1", 0);
+
+  const auto events = cluster.store.read_events(0, 100);
+  REQUIRE(events.ok());
+  std::vector<v1::Job::State> states;
+  for (size_t i = 0; i < events->size(); ++i) {
+    CHECK((*events)[i].seq() == i + 1);
+    if ((*events)[i].has_job()) states.push_back((*events)[i].job().state());
+  }
+  CHECK(states ==
+        std::vector<v1::Job::State>{v1::Job::STARTING, v1::Job::RUNNING, v1::Job::SUCCEEDED});
+}
+
+TEST_CASE("what is too old is deleted, and its output with it", "[queue]") {
+  ClusterOfFakes cluster;
+  const std::string worker = cluster.join("w", 1);
+  cluster.submit(spec_for());
+  cluster.say_started(worker, "job-1");
+  cluster.say_ended(worker, "job-1", 0);
+  cluster.submit(spec_for());  // it runs on
+  cluster.say_started(worker, "job-2");
+  const auto week = std::chrono::hours(24 * 7);
+
+  for (auto passed = 0s; passed < week + 120s; passed += 10s) {  // heard all the time
+    cluster.heartbeat(worker);
+    cluster.advance(10s);
+  }
+
+  CHECK_FALSE(cluster.stored("job-1"));
+  CHECK(cluster.stored("job-2"));
+  CHECK(absl::IsNotFound(cluster.query_status("job-1")));
+  REQUIRE(cluster.sent.back().message.has_delete_outputs() == false);
+  CHECK(cluster.store.find_doomed(worker, 10)->front() == "job-1");
+}
+
+}  // namespace
+}  // namespace clusterd
