@@ -25,6 +25,7 @@ struct LogConfig {
 struct RetentionConfig {
   std::chrono::nanoseconds max_age = std::chrono::hours(168);
   uint64_t max_jobs = 1'000'000;  // scheduler only
+  uint64_t max_events = 100'000;  // scheduler only; the newest, for those who watch
 };
 
 // Everything that `clusterd scheduler --config FILE` reads. Defaults are those of the manual.

@@ -155,6 +155,9 @@ Keys config_keys(SchedulerConfig& config) {
                       "Free space below which jobs are refused.", 0, kTiB));
   append(keys, scheduling_keys(config.scheduling));
   keys.push_back(max_age_key(config.retention));
+  keys.push_back(range("retention", "max_events", &config.retention.max_events,
+                       "Events that are kept for those who watch; the oldest go first.", 1'000,
+                       100'000'000));
   keys.push_back(range("retention", "max_jobs", &config.retention.max_jobs,
                        "Ended jobs that are kept; the oldest go first.", 0, 1'000'000'000));
   keys.push_back(text("compat", "enabled", &config.compat.enabled,

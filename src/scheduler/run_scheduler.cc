@@ -83,7 +83,7 @@ int run_scheduler(const SchedulerConfig& config, const std::string& port_file) {
   if (const auto status = set_log_level(config.log.level); !status.ok()) return fail(status);
   const SystemClock clock;
 
-  auto store = SqliteStore::open(config.store.path);
+  auto store = SqliteStore::open(config.store.path, {.max_events = config.retention.max_events});
   if (!store.ok()) return fail(store.status());
   const auto plaintext = channel_credentials(
       config.grpc_server.use_tls ? TlsFiles{config.grpc_server.crt_file,

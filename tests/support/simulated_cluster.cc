@@ -468,7 +468,7 @@ void SimulatedCluster::drain_some() {
     call([request](Scheduler& scheduler, CallId id,
                    Now now) { return scheduler.resume(id, request, {}, now); },
          [this, resume](const absl::StatusOr<Answer>& answer) {
-           if (absl::IsUnavailable(answer.status())) time_.after(seconds(1), *resume);
+           if (!answer.ok()) time_.after(seconds(1), *resume);  // it may be away
          });
   };
   time_.after(time_.pick_ms(100, 20'000), *resume);
@@ -534,6 +534,11 @@ std::string SimulatedCluster::what_is_left() const {
     if (is_final(job.state()) || text.size() > 2000) return;
     absl::StrAppend(&text, job.ShortDebugString(), "; ");
   });
+  if (term_ == nullptr) return text + "no term is in office";
+  for (const Effect& effect : term_->scheduler().list_workers(0, {}).effects) {
+    const auto& answer = std::get<Reply>(effect).answer;
+    absl::StrAppend(&text, std::get<v1::ListWorkersResponse>(*answer).ShortDebugString());
+  }
   return text;
 }
 
