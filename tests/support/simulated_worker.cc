@@ -47,7 +47,7 @@ void SimulatedWorker::reconnect() {
   open_ = false;
   session_ = 0;
   time_.after(time_.pick_ms(50, 2000), [this, life = lives_] {
-    if (life != lives_ || !up_ || left_) return;
+    if (life != lives_ || !up_ || left_ || open_) return;
     if (hung_ || cut_off_) return reconnect();
     truth_.note("connect " + name_);
     network_.open_session(*this);
