@@ -473,6 +473,64 @@ class EventTest(unittest.TestCase):
                              {"RUNNING": "1"})
 
 
+class RepetitionTest(unittest.TestCase):
+    def test_a_key_makes_each_call_one_over_restarts(self):
+        with Cluster(TIMES) as cluster:
+            cluster.start_worker(slots=2)
+            cluster.script("exit.sh", "sleep $1; exit 3\n")
+
+            def call(method, path, body, key):
+                return cluster.http.request(method, path, body, headers={"Idempotency-Key": key})
+
+            spec = {"path": "exit.sh", "command": "bash", "args": ["0"]}
+            first = call("POST", "/v1/jobs", spec, "start")
+            job_id = first.json()["job_id"]
+            cluster.wait(job_id)
+            cluster.scheduler.kill()
+            cluster.start_scheduler()
+            again = call("POST", "/v1/jobs", spec, "start")
+            self.assertEqual((again.status, again.json()["job_id"], again.json()["state"]),
+                             (201, job_id, "FAILED"))
+            self.assertEqual(again.headers["location"], first.headers["location"])
+            other = call("POST", "/v1/jobs", {**spec, "args": ["1"]}, "start")
+            self.assertEqual((other.status, other.json()["code"]), (409, "ALREADY_EXISTS"))
+
+            cluster.wait_for_worker("w1", "ALIVE")
+            for _ in range(2):
+                answer = call("POST", f"/v1/jobs/{job_id}/retry", {}, "retry")
+                self.assertEqual(answer.status, 200)
+                self.assertEqual(cluster.wait(job_id)["attempt"], 2)
+            for _ in range(2):
+                self.assertEqual(call("DELETE", f"/v1/jobs/{job_id}", None, "delete").status, 200)
+            self.assertEqual(cluster.http.get(f"/v1/jobs/{job_id}").status, 404)
+            for _ in range(2):
+                answer = call("POST", "/v1/workers/w1/drain", {"reason": "x"}, "drain")
+                self.assertEqual(answer.json()["draining"], True)
+            self.assertEqual(call("POST", "/v1/workers/w1/drain", {"reason": "y"},
+                                  "drain").status, 409)
+
+
+class RetentionTest(unittest.TestCase):
+    def test_only_the_newest_ended_jobs_and_their_output_are_kept(self):
+        with Cluster(TIMES, retention={"max_jobs": 2}) as cluster:
+            cluster.start_worker(slots=1)
+            cluster.script("echo.sh", "echo output\n")
+            jobs = []
+            for _ in range(5):
+                jobs.append(cluster.wait(cluster.start("echo.sh")))
+            cluster.scheduler.kill()
+            cluster.start_scheduler()  # it looks when it begins, and then each minute
+            wait_until(lambda: len(cluster.job_ids()) == 2, "old jobs are deleted")
+            self.assertEqual(set(cluster.job_ids()), {job["job_id"] for job in jobs[3:]})
+            for job in jobs[:3]:
+                wait_until(lambda job=job: not os.path.exists(job["output_path"]),
+                           "its output is deleted")
+            for job in jobs[3:]:
+                self.assertEqual(cluster.output(job["job_id"]), b"output\n")
+            self.assertEqual(cluster.http.get("/v1/cluster").json()["job_counts"],
+                             {"SUCCEEDED": "2"})
+
+
 class CommandLineTest(unittest.TestCase):
     def setUp(self):
         self.cluster = self.enterContext(Cluster(TIMES))
