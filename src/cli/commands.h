@@ -120,6 +120,8 @@ struct JobListCommand {
   std::string name;
   std::vector<std::string> labels;
   std::string queue;
+  std::string since;
+  std::string before;
   uint32_t limit = 100;
   bool json = false;
 };

@@ -116,6 +116,10 @@ void add_list(CLI::App& job, Chosen& chosen) {
   app.add_option("--name", command->name, "With this name");
   add_repeatable(app, "--label", command->labels, "K[=V]", "With this label (repeatable)");
   app.add_option("--queue", command->queue, "Of this queue")->type_name("NAME");
+  app.add_option("--since", command->since, "Submitted since: 2h ago, or RFC 3339")
+      ->type_name("TIME");
+  app.add_option("--before", command->before, "Submitted before: 2h ago, or RFC 3339")
+      ->type_name("TIME");
   app.add_option("--limit", command->limit, "At most this many")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();

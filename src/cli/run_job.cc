@@ -1,7 +1,6 @@
 #include "cli/run_job.h"
 
 #include <algorithm>
-#include <cctype>
 #include <functional>
 #include <map>
 
@@ -9,6 +8,7 @@
 #include "cli/caller_session.h"
 #include "cli/exit_codes.h"
 #include "cli/job_spec_builder.h"
+#include "cli/list_request.h"
 #include "cli/print.h"
 #include "clusterd/job_states.h"
 #include "core/stop_patience.h"
@@ -87,30 +87,6 @@ absl::Status skip_to_end(CallerSession& session, v1::StreamJobRequest& request) 
   request.set_attempt(result->attempt);
   request.set_offset(result->end.total_bytes());
   return absl::OkStatus();
-}
-
-absl::StatusOr<v1::Job::State> parse_state(std::string word) {
-  std::transform(word.begin(), word.end(), word.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-  v1::Job::State state = v1::Job::STATE_UNSPECIFIED;
-  if (v1::Job::State_Parse(word, &state) && state != v1::Job::STATE_UNSPECIFIED) return state;
-  return absl::InvalidArgumentError("--state: \"" + word +
-                                    "\": allowed are queued, starting, running, succeeded, failed, "
-                                    "stopped, timed_out and lost");
-}
-
-absl::StatusOr<v1::ListJobsRequest> list_request(const JobListCommand& command) {
-  v1::ListJobsRequest request;
-  for (const std::string& word : command.states) {
-    const auto state = parse_state(word);
-    if (!state.ok()) return state.status();
-    request.add_state(*state);
-  }
-  request.set_worker_id(command.worker);
-  request.set_name(command.name);
-  request.set_queue(command.queue);
-  request.mutable_label()->Assign(command.labels.begin(), command.labels.end());
-  return request;
 }
 
 // Pages of `next(request)` until `limit`.

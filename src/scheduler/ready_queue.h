@@ -22,6 +22,7 @@ struct QueueKey {
   uint64_t seq = 0;
   uint32_t position = 0;
 
+  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 misreads it
   auto operator<=>(const QueueKey&) const = default;
 };
 

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "store/sqlite_migrations.h"
 
 namespace clusterd {
 namespace {
@@ -110,7 +111,7 @@ absl::Status prepare_schema(SqliteDatabase& database) {
   if (!settings.ok()) return settings;
   const absl::Status durable = check_is_durable(database);
   if (!durable.ok()) return durable;
-  return is_new ? create_tables(database) : absl::OkStatus();
+  return is_new ? create_tables(database) : migrate(database, *version);
 }
 
 }  // namespace clusterd

@@ -106,6 +106,10 @@ class CliTest(unittest.TestCase):
         line = next(line for line in listed.splitlines() if job_id in line)
         self.assertEqual(line.split()[1:3], ["SUCCEEDED", "w1"])
         self.assertIn("by-name", line)
+        lately = self.check(self.cluster.cli("job", "list", "--since", "1h"), 0).stdout
+        self.assertIn(job_id, lately)
+        long_ago = self.check(self.cluster.cli("job", "list", "--before", "1h"), 0).stdout
+        self.assertNotIn(job_id, long_ago)
         queried = self.check(self.cluster.cli("job", "query", job_id), 0).stdout
         self.assertIn("SUCCEEDED", queried)
         self.assertIn(f"w1 ({self.cluster.worker_id()})", queried)

@@ -21,6 +21,7 @@
 #include "rpc/credentials.h"
 #include "rpc/grpc_status.h"
 #include "support/fake_cluster_service.h"
+#include "support/recorded_messages.h"
 #include "worker/launcher_connection.h"
 #include "worker/machine.h"
 #include "worker/worker_core.h"
@@ -74,7 +75,7 @@ class Worker {
     WorkerConfig::Jobs jobs;
     jobs.scripts_dir = (root / "scripts").native();
     jobs.data_dir = (root / "data").native();
-    jobs.allowed_commands = {"sh"};
+    jobs.allowed_commands = {"bash", "sh"};
     core = std::make_unique<WorkerCore>(jobs, max_age, clock);
     service = std::make_unique<WorkerServiceImpl>(*core);
     server = listen(*service, address);
@@ -280,6 +281,38 @@ TEST_CASE("a stop ends the whole tree and is told as a stop", "[worker]") {
   CHECK(ended.ended().reason() == v1::JobEnd::STOP_REQUESTED);
   CHECK(kill(child, 0) != 0);
   CHECK(reader.finish().ok());
+}
+
+TEST_CASE("orders of a scheduler of the build before the queue are carried out", "[worker]") {
+  constexpr const char* kRecording = "messages_before_queue.txt";
+  Worker worker;
+  worker.script("seven.sh", "exit 7\n");
+  worker.script("longer.sh", "exec sleep 1000\n");
+  v1::StartJobsRequest start = recorded<v1::StartJobsRequest>(kRecording).at(1);
+  v1::StopJobsRequest stop = recorded<v1::StopJobsRequest>(kRecording).front();
+  v1::StartJobsRequest stopped;
+  for (auto& request : recorded<v1::StartJobsRequest>(kRecording)) {
+    if (request.attempts(0).key().job_id() == stop.keys(0).job_id()) stopped = request;
+  }
+
+  for (v1::StartJobsRequest* request : {&start, &stopped}) {
+    request->set_session(worker.scheduler.session());
+    grpc::ClientContext context;
+    v1::StartJobsResponse answer;
+    REQUIRE(worker.stub->StartJobs(&context, *request, &answer).ok());
+    CHECK(answer.verdicts(0).refusal().code() == 0);
+  }
+  const std::string stopped_id = stop.keys(0).job_id();
+  (void)worker.scheduler.event(stopped_id, v1::JobEvent::kStarted);
+  stop.set_session(worker.scheduler.session());
+  grpc::ClientContext context;
+  v1::StopJobsResponse answer;
+  REQUIRE(worker.stub->StopJobs(&context, stop, &answer).ok());
+
+  const std::string started_id = start.attempts(0).key().job_id();
+  CHECK(worker.scheduler.event(started_id, v1::JobEvent::kEnded).ended().exit_code() == 7);
+  const auto end = worker.scheduler.event(stopped_id, v1::JobEvent::kEnded).ended();
+  CHECK(end.reason() == v1::JobEnd::STOP_REQUESTED);
 }
 
 TEST_CASE("refusals leave nothing behind", "[worker]") {

@@ -32,7 +32,7 @@ v1::JobSpec good_spec() {
   return spec;
 }
 
-std::vector<Fault> faults() {
+std::vector<Fault> faults_of_the_process() {
   const std::string nul("a\0b", 3);
   return {
       {"name", [](auto& s) { s.set_name(std::string(257, 'x')); }, "name",
@@ -78,6 +78,11 @@ std::vector<Fault> faults() {
       {"mode", [](auto& s) { s.mutable_output()->set_mode(static_cast<v1::OutputSpec::Mode>(9)); },
        "output.mode", "9"},
       {"label", [](auto& s) { (*s.mutable_labels())[""] = "x"; }, "labels", "empty"},
+  };
+}
+
+std::vector<Fault> faults_of_the_queue() {
+  return {
       {"array", [](auto& s) { s.mutable_array()->set_from(3); }, "array.to", "array.from = 3"},
       {"tasks", [](auto& s) { s.mutable_array()->set_to(1'000'000); }, "array", "1000001 tasks"},
       {"require", [](auto& s) { s.add_require("a=="); }, "require[0]", "\"a==\""},
@@ -140,7 +145,8 @@ TEST_CASE("a sound spec passes", "[job_spec_check]") {
 
 TEST_CASE("each fault of a spec is refused with its field, its value and what is allowed",
           "[job_spec_check]") {
-  for (const Fault& fault : faults()) {
+  const auto faults = GENERATE(faults_of_the_process(), faults_of_the_queue());
+  for (const Fault& fault : faults) {
     INFO(fault.name);
     v1::JobSpec spec = good_spec();
     fault.plant(spec);

@@ -127,7 +127,7 @@ TEST_CASE("a store made by a newer program is refused and left as it is", "[stor
   const TemporaryFolder folder;
   const std::string path = folder.file("clusterd.db");
   open_store(path).reset();
-  change_by_hand(path, "PRAGMA user_version = 2");
+  change_by_hand(path, "PRAGMA user_version = 3");
 
   const absl::Status refused = SqliteStore::open(path).status();
 

@@ -1,0 +1,89 @@
+#include "store/sqlite_migrations.h"
+
+#include <sqlite3.h>
+
+#include <string>
+
+#include "clusterd/internal/store.pb.h"
+#include "core/proto_time.h"
+
+namespace clusterd {
+namespace {
+
+// Room is given back bit by bit from format 2 on, which a file learns by being written anew. Told
+// first, since it cannot be part of the transaction; done twice, it does no harm.
+constexpr const char* kBeforeFormat2 = "PRAGMA auto_vacuum = INCREMENTAL; VACUUM;";
+
+// Format 1 knew no tasks of arrays and no deletion.
+constexpr const char* kToFormat2 = R"sql(
+  BEGIN IMMEDIATE;
+  DROP INDEX jobs_live;
+  DROP INDEX jobs_by_array;
+  DROP INDEX idempotency_by_time;
+  DROP TABLE task_chunks;
+  ALTER TABLE jobs ADD COLUMN task_index INTEGER;
+  ALTER TABLE jobs ADD COLUMN end_time_ns INTEGER;
+  UPDATE jobs SET end_time_ns = end_time_of(record) WHERE state >= 4;
+  CREATE INDEX jobs_live ON jobs (seq, task_index) WHERE state < 4;
+  CREATE INDEX jobs_ended ON jobs (end_time_ns) WHERE array_id IS NULL AND state >= 4;
+  CREATE INDEX jobs_by_array ON jobs (array_id, task_index, state) WHERE array_id IS NOT NULL;
+  CREATE INDEX jobs_by_array_state ON jobs (array_id, state, task_index)
+    WHERE array_id IS NOT NULL;
+  ALTER TABLE idempotency ADD COLUMN subject_id TEXT NOT NULL DEFAULT '';
+  ALTER TABLE idempotency ADD COLUMN job_gone INTEGER NOT NULL DEFAULT 0;
+  UPDATE idempotency SET subject_id = subject_of(record);
+  UPDATE idempotency SET job_gone =
+    NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.job_id = idempotency.subject_id);
+  CREATE INDEX idempotency_by_subject ON idempotency (subject_id);
+  CREATE INDEX idempotency_gone ON idempotency (time_ns) WHERE job_gone;
+  CREATE TABLE sweeps (array_id TEXT PRIMARY KEY) WITHOUT ROWID;
+  CREATE TABLE doomed (worker_id TEXT NOT NULL, job_id TEXT NOT NULL,
+                       PRIMARY KEY (worker_id, job_id)) WITHOUT ROWID;
+  PRAGMA user_version = 2;
+  COMMIT;
+)sql";
+
+template <typename Message>
+Message parse(sqlite3_value* record) {
+  Message message;  // a damaged record is told of where it is read; here it is empty
+  (void)message.ParseFromArray(sqlite3_value_blob(record), sqlite3_value_bytes(record));
+  return message;
+}
+
+void end_time_of(sqlite3_context* context, int /*count*/, sqlite3_value** arguments) {
+  const auto job = parse<v1::Job>(*arguments);
+  sqlite3_result_int64(context, from_proto(job.end_time()).time_since_epoch().count());
+}
+
+void subject_of(sqlite3_context* context, int /*count*/, sqlite3_value** arguments) {
+  const auto record = parse<internal::IdempotencyRecord>(*arguments);
+  sqlite3_result_text(context, record.subject_id().data(),
+                      static_cast<int>(record.subject_id().size()), SQLITE_TRANSIENT);
+}
+
+using Function = void (*)(sqlite3_context*, int, sqlite3_value**);
+
+absl::Status define(SqliteDatabase& database, const char* name, Function function) {
+  const int result = sqlite3_create_function_v2(
+      database.handle(), name, 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY, nullptr,
+      function, nullptr, nullptr, nullptr);
+  return result == SQLITE_OK ? absl::OkStatus() : database.error(result);
+}
+
+absl::Status to_format_2(SqliteDatabase& database) {
+  absl::Status status = define(database, "end_time_of", end_time_of);
+  if (status.ok()) status = define(database, "subject_of", subject_of);
+  if (status.ok()) status = database.execute(kBeforeFormat2);
+  if (status.ok()) status = database.execute(kToFormat2);
+  // Some errors have rolled back already; one of the rollback itself would hide the first.
+  if (!status.ok() && database.in_transaction()) (void)database.execute("ROLLBACK");
+  return status;
+}
+
+}  // namespace
+
+absl::Status migrate(SqliteDatabase& database, int64_t version) {
+  return version < 2 ? to_format_2(database) : absl::OkStatus();
+}
+
+}  // namespace clusterd
