@@ -1,0 +1,69 @@
+#pragma once
+
+#include <grpcpp/server_context.h>
+
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "rpc/authenticator.h"
+
+namespace clusterd {
+
+// The doorkeeper of a server's handlers: who calls, and may it? It logs each refusal, and knows
+// the streams that are open, so that those of a revoked credential can be ended.
+//
+// Owned by run_scheduler and run_worker; outlives the server. Any thread. One of the few classes
+// with a mutex (see docs/architecture.md#threads): streams come and go on gRPC's threads.
+class AccessControl {
+ public:
+  // An admitted stream's entry, held by its reactor; `context` is that stream's and outlives it.
+  // `method` is a constant.
+  class Stream {
+   public:
+    Stream(AccessControl& access, grpc::CallbackServerContext& context, std::string_view method);
+    ~Stream();
+    Stream(const Stream&) = delete;
+    Stream& operator=(const Stream&) = delete;
+
+   private:
+    AccessControl& access_;
+    const uint64_t id_;
+  };
+
+  // `component` is the daemon's name in the log; `authenticator` outlives this.
+  AccessControl(std::string component, const Authenticator& authenticator);
+  AccessControl(const AccessControl&) = delete;
+  AccessControl& operator=(const AccessControl&) = delete;
+
+  // The caller, for the first line of each handler; `method` as in authorization.h.
+  // UNAUTHENTICATED and PERMISSION_DENIED say why not, and have been logged.
+  [[nodiscard]] absl::StatusOr<Identity> admit(const grpc::ServerContextBase& context,
+                                               std::string_view method) const;
+  // The same where the call is no handler's of ours: health, reflection. `peer` is for the log.
+  [[nodiscard]] absl::StatusOr<Identity> admit(const Credentials& shown, const std::string& peer,
+                                               std::string_view method) const;
+
+  // Asks of every open stream whether its caller would be admitted now, and cancels those of whom
+  // it would not. After certificates or tokens have been read anew.
+  void end_revoked_streams();
+
+ private:
+  struct Open {
+    grpc::CallbackServerContext* context;
+    std::string_view method;
+  };
+
+  const std::string component_;
+  const Authenticator& authenticator_;
+  // Recursive: cancelling a call may run the end of its reactor on the same thread.
+  std::recursive_mutex mutex_;
+  std::map<uint64_t, Open> streams_;  // guarded by mutex_
+  uint64_t last_stream_ = 0;          // guarded by mutex_
+};
+
+}  // namespace clusterd
