@@ -23,6 +23,7 @@ HttpResponse head_for(const v1::OutputStart& start, bool events) {
   HttpResponse head;
   head.headers = {{"Clusterd-Output-Offset", std::to_string(start.offset())},
                   {"Clusterd-Output-Released", std::to_string(start.released())},
+                  {"Clusterd-Output-Written", std::to_string(start.written())},
                   {"Clusterd-Attempt", std::to_string(start.attempt())},
                   {"Cache-Control", "no-store"}};
   if (events) {

@@ -24,6 +24,8 @@ void EventRelay::wait() {
                                        : absl::UnavailableError("the scheduler is not ready")));
     }
     if (std::exchange(from_now_, false)) since_ = term->durable_event();
+    // A watcher learns at once that it is heard, not with the first event.
+    if (!std::exchange(greeted_, true)) StartSendInitialMetadata();
     term->wait_for_event(question_, since_, [this](const absl::Status& status) {
       if (!status.ok()) return Finish(to_grpc(status));
       app_.read([this] { read(); });

@@ -33,6 +33,7 @@ class EventRelay final : public grpc::ServerWriteReactor<v1::Event> {
   SchedulerApp& app_;
   uint64_t since_;
   bool from_now_;
+  bool greeted_ = false;
   std::deque<v1::Event> unsent_;
   std::atomic<CallId> question_ = 0;
   std::atomic<bool> cancelled_ = false;

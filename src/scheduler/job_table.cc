@@ -33,6 +33,7 @@ void JobTable::set_state(LiveJob& live, v1::Job::State state) {
   count(live, -1);
   live.job.set_state(state);
   count(live, 1);
+  if (is_final(state) && live.tasks == nullptr) ++ended_counts_[state];
 }
 
 void JobTable::set_ready(LiveJob& live, bool ready) {

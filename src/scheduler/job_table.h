@@ -71,6 +71,10 @@ class JobTable {
   // Jobs (not tasks) in each state. Ended ones count until they are deleted; starts from what the
   // store held.
   [[nodiscard]] const std::map<v1::Job::State, uint64_t>& counts() const { return counts_; }
+  // Jobs and tasks that were seen to end, by their state; without arrays.
+  [[nodiscard]] const std::map<v1::Job::State, uint64_t>& ended_counts() const {
+    return ended_counts_;
+  }
   void set_stored_count(v1::Job::State state, uint64_t count) { counts_[state] = count; }
   // An ended job comes back to life, or is deleted.
   void uncount(v1::Job::State state) { --counts_[state]; }
@@ -87,6 +91,7 @@ class JobTable {
   ReadyQueue ready_;
   uint64_t queued_ = 0;
   std::map<v1::Job::State, uint64_t> counts_;
+  std::map<v1::Job::State, uint64_t> ended_counts_;
   std::deque<std::pair<uint64_t, std::string>> ended_;
 };
 

@@ -140,6 +140,9 @@ void OutputRelay::open_upstream(const std::shared_ptr<WorkerLink>& link) {
   request.set_offset(started_ ? next_offset_ : request_.offset());
   request.set_follow(request_.follow());
   if (!started_) request.set_tail_lines(request_.tail_lines());
+  if (request_.max_bytes() > 0) {
+    request.set_max_bytes(request_.max_bytes() - (next_offset_ - first_offset_));
+  }
   new Upstream(*this, link, std::move(request));
 }
 
@@ -156,7 +159,7 @@ void OutputRelay::received(v1::StreamJobResponse& message, Upstream& upstream) {
       return;
     }
     started_ = true;
-    next_offset_ = offset;
+    first_offset_ = next_offset_ = offset;
     message.mutable_start()->set_attempt(location_.attempt);
   } else {
     next_offset_ = message.frame().offset() + message.frame().data().size();
@@ -193,6 +196,11 @@ void OutputRelay::upstream_done(const absl::Status& status) {
           finish_with_end(std::get<AttemptOutcome>(*answer));
         });
     return;
+  }
+  const uint64_t sent = next_offset_ - first_offset_;
+  if (absl::IsUnavailable(status) && request_.max_bytes() > 0 && sent >= request_.max_bytes()) {
+    end_.emplace().set_total_bytes(next_offset_);
+    return finish_with_end({location_.job.state(), false});
   }
   if (absl::IsUnavailable(status) && request_.follow() && !cancelled_) {
     resuming_ = true;

@@ -52,6 +52,7 @@ class OutputRelay final : public grpc::ServerWriteReactor<v1::StreamJobResponse>
   v1::StreamJobResponse outgoing_;
   Upstream* reading_ = nullptr;  // to be read on once the message in hand is written
   std::optional<v1::OutputEnd> end_;
+  uint64_t first_offset_ = 0;
   uint64_t next_offset_ = 0;
   bool started_ = false;  // the reader has its OutputStart
   bool resuming_ = false;

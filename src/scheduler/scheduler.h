@@ -87,7 +87,7 @@ class Scheduler {
                   Now now);
   Decision remove(CallId call, const v1::RemoveWorkerRequest& request, const RequestKey& key,
                   Now now);
-  Decision get_cluster(CallId call);
+  Decision get_cluster(CallId call, v1::Caller caller);
   // The caller is gone: its Reply is not needed any more.
   void abandon(CallId call);
 

@@ -74,17 +74,24 @@ void Scheduler::answer_worker(CallId call, const std::string& id_or_name, Decisi
   reply(call, Answer(worker->record.worker()), out);
 }
 
-Decision Scheduler::get_cluster(CallId call) {
+Decision Scheduler::get_cluster(CallId call, v1::Caller caller) {
   Decision out;
   v1::Cluster cluster;
+  *cluster.mutable_caller() = std::move(caller);
+  cluster.set_queued(jobs_.queued());
+  cluster.set_last_event(last_event_);
   cluster.set_epoch(epoch_);
   cluster.set_version(version());
   *cluster.mutable_since() = to_proto(since_);
   for (const auto& [state, count] : jobs_.counts()) {
     if (count > 0) (*cluster.mutable_job_counts())[std::string(name_of(state))] = count;
   }
+  for (const auto& [state, count] : jobs_.ended_counts()) {
+    (*cluster.mutable_ended_counts())[std::string(name_of(state))] = count;
+  }
   workers_.for_each([&cluster](const WorkerEntry& worker) {
     ++(*cluster.mutable_worker_counts())[v1::Worker::State_Name(worker.state())];
+    cluster.set_running(cluster.running() + worker.record.worker().jobs());
     if (worker.state() != v1::Worker::ALIVE) return;
     const v1::Resources& has = worker.record.worker().capacity();
     const v1::Resources& used = worker.record.worker().in_use();

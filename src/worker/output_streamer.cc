@@ -1,6 +1,7 @@
 #include "worker/output_streamer.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "core/crc32c.h"
@@ -103,12 +104,15 @@ absl::Status OutputStreamer::open() {
   }
   stream_ = *stream;
   stop_at_ = length;
+  const uint64_t most = std::numeric_limits<uint64_t>::max() - offset_;
+  limit_ = offset_ + (request_.max_bytes() == 0 ? most : std::min(most, request_.max_bytes()));
   reader_ = *std::move(reader);
   v1::OutputStart& start = *message_.mutable_start();
   start.set_attempt(key().attempt());
   start.set_stream(stream_);
   start.set_offset(offset_);
   start.set_released(extent->first_kept());
+  start.set_written(length);
   return absl::OkStatus();
 }
 
@@ -120,8 +124,8 @@ void OutputStreamer::OnWriteDone(bool ok) {
 void OutputStreamer::send_next() {
   const bool follow = request_.follow() && !view_.ended;
   const uint64_t end = view_.ended ? view_.length(stream_) : stop_at_;
-  if (!follow && offset_ >= end) return send_end();
-  const uint64_t want = follow ? kFrameBytes : std::min(kFrameBytes, end - offset_);
+  if (offset_ >= limit_ || (!follow && offset_ >= end)) return send_end();
+  const uint64_t want = std::min(kFrameBytes, (follow ? limit_ : std::min(end, limit_)) - offset_);
   auto bytes = reader_->read(offset_, want);
   if (!bytes.ok()) return fail(bytes.status());
   if (bytes->data.empty()) {

@@ -58,6 +58,7 @@ class OutputStreamer final : public grpc::ServerWriteReactor<v1::StreamJobRespon
   v1::OutputStream::Stream stream_ = v1::OutputStream::STREAM_UNSPECIFIED;
   uint64_t offset_ = 0;   // of the next byte
   uint64_t stop_at_ = 0;  // without follow: the length at the beginning
+  uint64_t limit_ = 0;    // never beyond this offset
   v1::StreamJobResponse message_;
 };
 
