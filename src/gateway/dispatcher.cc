@@ -4,7 +4,9 @@
 
 #include "clusterd/v1/scheduler_service.pb.h"
 #include "gateway/browser_rules.h"
+#include "gateway/dashboard.h"
 #include "gateway/event_answer.h"
+#include "gateway/openapi.h"
 #include "gateway/output_answer.h"
 #include "gateway/problem.h"
 #include "gateway/transcoder.h"
@@ -12,11 +14,8 @@
 namespace clusterd::gateway {
 namespace {
 
+constexpr std::string_view kOpenApi = "/openapi.json";
 constexpr std::chrono::nanoseconds kUsualTimeout = std::chrono::seconds(30);
-
-constexpr std::string_view kWelcome =
-    "{\"name\":\"clusterd\",\"jobs\":\"/v1/jobs\",\"workers\":\"/v1/workers\","
-    "\"cluster\":\"/v1/cluster\",\"events\":\"/v1/events\"}\n";
 
 const google::protobuf::ServiceDescriptor& scheduler_service() {
   return *v1::StartJobRequest::descriptor()->file()->FindServiceByName("SchedulerService");
@@ -70,6 +69,7 @@ Dispatcher::Dispatcher(std::shared_ptr<grpc::Channel> channel,
       readiness_(std::move(readiness)),
       has_original_endpoints_(original_endpoints),
       routes_(std::move(routes)),
+      openapi_(openapi_document(routes_)),
       original_(channel_, scheduler_service()) {}
 
 asio::awaitable<void> Dispatcher::handle(const Exchange& exchange) const {
@@ -85,7 +85,8 @@ asio::awaitable<void> Dispatcher::handle(const Exchange& exchange) const {
   }
   if (original) {
     co_await original_.answer(exchange);
-  } else if (request.path == "/" || is_probe(request.path)) {
+  } else if (is_probe(request.path) || request.path == kOpenApi ||
+             is_dashboard_path(request.path)) {
     co_await exchange.responder.send(fixed_answer(request));
   } else {
     co_await handle_route(exchange);
@@ -94,10 +95,11 @@ asio::awaitable<void> Dispatcher::handle(const Exchange& exchange) const {
 
 HttpResponse Dispatcher::fixed_answer(const HttpRequest& request) const {
   if (request.verb != "GET" && request.verb != "HEAD") return not_allowed({"GET"});
+  if (is_dashboard_path(request.path)) return dashboard_answer(request);
   HttpResponse response;
-  if (request.path == "/") {
+  if (request.path == kOpenApi) {
     response.content_type = "application/json";
-    response.body = kWelcome;
+    response.body = openapi_;
     return response;
   }
   const absl::Status ready = request.path == "/readyz" ? readiness_() : absl::OkStatus();

@@ -44,6 +44,7 @@ class Dispatcher {
   const Readiness readiness_;
   const bool has_original_endpoints_;
   const RouteTable routes_;
+  const std::string openapi_;
   const OriginalEndpoints original_;
 };
 

@@ -36,6 +36,7 @@ constexpr std::array kReasons = {
     std::pair{200, "OK"},
     std::pair{201, "Created"},
     std::pair{204, "No Content"},
+    std::pair{304, "Not Modified"},
     std::pair{400, "Bad Request"},
     std::pair{401, "Unauthorized"},
     std::pair{403, "Forbidden"},

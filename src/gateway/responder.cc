@@ -77,7 +77,9 @@ asio::awaitable<void> Responder::send(HttpResponse response) {
   started_ = true;
   if (response.close) keep_alive_ = false;
   std::string head = head_of(response);
-  append_header(head, "Content-Length", std::to_string(response.body.size()));
+  if (response.status != 304) {
+    append_header(head, "Content-Length", std::to_string(response.body.size()));
+  }
   head += "\r\n";
   std::string_view rest = is_head_ ? std::string_view() : std::string_view(response.body);
   std::array buffers = {as_buffer(head), as_buffer(rest.substr(0, kPieceBytes))};

@@ -77,6 +77,15 @@ std::string to_string(const FieldPath& path) {
   return text;
 }
 
+std::string path_template(const Route& route) {
+  std::string path;
+  for (const Route::Segment& segment : route.segments) {
+    path +=
+        segment.field.empty() ? "/" + segment.literal : "/{" + segment.field.back()->name() + "}";
+  }
+  return path;
+}
+
 absl::StatusOr<RouteTable> RouteTable::make(const google::protobuf::ServiceDescriptor& service) {
   RouteTable table;
   for (int i = 0; i < service.method_count(); ++i) {

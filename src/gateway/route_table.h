@@ -32,6 +32,9 @@ struct Route {
   v1::HttpAnswer answer;
 };
 
+// "/v1/workers/{worker_id}/jobs": the route's path with the names of its variables.
+[[nodiscard]] std::string path_template(const Route& route);
+
 // The routes of a service, made from the `google.api.http` and `clusterd.v1.answer` options of its
 // methods. Immutable once made, so any thread may ask; owned by the Dispatcher.
 class RouteTable {
@@ -52,6 +55,8 @@ class RouteTable {
   // NOT_FOUND: no such path, or an id or a name in it that is no text. INVALID_ARGUMENT: a bad
   // escape in it. A path that has other verbs only gives a Match without a route.
   [[nodiscard]] absl::StatusOr<Match> find(std::string_view verb, std::string_view path) const;
+
+  [[nodiscard]] const std::vector<Route>& all() const { return routes_; }
 
  private:
   absl::Status add(const google::protobuf::MethodDescriptor& method,

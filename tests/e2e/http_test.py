@@ -2,6 +2,7 @@
 import base64
 import json
 import os
+import re
 import unittest
 
 from cluster import Cluster
@@ -196,6 +197,22 @@ class HttpTest(unittest.TestCase):
         self.assertEqual(self.cluster.http.get("/v1/cluster").json()["worker_counts"]["ALIVE"], "1")
         worker = self.cluster.http.get("/v1/workers/w1").json()
         self.assertEqual((worker["name"], worker["capacity"]["slots"]), ("w1", 8))
+
+    def test_the_dashboard_and_the_description_are_served(self):
+        page = self.cluster.http.get("/")
+        self.assertEqual(page.status, 200)
+        self.assertIn("text/html", page.headers["content-type"])
+        self.assertIn("default-src 'none'", page.headers["content-security-policy"])
+        again = self.cluster.http.get("/", {"If-None-Match": page.headers["etag"]})
+        self.assertEqual((again.status, again.body), (304, b""))
+        self.assertNotIn("content-length", again.headers)
+        module = re.search(rb'src="(/web/[^"]+)"', page.body).group(1).decode()
+        self.assertIn("immutable", self.cluster.http.get(module).headers["cache-control"])
+        self.assertEqual(self.cluster.http.post("/", {}).status, 405)
+        self.assertEqual(self.cluster.http.get("/", {"Host": "evil.example"}).status, 403)
+        described = self.cluster.http.get("/openapi.json").json()
+        self.assertEqual(described["openapi"], "3.1.0")
+        self.assertIn("/v1/jobs/{job_id}/output", described["paths"])
 
     def test_a_connection_serves_many_requests(self):
         connection = HttpConnection(self.cluster.http_address)

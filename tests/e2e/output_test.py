@@ -7,7 +7,7 @@ import threading
 import time
 import unittest
 
-from cluster import Cluster, peak_memory_bytes
+from cluster import Cluster, peak_memory_bytes, wait_until
 from http_client import HttpConnection
 
 LINES = 1_000_000
@@ -52,6 +52,37 @@ class LeavingReadersTest(unittest.TestCase):
             self.assertEqual(cluster.wait(job_id)["state"], "SUCCEEDED")
             self.assertEqual(len(cluster.output(job_id)), 100_000 * LINE_BYTES)
             self.assertEqual(cluster.scheduler.pid, pid)
+
+
+class PartsTest(unittest.TestCase):
+    def test_a_part_of_an_output_and_its_length(self):
+        with Cluster() as cluster:
+            cluster.script("gated.sh", 'seq 1 5000; read -r _ < "$1"; echo end\n')
+            cluster.start_worker()
+            gate = cluster.folder / "gate"
+            os.mkfifo(gate)
+            job_id = cluster.start("gated.sh", gate)
+            path = f"/v1/jobs/{job_id}/output"
+            whole = b"".join(b"%d\n" % i for i in range(1, 5001))
+            wait_until(lambda: len(cluster.output(job_id)) == len(whole), "all of it is written")
+
+            with cluster.http.open(f"{path}?follow=true&offset=100&max_bytes=70000") as answer:
+                self.assertEqual(answer.headers["clusterd-output-written"], str(len(whole)))
+                followed = b""
+                chunks = answer.chunks()
+                while len(followed) < len(whole) - 100:
+                    followed += next(chunks)
+                gate.write_text("go\n")
+                followed += b"".join(chunks)
+                self.assertEqual(followed, whole[100:] + b"end\n")
+                self.assertEqual(answer.trailers["clusterd-output-length"], str(len(whole) + 4))
+            cluster.wait(job_id)
+            for offset, size in ((0, 1), (10, 25), (4000, 1 << 20), (len(whole) + 4, 9)):
+                answer = cluster.http.get(f"{path}?offset={offset}&max_bytes={size}")
+                self.assertEqual(answer.body, (whole + b"end\n")[offset:offset + size])
+                self.assertEqual(answer.trailers["clusterd-output-length"], str(len(whole) + 4))
+            answer = cluster.http.get(f"{path}?follow=true&tail_lines=2&max_bytes=3")
+            self.assertEqual(answer.body, b"500")
 
 
 class FollowAcrossRestartTest(unittest.TestCase):

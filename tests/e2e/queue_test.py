@@ -416,6 +416,27 @@ class MembershipTest(unittest.TestCase):
 
 
 class EventTest(unittest.TestCase):
+    def test_a_watch_is_answered_before_anything_happens(self):
+        with Cluster() as cluster:
+            begin = time.monotonic()
+            with cluster.http.open("/v1/events") as answer:
+                self.assertEqual(answer.status, 200)
+                self.assertLess(time.monotonic() - begin, 5)
+
+    def test_the_cluster_counts_ends_and_says_who_asks(self):
+        with Cluster() as cluster:
+            cluster.script("exit.sh", 'exit "$1"\n')
+            cluster.start_worker()
+            for code in (0, 0, 3):
+                cluster.wait(cluster.start("exit.sh", code))
+            cluster.wait(cluster.start("exit.sh", 0, array={"from": 1, "to": 4}))
+            shown = cluster.http.get("/v1/cluster").json()
+            self.assertEqual(shown["ended_counts"], {"SUCCEEDED": "6", "FAILED": "1"})
+            self.assertEqual((shown["queued"], shown["running"]), ("0", "0"))
+            self.assertEqual(shown["caller"]["role"], "ADMIN")
+            events = cluster.http.get("/v1/cluster").json()["last_event"]
+            self.assertEqual(cluster.http.get(f"/v1/events?since={int(events) + 1}").status, 416)
+
     @staticmethod
     def read(connection_answer, until, seen):
         for chunk in connection_answer.chunks():
