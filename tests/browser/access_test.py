@@ -90,9 +90,20 @@ class AccessTest(DashboardCase):
         for name in ("Skip to content", "Jobs", "Stop", "Download"):
             self.assertIn(name, seen)
 
+    def some_minutes(self, page):
+        """Lets the charts have something to show."""
+        self.settled("/", page)
+        for n in range(150):
+            self.cluster.start("fail.sh" if n % 11 == 0 else "count.sh", 1 + n % 5, 0.8, name=f"batch-{n % 7}")
+            if n % 30 == 0:
+                self.cluster.start("count.sh", 30, 1, name="longer", resources={"slots": 2})
+            time.sleep(1)
+
     def test_pictures_of_the_main_pages(self):
         folder = pathlib.Path(os.environ.get("CLUSTERD_PICTURES", self.cluster.folder))
-        page = self.new_page(width=1280, height=800)
+        page = self.new_page(width=1280, height=720)
+        if "CLUSTERD_PICTURES" in os.environ:
+            self.some_minutes(page)
         for name, path in list(self.paths().items())[:5]:
             self.settled(path, page)
             page.screenshot(folder / f"{name}.png")
