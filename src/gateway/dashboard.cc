@@ -57,6 +57,7 @@ HttpResponse answer_with(const HttpRequest& request, const WebFile& file, bool f
 
 bool is_dashboard_path(std::string_view path) {
   if (path == "/" || path.starts_with(kFiles)) return true;
+  if (!path.starts_with("/")) return false;
   const std::string_view page = path.substr(1, path.find('/', 1) - 1);
   return std::find(kPages.begin(), kPages.end(), page) != kPages.end();
 }

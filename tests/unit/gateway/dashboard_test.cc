@@ -49,7 +49,7 @@ TEST_CASE("the pages of the dashboard are one document", "[dashboard]") {
     CHECK(page.body.find('@') == std::string::npos);
     CHECK(header(page, "Cache-Control") == "no-cache");
   }
-  for (const std::string path : {"/v1/jobs", "/start", "/jobsx", "/metrics", "/webx"}) {
+  for (const std::string path : {"/v1/jobs", "/start", "/jobsx", "/metrics", "/webx", "", "*"}) {
     CAPTURE(path);
     CHECK_FALSE(is_dashboard_path(path));
   }
