@@ -14,7 +14,12 @@ struct ListenerConfig {
   bool use_tls = false;
   std::string crt_file;
   std::string key_file;
-  std::string ca_file;          // needed with use_tls on a gRPC listener
+  std::string ca_file;   // needed with use_tls on a gRPC listener
+  std::string crl_file;  // empty: nothing is revoked
+  // Names in certificates; of gRPC listeners only.
+  std::string cluster;                            // empty: that of the own certificate
+  std::map<std::string, std::string> identities;  // DNS name → "worker/db1"
+  std::chrono::nanoseconds max_connection_age = std::chrono::minutes(30);  // with TLS
   bool allow_insecure = false;  // lets it listen beyond loopback without TLS
 };
 
@@ -34,12 +39,24 @@ struct SchedulerConfig {
   struct HttpServer : ListenerConfig {
     std::vector<std::string> allowed_hosts;  // Host names that browsers may use
     std::string tokens_file;
+    std::string local_callers = "any";         // or "same_user": others must show a token
+    std::vector<std::string> trusted_proxies;  // IP addresses and networks
     uint64_t max_body_bytes = 4ULL << 20;
     uint64_t max_header_bytes = 64ULL << 10;
     std::chrono::nanoseconds header_timeout = std::chrono::seconds(10);  // first byte to last
     std::chrono::nanoseconds body_timeout = std::chrono::seconds(30);    // without any progress
     std::chrono::nanoseconds idle_timeout = std::chrono::seconds(75);    // keep-alive
+    uint64_t min_body_rate_bytes = 1ULL << 10;                           // a second, on average
+    std::chrono::nanoseconds handshake_timeout = std::chrono::seconds(10);
+    std::chrono::nanoseconds write_timeout = std::chrono::seconds(30);  // of a whole answer
+    std::chrono::nanoseconds stream_write_timeout =
+        std::chrono::minutes(10);  // of a stream's piece
+    uint32_t max_headers = 100;
     uint32_t max_connections = 10'000;
+    uint32_t max_connections_per_client = 4'000;
+    uint32_t max_streams_per_client = 1'000;
+    uint32_t max_request_rate = 0;  // a second and client; 0: no bound, see the loader
+    uint64_t max_request_memory_bytes = 32ULL << 20;
   };
   HttpServer http_server{{.addr = "127.0.0.1:3000"}};
   struct Store {
@@ -56,7 +73,12 @@ struct SchedulerConfig {
   } scheduling;
   RetentionConfig retention;
   struct Compat {
-    bool enabled = true;  // the loader's default: only where the HTTP address is loopback
+    bool enabled = true;    // the loader's default: only where the HTTP address is loopback
+    bool over_grpc = true;  // their gRPC services; as `enabled`, by the gRPC address
+    std::vector<std::string> addrs;  // where else their services are served
+    std::string task_script;         // what a task's payload is given to; empty: it names a script
+    uint32_t worker_slots = 16;      // of a worker that does not say what it can take
+    std::chrono::nanoseconds heartbeat_timeout = std::chrono::seconds(30);  // of go-work members
   } compat;
   LogConfig log;
 };
@@ -69,7 +91,17 @@ struct WorkerConfig {
   GrpcServer grpc_server{{.addr = "127.0.0.1:30000"}};
   struct Scheduler {
     std::vector<std::string> addr = {"127.0.0.1:50000"};
+    std::string protocol = "clusterd";  // clusterd, jobscheduler or go-work: what it speaks
+    std::string task_addr;  // go-work: where ends are told; empty: the port after addr's
   } scheduler;
+  struct HttpServer {
+    std::string addr;  // the scheduler's; the original worker's file has it, nothing uses it
+  } http_server;
+  struct Compat {
+    bool enabled = true;      // the loader's default: where the gRPC address is loopback
+    std::string task_script;  // what a payload is given to; empty: it names a script
+  } compat;
+  bool is_original_file = false;  // no key: a file of scheduler-worker-grpc as it is
   struct Worker {
     std::string name;  // empty: the host's name
     std::map<std::string, std::string> labels;
@@ -87,9 +119,38 @@ struct WorkerConfig {
     std::vector<std::string> allowed_commands = {"bash", "sh", "python3"};
     std::vector<std::string> allowed_programs;
     std::vector<std::string> env_allow;
+    std::vector<std::string> archive_commands;
+    std::chrono::nanoseconds archive_timeout = std::chrono::minutes(5);
+    std::chrono::nanoseconds full_disk_wait = std::chrono::seconds(5);
+    std::vector<std::string> pass_env;       // taken over from the worker's own environment
+    std::map<std::string, std::string> env;  // of every job
+    std::string run_as;                      // empty: the worker's own user
+    std::vector<std::string> allowed_users;  // whom a job may ask for
+    bool allow_new_privileges = false;
+    std::string scratch_dir;    // empty: below data_dir
+    std::string digests;        // file of the SHA-256 of allowed scripts; empty: all are allowed
+    bool seal_scripts = false;  // run a sealed copy also without digests
     uint64_t max_output_bytes = 256ULL << 20;
     std::chrono::nanoseconds stop_grace = std::chrono::seconds(10);
   } jobs;
+  // What jobs are kept within: of jobs that do not say, and at most. 0: none, but for core files.
+  struct Limits {
+    std::string cgroups = "auto";  // auto, v1 or off
+    uint64_t memory_bytes = 0;
+    uint64_t max_memory_bytes = 0;
+    double cpus = 0;
+    double max_cpus = 0;
+    uint32_t pids = 0;
+    uint32_t max_pids = 0;
+    uint32_t open_files = 0;  // 0: as the worker has it
+    uint32_t max_open_files = 0;
+    uint64_t core_bytes = 0;  // 0: no core files
+    uint64_t max_core_bytes = 1ULL << 30;
+    int32_t nice = 0;  // 0: as the worker has it
+    int32_t min_nice = 0;
+    std::chrono::nanoseconds timeout{0};
+    std::chrono::nanoseconds max_timeout{0};
+  } limits;
   RetentionConfig retention;
   LogConfig log;
 };
@@ -98,8 +159,8 @@ struct WorkerConfig {
 struct ClientConfig {
   std::vector<std::string> addr = {"127.0.0.1:50000"};  // tried in order
   std::string token;
-  std::string ca_file;  // this, crt_file and key_file together; all empty: plaintext
-  std::string crt_file;
+  std::string ca_file;   // empty: plaintext
+  std::string crt_file;  // this and key_file together; empty: a token says who we are
   std::string key_file;
 };
 

@@ -1,5 +1,7 @@
 #include "core/config_keys.h"
 
+#include "core/limits_check.h"
+
 namespace clusterd {
 namespace {
 
@@ -58,10 +60,25 @@ Keys listener_keys(std::string_view table, ListenerConfig& listener) {
   };
 }
 
-ConfigKey ca_key(std::string_view table, ListenerConfig& listener) {
-  return text(table, "ca_file", &listener.ca_file,
-              "Authority that the other side's certificate must come from (PEM); needed with "
-              "use_tls.");
+// What a listener of gRPC has beside that: both sides show certificates.
+Keys mutual_tls_keys(ListenerConfig& listener) {
+  constexpr std::string_view kTable = "grpc_server";
+  return {
+      text(kTable, "ca_file", &listener.ca_file,
+           "Authorities that the other side's certificate must come from (PEM); needed with "
+           "use_tls."),
+      text(kTable, "crl_file", &listener.crl_file,
+           "What these have revoked (PEM); empty: nothing is."),
+      text(kTable, "cluster", &listener.cluster,
+           "The cluster that SPIFFE ids must name; empty: that of the own certificate.", kName),
+      text(kTable, "identities", &listener.identities,
+           "Who DNS names of certificates without a SPIFFE id are: { \"db1.example.org\" = "
+           "\"worker/db1\" }."),
+      range(kTable, "max_connection_age", &listener.max_connection_age,
+            "With TLS: connections are made anew after this long, with certificates that are good "
+            "then.",
+            kSecond, kYear),
+  };
 }
 
 Keys http_keys(SchedulerConfig::HttpServer& http) {
@@ -72,7 +89,12 @@ Keys http_keys(SchedulerConfig::HttpServer& http) {
       {
           text(kTable, "allowed_hosts", &http.allowed_hosts,
                "Host names by which browsers may call it, beside IP addresses and localhost."),
-          text(kTable, "tokens_file", &http.tokens_file, "Bearer tokens and their roles."),
+          text(kTable, "tokens_file", &http.tokens_file,
+               "Bearer tokens and their roles; with it every caller must prove who it is."),
+          word(kTable, "local_callers", &http.local_callers,
+               "Who may call from this machine without a token.", {"any", "same_user"}),
+          text(kTable, "trusted_proxies", &http.trusted_proxies,
+               "Proxies that are believed when they say for whom they call.", kNetwork),
           size(kTable, "max_body", &http.max_body_bytes, "Largest request body.", kKiB, 16 * kMiB),
           size(kTable, "max_header", &http.max_header_bytes,
                "Largest request line and headers together.", kKiB, kMiB),
@@ -83,8 +105,26 @@ Keys http_keys(SchedulerConfig::HttpServer& http) {
                 100 * kMillisecond, kHour),
           range(kTable, "idle_timeout", &http.idle_timeout,
                 "How long a connection without a request is kept.", 100 * kMillisecond, kDay),
+          size(kTable, "min_body_rate", &http.min_body_rate_bytes,
+               "Bytes a second that a request body must bring on average; 0: any.", 0, kTiB),
+          range(kTable, "handshake_timeout", &http.handshake_timeout, "Longest TLS handshake.",
+                100 * kMillisecond, kHour),
+          range(kTable, "write_timeout", &http.write_timeout,
+                "How long a client may take nothing of a whole answer.", 100 * kMillisecond, kHour),
+          range(kTable, "stream_write_timeout", &http.stream_write_timeout,
+                "How long a client may take nothing of a stream that has more for it.",
+                100 * kMillisecond, kYear),
+          range(kTable, "max_headers", &http.max_headers, "Headers of one request.", 10, 10'000),
           range(kTable, "max_connections", &http.max_connections, "Connections at one time.", 1,
                 1'000'000),
+          range(kTable, "max_connections_per_client", &http.max_connections_per_client,
+                "Connections at one time from one address.", 1, 1'000'000),
+          range(kTable, "max_streams_per_client", &http.max_streams_per_client,
+                "Streams and waits at one time of one address.", 1, 1'000'000),
+          range(kTable, "max_request_rate", &http.max_request_rate,
+                "Requests a second from one address; 0: any.", 0, 10'000'000),
+          size(kTable, "max_request_memory", &http.max_request_memory_bytes,
+               "Requests in memory, whole or not, of all clients together.", kMiB, kTiB),
       });
   return keys;
 }
@@ -103,6 +143,24 @@ Keys scheduling_keys(SchedulerConfig::Scheduling& scheduling) {
             "How long the start of a job waits for its worker's verdict.", 0, 60 * kSecond),
       range(kTable, "max_queued", &scheduling.max_queued,
             "Jobs that may wait; further ones are refused.", 1, 100'000'000),
+  };
+}
+
+Keys compat_keys(SchedulerConfig::Compat& compat) {
+  constexpr std::string_view kTable = "compat";
+  return {
+      text(kTable, "enabled", &compat.enabled,
+           "Serve the two earlier systems' clients and workers: HTTP endpoints and gRPC services."),
+      text(kTable, "addrs", &compat.addrs,
+           "Further addresses at which their gRPC services are served.", kListenAddress),
+      text(
+          kTable, "task_script", &compat.task_script,
+          "Script that a task's payload is given to as its one argument; empty: the payload is the "
+          "command line of a script."),
+      range(kTable, "worker_slots", &compat.worker_slots,
+            "Jobs at one time on a worker that does not say what it can take.", 1, 1'000'000),
+      range(kTable, "heartbeat_timeout", &compat.heartbeat_timeout,
+            "Silence of a go-work member after which it has left.", 100 * kMillisecond, kDay),
   };
 }
 
@@ -128,13 +186,76 @@ Keys job_keys(WorkerConfig::Jobs& jobs) {
            kProgram),
       text(kTable, "allowed_programs", &jobs.allowed_programs,
            "Programs that may be run without a script, with any arguments.", kProgram),
+      text(kTable, "archive_commands", &jobs.archive_commands,
+           "Commands that may be given the logs of a job that has ended.", kProgram),
+      range(kTable, "archive_timeout", &jobs.archive_timeout, "Longest run of an archive command.",
+            kSecond, kDay),
       text(kTable, "env_allow", &jobs.env_allow,
            "Environment variables that jobs may set although they are refused by default.",
            kVariable),
+      text(kTable, "pass_env", &jobs.pass_env,
+           "Environment variables of the worker that every job gets; NAME* for all that begin so.",
+           kVariable),
+      text(kTable, "env", &jobs.env, "Environment variables of every job: { LANG = \"C.UTF-8\" }.",
+           kVariable),
+      text(kTable, "run_as", &jobs.run_as,
+           "User that jobs run as; empty: the worker's own, with all its rights."),
+      text(kTable, "allowed_users", &jobs.allowed_users,
+           "Users that a job may ask to run as; root only if it is named.", kNotEmpty),
+      text(kTable, "allow_new_privileges", &jobs.allow_new_privileges,
+           "Let jobs gain rights by set-user-ID programs such as sudo."),
+      text(kTable, "scratch_dir", &jobs.scratch_dir,
+           "Scratch folders of jobs; empty: below data_dir."),
+      text(kTable, "digests", &jobs.digests,
+           "SHA-256 of the scripts that may run, as sha256sum prints it; empty: all may."),
+      text(kTable, "seal_scripts", &jobs.seal_scripts,
+           "Run a sealed copy of each script; with digests it is always one."),
       size(kTable, "max_output", &jobs.max_output_bytes,
            "Bytes kept of each output stream of a job.", 64 * kKiB, 1024 * kTiB),
+      range(kTable, "full_disk_wait", &jobs.full_disk_wait,
+            "How long a job's output waits for a log that cannot be written.", 0, kHour),
       range(kTable, "stop_grace", &jobs.stop_grace,
             "Time between the stop signal and KILL, where the job does not say.", 0, kDay),
+  };
+}
+
+Keys limit_keys(WorkerConfig::Limits& limits) {
+  constexpr std::string_view kTable = "limits";
+  return {
+      word(kTable, "cgroups", &limits.cgroups,
+           "Control groups that keep jobs within their limits: what there is, those of version 1 "
+           "only, or none.",
+           {"auto", "v1", "off"}),
+      size(kTable, "memory", &limits.memory_bytes,
+           "Memory of a job that does not say; 0: max_memory.", 0, 1024 * kTiB),
+      size(kTable, "max_memory", &limits.max_memory_bytes, "Most that a job may have; 0: no bound.",
+           0, 1024 * kTiB),
+      range(kTable, "cpus", &limits.cpus,
+            "Processors that a job may use that does not say; 0: max_cpus.", 0, 1'000'000),
+      range(kTable, "max_cpus", &limits.max_cpus, "Most that a job may use; 0: no bound.", 0,
+            1'000'000),
+      range(kTable, "pids", &limits.pids,
+            "Processes and threads of a job that does not say; 0: max_pids.", 0, kMostPids),
+      range(kTable, "max_pids", &limits.max_pids, "Most that a job may have; 0: no bound.", 0,
+            kMostPids),
+      range(kTable, "open_files", &limits.open_files,
+            "Open files of each process of a job that does not say; 0: max_open_files, else as the "
+            "worker.",
+            0, kMostOpenFiles),
+      range(kTable, "max_open_files", &limits.max_open_files,
+            "Most that a job may have; 0: no bound.", 0, kMostOpenFiles),
+      size(kTable, "core", &limits.core_bytes,
+           "Largest core file of a job that does not say; 0: none is written.", 0, 1024 * kTiB),
+      size(kTable, "max_core", &limits.max_core_bytes, "Largest core file that a job may ask for.",
+           0, 1024 * kTiB),
+      range(kTable, "nice", &limits.nice,
+            "Nice value of a job that does not say; 0: as the worker.", kLeastNice, kMostNice),
+      range(kTable, "min_nice", &limits.min_nice, "Least nice value that a job may ask for.",
+            kLeastNice, kMostNice),
+      range(kTable, "timeout", &limits.timeout,
+            "Longest run of a job that does not say; 0: max_timeout.", 0, kYear),
+      range(kTable, "max_timeout", &limits.max_timeout,
+            "Longest that a job may ask for; 0: no bound.", 0, kYear),
   };
 }
 
@@ -146,7 +267,7 @@ std::string ConfigKey::path() const {
 
 Keys config_keys(SchedulerConfig& config) {
   Keys keys = listener_keys("grpc_server", config.grpc_server);
-  keys.push_back(ca_key("grpc_server", config.grpc_server));
+  append(keys, mutual_tls_keys(config.grpc_server));
   append(keys, http_keys(config.http_server));
   keys.push_back(
       word("store", "backend", &config.store.backend, "Where jobs are kept.", {"sqlite"}));
@@ -160,20 +281,36 @@ Keys config_keys(SchedulerConfig& config) {
                        100'000'000));
   keys.push_back(range("retention", "max_jobs", &config.retention.max_jobs,
                        "Ended jobs that are kept; the oldest go first.", 0, 1'000'000'000));
-  keys.push_back(text("compat", "enabled", &config.compat.enabled,
-                      "Serve the original's HTTP endpoints /start, /stop, /query and /output."));
+  append(keys, compat_keys(config.compat));
   keys.push_back(log_key(config.log));
   return keys;
 }
 
 Keys config_keys(WorkerConfig& config) {
   Keys keys = listener_keys("grpc_server", config.grpc_server);
-  keys.push_back(ca_key("grpc_server", config.grpc_server));
+  append(keys, mutual_tls_keys(config.grpc_server));
   keys.push_back(text("grpc_server", "advertise_addr", &config.grpc_server.advertise_addr,
                       "Where the scheduler calls it; empty: the address it calls from.",
                       kMaybeAddress));
   keys.push_back(text("scheduler", "addr", &config.scheduler.addr,
                       "The scheduler, or several, tried in order.", kCallAddress));
+  keys.push_back(word("scheduler", "protocol", &config.scheduler.protocol,
+                      "What the scheduler speaks: that of clusterd, or of one of the two earlier "
+                      "systems.",
+                      {"clusterd", "jobscheduler", "go-work"}));
+  keys.push_back(text("scheduler", "task_addr", &config.scheduler.task_addr,
+                      "Where a go-work scheduler is told that tasks have ended; empty: the port "
+                      "after that of addr.",
+                      kMaybeAddress));
+  keys.push_back(text("http_server", "addr", &config.http_server.addr,
+                      "The scheduler's HTTP address, which original files have; it is not used.",
+                      kMaybeAddress));
+  keys.push_back(text("compat", "enabled", &config.compat.enabled,
+                      "Serve the workers' gRPC services of the two earlier systems."));
+  keys.push_back(
+      text("compat", "task_script", &config.compat.task_script,
+           "Script that a payload is given to as its one argument; empty: the payload is "
+           "the command line of a script."));
   keys.push_back(text("worker", "name", &config.worker.name,
                       "Unique in the cluster; empty: the host's name.", kName));
   keys.push_back(text("worker", "labels", &config.worker.labels,
@@ -189,6 +326,7 @@ Keys config_keys(WorkerConfig& config) {
   keys.push_back(size("capacity", "memory", &config.capacity.memory_bytes,
                       "Memory for jobs; 0: that of the machine.", 0, 1024 * kTiB));
   append(keys, job_keys(config.jobs));
+  append(keys, limit_keys(config.limits));
   keys.push_back(max_age_key(config.retention));
   keys.push_back(log_key(config.log));
   return keys;
@@ -198,9 +336,10 @@ Keys config_keys(ClientConfig& config) {
   return {
       text("", "addr", &config.addr, "The scheduler, or several, tried in order.", kCallAddress),
       text("", "token", &config.token, "Bearer token."),
-      text("", "ca_file", &config.ca_file, "Authority of the scheduler's certificate (PEM)."),
-      text("", "crt_file", &config.crt_file, "Our certificate chain (PEM)."),
-      text("", "key_file", &config.key_file, "Our private key (PEM)."),
+      text("", "ca_file", &config.ca_file,
+           "Authorities that the scheduler's certificate must come from (PEM); empty: plaintext."),
+      text("", "crt_file", &config.crt_file, "Our certificate chain (PEM), with ca_file."),
+      text("", "key_file", &config.key_file, "Our private key (PEM), with crt_file."),
   };
 }
 

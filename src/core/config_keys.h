@@ -23,6 +23,7 @@ enum class ConfigForm {
   kCallAddress,    // host:port with a host and a port from 1 on; a list takes a single text too
   kMaybeAddress,   // empty, or like kListenAddress
   kProgram,        // a name without '/', or an absolute path
+  kNetwork,        // an IP address, or a network such as 10.0.0.0/8
   kVariable,       // name of an environment variable
   kSize,           // bytes, or a text such as "64MiB"
 };
@@ -32,8 +33,8 @@ enum class ConfigForm {
 // which must outlive it and holds the default until the file says otherwise.
 struct ConfigKey {
   using Target = std::variant<bool*, std::string*, std::vector<std::string>*,
-                              std::map<std::string, std::string>*, uint32_t*, uint64_t*, double*,
-                              std::chrono::nanoseconds*>;
+                              std::map<std::string, std::string>*, int32_t*, uint32_t*, uint64_t*,
+                              double*, std::chrono::nanoseconds*>;
 
   std::string_view table;  // "grpc_server"; empty: before the first table
   std::string_view name;   // "addr"

@@ -77,9 +77,15 @@ class ValueReader {
     for (const auto& [name, element] : *table) {
       const absl::Status status = check_text(key_, name.str());
       if (name.str().empty() || !status.ok()) add(name.source().begin, status.message());
-      if (const auto value = checked_text(element)) values.emplace(name.str(), *value);
+      const auto value =
+          key_.form == ConfigForm::kVariable ? free_text(element) : checked_text(element);
+      if (value) values.emplace(name.str(), *value);
     }
     *target = std::move(values);
+  }
+
+  void operator()(int32_t* target) {
+    if (const auto value = checked_integer()) *target = static_cast<int32_t>(*value);
   }
 
   void operator()(uint32_t* target) {
@@ -118,15 +124,21 @@ class ValueReader {
     }
   }
 
-  std::optional<std::string> checked_text(const toml::node& node) {
-    const auto value = node.value_exact<std::string>();
+  std::optional<std::string> free_text(const toml::node& node) {
+    auto value = node.value_exact<std::string>();
     if (!value) {
       wrong_type(node);
+    } else if (value->find('\0') != std::string::npos) {
+      add(node, "holds a NUL character");
       return std::nullopt;
     }
-    const absl::Status status = value->find('\0') != std::string::npos
-                                    ? absl::InvalidArgumentError("holds a NUL character")
-                                    : check_text(key_, *value);
+    return value;
+  }
+
+  std::optional<std::string> checked_text(const toml::node& node) {
+    auto value = free_text(node);
+    if (!value) return std::nullopt;
+    const absl::Status status = check_text(key_, *value);
     if (status.ok()) return value;
     add(node, status.message());
     return std::nullopt;

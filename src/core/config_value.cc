@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "core/address.h"
+#include "core/ip_network.h"
 #include "core/units.h"
 
 namespace clusterd {
@@ -105,6 +106,8 @@ absl::Status check_text(const ConfigKey& key, std::string_view value) {
       return value.empty() ? absl::OkStatus() : check_address(key, value);
     case ConfigForm::kProgram:
       return check_program(value);
+    case ConfigForm::kNetwork:
+      return IpNetwork::parse(value).status();
     case ConfigForm::kVariable:
       return check_variable(value);
     case ConfigForm::kPlain:
@@ -157,6 +160,7 @@ std::string allowed_type(const ConfigKey& key) {
     std::string operator()(std::map<std::string, std::string>*) const {
       return "a table of texts, as in { zone = \"a\" }";
     }
+    std::string operator()(int32_t*) const { return "an integer"; }
     std::string operator()(uint32_t*) const { return "an integer"; }
     std::string operator()(uint64_t*) const {
       return of.form == ConfigForm::kSize ? "a size, as in \"64MiB\"" : "an integer";

@@ -5,8 +5,10 @@
 
 #include "absl/strings/str_split.h"
 #include "core/field_error.h"
+#include "core/limits_check.h"
 #include "core/queueing_check.h"
 #include "core/signal_names.h"
+#include "core/umask.h"
 
 namespace clusterd {
 namespace {
@@ -35,8 +37,11 @@ absl::Status check_text(std::string_view field, std::string_view text, uint64_t 
   return absl::OkStatus();
 }
 
-absl::Status check_command(const v1::JobSpec& spec) {
-  if (spec.path().empty() && spec.command().empty()) {
+absl::Status check_command(const v1::JobSpec& spec, ScriptPlace place) {
+  if (auto status = check_text("payload", spec.payload(), kMaxArgsBytes); !status.ok()) {
+    return status;
+  }
+  if (spec.path().empty() && spec.command().empty() && spec.payload().empty()) {
     return invalid_field("path",
                          "is empty, and so is command: give the path of a script below the "
                          "worker's scripts_dir, or a command from its allowed_programs");
@@ -44,7 +49,9 @@ absl::Status check_command(const v1::JobSpec& spec) {
   if (auto status = check_text("command", spec.command(), kMaxPathBytes); !status.ok()) {
     return status;
   }
-  return spec.path().empty() ? absl::OkStatus() : check_relative_path("path", spec.path());
+  if (spec.path().empty()) return absl::OkStatus();
+  return place == ScriptPlace::kAnywhere ? check_text("path", spec.path(), kMaxPathBytes)
+                                         : check_relative_path("path", spec.path());
 }
 
 absl::Status check_args(const v1::JobSpec& spec) {
@@ -109,6 +116,25 @@ absl::Status check_stop_signal(const v1::JobSpec& spec) {
                                           "number from 1 to 64");
 }
 
+// What the job gets of its worker's files and users.
+absl::Status check_setting(const v1::JobSpec& spec) {
+  if (spec.stdin().size() > kMaxStdinBytes) {
+    return invalid_field("stdin", bound(spec.stdin().size(), kMaxStdinBytes));
+  }
+  if (!spec.stdin_file().empty()) {
+    if (!spec.stdin().empty()) {
+      return invalid_field("stdin_file", "is set, and so is stdin: only one of them can be");
+    }
+    auto status = check_relative_path("stdin_file", spec.stdin_file());
+    if (!status.ok()) return status;
+  }
+  if (!spec.umask().empty() && !parse_umask(spec.umask())) {
+    return invalid_field(
+        "umask", "\"" + spec.umask() + "\" is no mask: octal digits such as 027, at most 0777");
+  }
+  return check_text("run_as", spec.run_as(), kMaxJobNameBytes);
+}
+
 absl::Status check_labels(const v1::JobSpec& spec) {
   uint64_t total = 0;
   for (const auto& [name, value] : spec.labels()) {
@@ -135,6 +161,10 @@ absl::Status check_ranges(const v1::JobSpec& spec) {
   if (!v1::OutputSpec::Mode_IsValid(spec.output().mode())) {
     return invalid_field("output.mode",
                          std::to_string(spec.output().mode()) + " is neither MERGED nor SEPARATE");
+  }
+  if (!v1::OutputSpec::LimitPolicy_IsValid(spec.output().on_limit())) {
+    return invalid_field("output.on_limit", std::to_string(spec.output().on_limit()) +
+                                                " is neither DISCARD_OLDEST nor STOP");
   }
   for (const int on : spec.retry().on()) {
     if (on == v1::RetryPolicy::ON_UNSPECIFIED || !v1::RetryPolicy::On_IsValid(on)) {
@@ -180,17 +210,17 @@ absl::Status check_relative_path(std::string_view field, std::string_view path) 
   return absl::OkStatus();
 }
 
-absl::Status check_job_spec(const v1::JobSpec& spec) {
-  return first_error(check_text("name", spec.name(), kMaxJobNameBytes),
-                     check_text("worker_id", spec.worker_id(), kMaxJobNameBytes),
-                     check_command(spec), check_args(spec), check_env(spec),
-                     spec.cwd().empty() ? absl::OkStatus() : check_relative_path("cwd", spec.cwd()),
-                     spec.stdin().size() > kMaxStdinBytes
-                         ? invalid_field("stdin", bound(spec.stdin().size(), kMaxStdinBytes))
-                         : absl::OkStatus(),
-                     check_durations(spec), check_stop_signal(spec),
-                     check_text("queue", spec.queue(), kMaxJobNameBytes), check_labels(spec),
-                     check_ranges(spec), check_array(spec), check_queueing(spec));
+absl::Status check_job_spec(const v1::JobSpec& spec, ScriptPlace place) {
+  return first_error(
+      check_text("name", spec.name(), kMaxJobNameBytes),
+      check_text("worker_id", spec.worker_id(), kMaxJobNameBytes), check_command(spec, place),
+      check_args(spec), check_env(spec),
+      spec.cwd().empty() ? absl::OkStatus() : check_relative_path("cwd", spec.cwd()),
+      check_setting(spec),
+      check_text("output.archive_command", spec.output().archive_command(), kMaxPathBytes),
+      check_durations(spec), check_stop_signal(spec),
+      check_text("queue", spec.queue(), kMaxJobNameBytes), check_labels(spec), check_ranges(spec),
+      check_array(spec), check_queueing(spec), check_limits(spec.limits()));
 }
 
 }  // namespace clusterd

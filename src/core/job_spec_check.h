@@ -19,10 +19,17 @@ inline constexpr int kMaxDependencies = 1000;
 inline constexpr int32_t kMaxPriority = 1000;
 inline constexpr uint64_t kMaxArrayTasks = 1'000'000;
 
+// Where a job's script may lie.
+enum class ScriptPlace {
+  kBelowScriptsDir,
+  kAnywhere,  // some worker of another protocol has no scripts folder
+};
+
 // Everything about a spec that can be judged without a worker: sizes, NUL bytes, names, signals,
 // durations, ranges. INVALID_ARGUMENT about the first field at fault, naming the value and what
 // is allowed. The scheduler asks at submit, the worker again at start.
-[[nodiscard]] absl::Status check_job_spec(const v1::JobSpec& spec);
+[[nodiscard]] absl::Status check_job_spec(const v1::JobSpec& spec,
+                                          ScriptPlace place = ScriptPlace::kBelowScriptsDir);
 
 // A path relative to some folder, without "..". Symbolic links are not looked at.
 [[nodiscard]] absl::Status check_relative_path(std::string_view field, std::string_view path);

@@ -66,6 +66,7 @@ v1::Job unstarted_task(const v1::Job& array, uint32_t index) {
   task.set_worker_id(array.worker_id());
   *task.mutable_submit_time() = array.submit_time();
   task.set_submitted_by(array.submitted_by());
+  task.set_trace_parent(array.trace_parent());
   if (!array.has_unstarted_end()) {
     task.set_pending_reason(array.pending_reason());
     return task;

@@ -23,10 +23,9 @@ absl::Status not_stopped_in_time(const v1::Job& job) {
                             ? ""
                             : ", which lasts longer where its worker's jobs.stop_grace is longer "
                               "than the default";
-  return absl::DeadlineExceededError(absl::StrCat("job has not stopped in time: ", job.job_id(),
-                                                  " is ", v1::Job::State_Name(job.state()), " ",
-                                                  waited, " s after the stop; the stop goes on",
-                                                  unknown));
+  return absl::DeadlineExceededError(absl::StrCat(
+      "job has not stopped in time: ", job.job_id(), " is ", v1::Job::State_Name(job.state()), " ",
+      waited, " s after the stop; the stop goes on", unknown));
 }
 
 }  // namespace clusterd

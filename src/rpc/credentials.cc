@@ -2,10 +2,9 @@
 
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
-#include <grpcpp/security/server_credentials.h>
 
-#include <fstream>
-#include <sstream>
+#include <algorithm>
+#include <limits>
 
 namespace clusterd {
 namespace {
@@ -13,60 +12,10 @@ namespace {
 constexpr int kKeepaliveMs = 20'000;
 constexpr int kKeepaliveTimeoutMs = 30'000;    // a short one resets slow readers
 constexpr int kMinPingIntervalMs = 10'000;     // below the callers' keepalive time
+constexpr int kConnectTimeoutMs = 5'000;       // a TLS handshake with a busy machine too
 constexpr int kStreamWindowBytes = 512 << 10;  // what a stalled reader may hold back in one hop
 
-absl::StatusOr<std::string> read_file(const std::string& key, const std::string& path) {
-  if (path.empty()) return absl::InvalidArgumentError(key + " is needed with use_tls = true");
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream content;
-  content << file.rdbuf();
-  if (!file) return absl::InvalidArgumentError(key + " = \"" + path + "\" cannot be read");
-  return content.str();
-}
-
-struct TlsContents {
-  std::string crt;
-  std::string key;
-  std::string ca;
-};
-
-absl::StatusOr<TlsContents> read_files(const TlsFiles& files) {
-  auto crt = read_file("crt_file", files.crt_file);
-  if (!crt.ok()) return crt.status();
-  auto key = read_file("key_file", files.key_file);
-  if (!key.ok()) return key.status();
-  auto ca = read_file("ca_file", files.ca_file);
-  if (!ca.ok()) return ca.status();
-  return TlsContents{*std::move(crt), *std::move(key), *std::move(ca)};
-}
-
 }  // namespace
-
-absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> server_credentials(
-    const ListenerConfig& listener) {
-  if (!listener.use_tls) return grpc::InsecureServerCredentials();
-  const auto files = read_files({listener.crt_file, listener.key_file, listener.ca_file});
-  if (!files.ok()) return files.status();
-  grpc::SslServerCredentialsOptions options(
-      GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
-  options.pem_root_certs = files->ca;
-  options.pem_key_cert_pairs.push_back({files->key, files->crt});
-  return grpc::SslServerCredentials(options);
-}
-
-absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> channel_credentials(
-    const TlsFiles& files) {
-  if (files.crt_file.empty() && files.key_file.empty() && files.ca_file.empty()) {
-    return grpc::InsecureChannelCredentials();
-  }
-  const auto contents = read_files(files);
-  if (!contents.ok()) return contents.status();
-  grpc::SslCredentialsOptions options;
-  options.pem_root_certs = contents->ca;
-  options.pem_private_key = contents->key;
-  options.pem_cert_chain = contents->crt;
-  return grpc::SslCredentials(options);
-}
 
 std::shared_ptr<grpc::Channel> make_channel(
     const std::string& address, const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
@@ -81,7 +30,7 @@ std::shared_ptr<grpc::Channel> make_channel(
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
   return grpc::CreateCustomChannel(address, credentials, arguments);
 }
@@ -94,6 +43,13 @@ void apply_server_limits(grpc::ServerBuilder& builder) {
                              kMinPingIntervalMs);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamWindowBytes);
+}
+
+void apply_connection_age(grpc::ServerBuilder& builder, std::chrono::nanoseconds age) {
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(age).count();
+  builder.AddChannelArgument(
+      GRPC_ARG_MAX_CONNECTION_AGE_MS,
+      static_cast<int>(std::min<int64_t>(ms, std::numeric_limits<int>::max())));
 }
 
 }  // namespace clusterd

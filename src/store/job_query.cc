@@ -113,6 +113,7 @@ absl::Status JobQuery::add_rows(int state, int64_t seq, size_t limit, std::vecto
   if (!request_.worker_id().empty()) statement->bind_text(4, request_.worker_id());
   if (!request_.name().empty()) statement->bind_text(5, request_.name());
   if (!request_.queue().empty()) statement->bind_text(6, request_.queue());
+  if (!request_.external_id().empty()) statement->bind_text(9, request_.external_id());
   if (request_.has_submitted_since()) {
     statement->bind(7, nanoseconds(request_.submitted_since()));
   }
@@ -142,12 +143,16 @@ std::string JobQuery::sql_for(bool by_state) const {
     conditions += " AND name = ?5 AND name <> ''";
     index = "jobs_by_name";
   }
+  if (!request_.external_id().empty()) {
+    conditions += " AND external_id = ?9";
+    index.clear();  // at most one row has it
+  }
   if (request_.has_submitted_since()) conditions += " AND submit_time_ns >= ?7";
   if (request_.has_submitted_before()) conditions += " AND submit_time_ns < ?8";
   // Every parameter number up to the highest used is one that SQLite lets us bind.
-  return absl::StrCat("SELECT seq, rowid FROM jobs INDEXED BY ", index,
-                      " WHERE array_id IS NULL AND seq < ?1", conditions,
-                      " ORDER BY seq DESC LIMIT ?2");
+  return absl::StrCat(
+      "SELECT seq, rowid FROM jobs", index.empty() ? std::string() : " INDEXED BY " + index,
+      " WHERE array_id IS NULL AND seq < ?1", conditions, " ORDER BY seq DESC LIMIT ?2");
 }
 
 // False: the row has gone, its record does not parse (a start sets it aside), or its labels differ.

@@ -102,6 +102,9 @@ absl::Status SqliteSweeper::sweep_tasks() {
     if (status.ok()) status = doom(task);
   }
   for (const std::string& id : ids) {
+    if (status.ok()) {
+      status = run("UPDATE idempotency SET job_gone = 1 WHERE subject_id = ?1", id);
+    }
     if (status.ok()) status = run("DELETE FROM jobs WHERE job_id = ?1", id);
   }
   if (status.ok() && ids.size() < static_cast<size_t>(kMostAtOnce)) {

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/security/server_credentials.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/config.h"
+#include "core/reloader.h"
+#include "rpc/access_control.h"
+#include "rpc/authenticator.h"
+#include "rpc/tls_keeper.h"
+
+namespace clusterd {
+
+// What [grpc_server] asks of a daemon's links: certificates that are reloaded, or plaintext.
+//
+// Owned by run_scheduler and run_worker; outlives their servers and channels. Any thread.
+class LinkSecurity {
+ public:
+  // INVALID_ARGUMENT names key, file and fault; so it does where our certificate says that we are
+  // something else than `role`. `component` is the daemon's name in the log.
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<LinkSecurity>> make(
+      const std::string& component, Role role, const ListenerConfig& listener);
+  LinkSecurity(const LinkSecurity&) = delete;
+  LinkSecurity& operator=(const LinkSecurity&) = delete;
+
+  // Tells callers by their certificates; in plaintext they are anonymous.
+  [[nodiscard]] const Authenticator& authenticator() const { return *authenticator_; }
+  // `access` judges health and reflection, and outlives the server. Without `demand_certificate`
+  // a caller may show something else.
+  [[nodiscard]] std::shared_ptr<grpc::ServerCredentials> server_credentials(
+      bool demand_certificate, const AccessControl& access) const;
+  [[nodiscard]] std::shared_ptr<grpc::ChannelCredentials> channel_credentials(
+      ExpectedPeer expected) const;
+  // Grows with each set of certificates of ours; always 0 in plaintext.
+  [[nodiscard]] uint64_t generation() const;
+  // The name in our certificate; empty where it says none.
+  [[nodiscard]] std::string own_name() const;
+  // For a Reloader; none in plaintext. `then` follows each reload that succeeded.
+  [[nodiscard]] std::vector<Reloadable> reloadables(std::function<void()> then) const;
+
+ private:
+  LinkSecurity() = default;
+
+  std::unique_ptr<TlsKeeper> tls_;  // null: plaintext
+  std::unique_ptr<Authenticator> authenticator_;
+};
+
+}  // namespace clusterd
