@@ -59,18 +59,21 @@ absl::Status check_browser_rules(const HttpRequest& request,
   if (!listed && host != "localhost" && !is_ip_literal(host)) {
     return absl::PermissionDeniedError("host '" + host + "' is not in allowed_hosts");
   }
+  const auto site = request.header("sec-fetch-site");
+  const bool is_foreign = site && *site != "same-origin";
+  const absl::Status foreign = absl::PermissionDeniedError(
+      "a page of another site sent this (Sec-Fetch-Site: " + std::string(site.value_or("")) + ")");
   const bool reads = request.verb == "GET" || request.verb == "HEAD" || request.verb == "OPTIONS";
-  if (reads) return absl::OkStatus();
+  if (reads) {
+    // "none": somebody typed the address. A link from elsewhere shows a page and tells nobody.
+    const bool shows = request.header("sec-fetch-mode").value_or("") == "navigate";
+    return is_foreign && *site != "none" && !shows ? foreign : absl::OkStatus();
+  }
   const auto origin = request.header("origin");
   if (origin && !is_own_origin(*origin, request.authority)) {
     return absl::PermissionDeniedError("origin '" + std::string(*origin) + "' is not ours");
   }
-  const auto site = request.header("sec-fetch-site");
-  if (site && *site != "same-origin") {
-    return absl::PermissionDeniedError(
-        "a page of another site sent this (Sec-Fetch-Site: " + std::string(*site) + ")");
-  }
-  return absl::OkStatus();
+  return is_foreign ? foreign : absl::OkStatus();
 }
 
 }  // namespace clusterd::gateway

@@ -9,9 +9,7 @@
 #include <span>
 #include <string>
 
-namespace boost::asio::ssl {
-class context;
-}
+struct ssl_st;
 
 namespace clusterd::gateway {
 
@@ -31,8 +29,9 @@ class Connection {
 
   // What comes before the first byte of HTTP: nothing, or the TLS handshake.
   virtual asio::awaitable<boost::system::error_code> open() = 0;
-  // At least one byte, or an error (asio::error::eof at the end).
-  virtual asio::awaitable<Transferred> read_some(asio::mutable_buffer buffer) = 0;
+  // Appends what has come, at least one byte and at most `limit`, or an error (asio::error::eof at
+  // the end). Takes no memory while it waits: most connections do nothing else.
+  virtual asio::awaitable<Transferred> read(std::string& buffer, std::size_t limit) = 0;
   // All of `buffers`, or an error.
   virtual asio::awaitable<Transferred> write(std::span<const asio::const_buffer> buffers) = 0;
   // Tells the peer that nothing more follows; reading goes on.
@@ -46,9 +45,10 @@ class Connection {
 // A socket as an accepted file descriptor that belongs to the caller's strand.
 [[nodiscard]] std::unique_ptr<Connection> make_plain_connection(asio::any_io_executor strand,
                                                                 int descriptor, bool ipv6);
-// The same behind TLS; `context` outlives it.
+// The same behind TLS, on the server's side; `session` is fresh, and the connection's from here on.
+// SIGPIPE is blocked on every thread that uses it.
 [[nodiscard]] std::unique_ptr<Connection> make_tls_connection(asio::any_io_executor strand,
                                                               int descriptor, bool ipv6,
-                                                              asio::ssl::context& context);
+                                                              ssl_st* session);
 
 }  // namespace clusterd::gateway

@@ -4,6 +4,7 @@
 
 #include "clusterd/v1/scheduler_service.pb.h"
 #include "gateway/browser_rules.h"
+#include "gateway/call_metadata.h"
 #include "gateway/dashboard.h"
 #include "gateway/event_answer.h"
 #include "gateway/openapi.h"
@@ -15,13 +16,15 @@ namespace clusterd::gateway {
 namespace {
 
 constexpr std::string_view kOpenApi = "/openapi.json";
-constexpr std::chrono::nanoseconds kUsualTimeout = std::chrono::seconds(30);
 
 const google::protobuf::ServiceDescriptor& scheduler_service() {
   return *v1::StartJobRequest::descriptor()->file()->FindServiceByName("SchedulerService");
 }
 
 bool is_probe(std::string_view path) { return path == "/healthz" || path == "/readyz"; }
+
+// What holds nothing of the cluster's.
+bool is_public(std::string_view path) { return path == kOpenApi || is_dashboard_path(path); }
 
 HttpResponse not_allowed(std::vector<std::string> verbs) {
   if (std::find(verbs.begin(), verbs.end(), "GET") != verbs.end()) verbs.push_back("HEAD");
@@ -53,40 +56,59 @@ HttpResponse success(const Route& route, const google::protobuf::Message& messag
 absl::StatusOr<std::unique_ptr<Dispatcher>> Dispatcher::make(std::shared_ptr<grpc::Channel> channel,
                                                              std::vector<std::string> allowed_hosts,
                                                              Readiness readiness,
-                                                             bool original_endpoints) {
+                                                             bool original_endpoints,
+                                                             const CallerRules& callers) {
   auto routes = RouteTable::make(scheduler_service());
   if (!routes.ok()) return routes.status();
   return std::unique_ptr<Dispatcher>(new Dispatcher(std::move(channel), std::move(allowed_hosts),
                                                     std::move(readiness), original_endpoints,
-                                                    *std::move(routes)));
+                                                    callers, *std::move(routes)));
 }
 
 Dispatcher::Dispatcher(std::shared_ptr<grpc::Channel> channel,
                        std::vector<std::string> allowed_hosts, Readiness readiness,
-                       bool original_endpoints, RouteTable routes)
+                       bool original_endpoints, const CallerRules& callers, RouteTable routes)
     : channel_(std::move(channel)),
       allowed_hosts_(std::move(allowed_hosts)),
       readiness_(std::move(readiness)),
       has_original_endpoints_(original_endpoints),
+      callers_(callers),
       routes_(std::move(routes)),
       openapi_(openapi_document(routes_)),
       original_(channel_, scheduler_service()) {}
 
+std::string Dispatcher::client_address(const HttpPeer& peer, const HttpRequest& request) const {
+  return callers_.client_address(peer.address, request.header("x-forwarded-for").value_or(""));
+}
+
+absl::Status Dispatcher::admit(const Exchange& exchange) const {
+  const HttpRequest& request = exchange.request;
+  if (is_probe(request.path)) return absl::OkStatus();
+  absl::Status status = check_browser_rules(request, allowed_hosts_);
+  if (!status.ok() || is_public(request.path)) return status;
+  const auto identity =
+      callers_.identify({.peer = exchange.peer.address,
+                         .certificate = exchange.peer.certificate,
+                         .authorization = request.header("authorization").value_or(""),
+                         .forwarded_client = request.header(kForwardedClientHeader).value_or(""),
+                         .is_same_user = [&exchange] { return exchange.peer.is_same_user; }},
+                        std::chrono::system_clock::now());
+  if (identity.ok()) exchange.caller.identity = *identity;
+  return identity.status();
+}
+
 asio::awaitable<void> Dispatcher::handle(const Exchange& exchange) const {
   const HttpRequest& request = exchange.request;
   const bool original = has_original_endpoints_ && OriginalEndpoints::has(request.path);
-  if (!is_probe(request.path)) {
-    const absl::Status allowed = check_browser_rules(request, allowed_hosts_);
-    if (!allowed.ok()) {
-      HttpResponse refusal = original ? original_error(allowed) : problem(allowed);
-      co_await exchange.responder.send(std::move(refusal));
-      co_return;
-    }
+  const absl::Status admitted = admit(exchange);
+  if (!admitted.ok()) {
+    HttpResponse refusal = original ? original_error(admitted) : problem(admitted);
+    co_await exchange.responder.send(std::move(refusal));
+    co_return;
   }
   if (original) {
     co_await original_.answer(exchange);
-  } else if (is_probe(request.path) || request.path == kOpenApi ||
-             is_dashboard_path(request.path)) {
+  } else if (is_probe(request.path) || is_public(request.path)) {
     co_await exchange.responder.send(fixed_answer(request));
   } else {
     co_await handle_route(exchange);
@@ -141,10 +163,17 @@ asio::awaitable<void> Dispatcher::handle_call(const Exchange& exchange, const Ro
     co_await answer.run(*route.method, std::move(typed));
     co_return;
   }
-  const std::chrono::nanoseconds timeout = call_timeout(*request);
-  if (timeout != kUsualTimeout) exchange.watch_client();  // it waits for something
+  const bool may_wait = request->GetDescriptor()->FindFieldByName("timeout") != nullptr;
+  const absl::Status watched = may_wait ? exchange.watch_client() : absl::OkStatus();
+  if (!watched.ok()) {
+    co_await exchange.responder.send(problem(watched));
+    co_return;
+  }
+  if (!may_wait) exchange.watch_short_call();
+  const HeaderList metadata = call_metadata(exchange.request);
   const absl::StatusOr<MessagePtr> answer =
-      co_await channel_.call(*route.method, *request, timeout, exchange.cancellation);
+      co_await channel_.call(exchange.caller, *route.method, *request, call_timeout(*request),
+                             exchange.cancellation, metadata);
   co_await exchange.reader.stop_watch();
   HttpResponse response = answer.ok() ? success(route, **answer) : problem(answer.status());
   co_await exchange.responder.send(std::move(response));

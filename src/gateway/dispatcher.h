@@ -13,6 +13,7 @@
 #include "gateway/original_endpoints.h"
 #include "gateway/route_table.h"
 #include "gateway/service_channel.h"
+#include "rpc/caller_rules.h"
 
 namespace clusterd::gateway {
 
@@ -23,17 +24,22 @@ class Dispatcher {
   // Tells whether the daemon can serve. Called on the gateway's threads; must not block.
   using Readiness = std::function<absl::Status()>;
 
-  // INVALID_ARGUMENT where a route of the service cannot be understood.
+  // INVALID_ARGUMENT where a route of the service cannot be understood. `callers` outlives this.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<Dispatcher>> make(
       std::shared_ptr<grpc::Channel> channel, std::vector<std::string> allowed_hosts,
-      Readiness readiness, bool original_endpoints);
+      Readiness readiness, bool original_endpoints, const CallerRules& callers);
 
+  // The IP address of the client whose request it is: behind a proxy not the peer's.
+  [[nodiscard]] std::string client_address(const HttpPeer& peer, const HttpRequest& request) const;
   asio::awaitable<void> handle(const Exchange& exchange) const;
 
  private:
   Dispatcher(std::shared_ptr<grpc::Channel> channel, std::vector<std::string> allowed_hosts,
-             Readiness readiness, bool original_endpoints, RouteTable routes);
+             Readiness readiness, bool original_endpoints, const CallerRules& callers,
+             RouteTable routes);
 
+  // Whether anybody may have it answered, or its caller, who is then known, may.
+  [[nodiscard]] absl::Status admit(const Exchange& exchange) const;
   [[nodiscard]] HttpResponse fixed_answer(const HttpRequest& request) const;
   asio::awaitable<void> handle_route(const Exchange& exchange) const;
   asio::awaitable<void> handle_call(const Exchange& exchange, const Route& route,
@@ -43,6 +49,7 @@ class Dispatcher {
   const std::vector<std::string> allowed_hosts_;
   const Readiness readiness_;
   const bool has_original_endpoints_;
+  const CallerRules& callers_;
   const RouteTable routes_;
   const std::string openapi_;
   const OriginalEndpoints original_;

@@ -68,14 +68,14 @@ asio::awaitable<void> answer_with_events(const Exchange& exchange, const Service
                                          const google::protobuf::MethodDescriptor& method,
                                          MessagePtr request) {
   Responder& responder = exchange.responder;
-  const absl::Status bad = set_since(exchange.request, *request);
-  if (!bad.ok()) {
-    co_await responder.send(problem(bad));
+  absl::Status status = set_since(exchange.request, *request);
+  if (status.ok()) status = exchange.watch_client();
+  if (!status.ok()) {
+    co_await responder.send(problem(status));
     co_return;
   }
-  MessageStream stream = channel.open(exchange.strand, method, std::move(request));
+  MessageStream stream = channel.open(exchange.strand, exchange.caller, method, std::move(request));
   exchange.cancellation.arm([&stream] { stream.cancel(); });
-  exchange.watch_client();
   const bool whole = co_await relay(exchange, stream);
   stream.cancel();
   co_await stream.finish();

@@ -1,8 +1,13 @@
 #include "gateway/http_gateway.h"
 
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -10,17 +15,19 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/ssl/context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <optional>
+#include <memory>
 #include <thread>
 #include <unordered_map>
 #include <vector>
 
 #include "core/address.h"
+#include "gateway/client_ledger.h"
 #include "gateway/http_session.h"
+#include "gateway/problem.h"
+#include "rpc/local_peer.h"
 
 namespace clusterd {
 namespace {
@@ -28,28 +35,55 @@ namespace {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 using boost::system::error_code;
+using std::chrono::steady_clock;
 
 constexpr int kThreads = 2;
 constexpr auto kStopGrace = std::chrono::seconds(1);
 constexpr auto kAcceptPause = std::chrono::milliseconds(100);
-constexpr std::string_view kFull =
-    "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\n"
-    "Connection: close\r\n\r\n";
 
-absl::Status set_up_tls(asio::ssl::context& context, const ListenerConfig& config) {
-  error_code error;
-  (void)context.set_options(asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1, error);
-  (void)context.use_certificate_chain_file(config.crt_file, error);
-  if (error) {
-    return absl::InvalidArgumentError("http_server.crt_file " + config.crt_file + ": " +
-                                      error.message());
+struct FreeContext {
+  void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
+};
+using TlsContext = std::unique_ptr<SSL_CTX, FreeContext>;
+
+absl::Status bad_file(const std::string& key, const std::string& path) {
+  std::array<char, 256> reason{};
+  ERR_error_string_n(ERR_peek_last_error(), reason.data(), reason.size());
+  return absl::InvalidArgumentError("http_server." + key + " " + path + ": " + reason.data());
+}
+
+absl::StatusOr<TlsContext> make_tls_context(const ListenerConfig& config) {
+  TlsContext context(SSL_CTX_new(TLS_server_method()));
+  SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
+  if (SSL_CTX_use_certificate_chain_file(context.get(), config.crt_file.c_str()) != 1) {
+    return bad_file("crt_file", config.crt_file);
   }
-  (void)context.use_private_key_file(config.key_file, asio::ssl::context::pem, error);
-  if (error) {
-    return absl::InvalidArgumentError("http_server.key_file " + config.key_file + ": " +
-                                      error.message());
+  if (SSL_CTX_use_PrivateKey_file(context.get(), config.key_file.c_str(), SSL_FILETYPE_PEM) != 1) {
+    return bad_file("key_file", config.key_file);
   }
-  return absl::OkStatus();
+  return context;
+}
+
+// What a connection that is not admitted gets, where it would understand it.
+std::string refusal_text(const absl::Status& status) {
+  const gateway::HttpResponse response = gateway::problem(status);
+  std::string text = "HTTP/1.1 " + std::to_string(response.status) + " " +
+                     std::string(gateway::reason_phrase(response.status)) +
+                     "\r\nContent-Type: " + response.content_type + "\r\n";
+  for (const auto& [name, value] : response.headers) text += name + ": " + value + "\r\n";
+  return text + "Connection: close\r\nContent-Length: " + std::to_string(response.body.size()) +
+         "\r\n\r\n" + response.body;
+}
+
+Address to_address(const tcp::endpoint& endpoint) {
+  return {.host = endpoint.address().to_string(), .port = endpoint.port()};
+}
+
+void block_broken_pipes() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 
 }  // namespace
@@ -58,11 +92,13 @@ absl::Status set_up_tls(asio::ssl::context& context, const ListenerConfig& confi
 class HttpGateway::Server {
  public:
   Server(const SchedulerConfig::HttpServer& config, std::shared_ptr<grpc::Channel> channel,
-         Readiness readiness, bool original_endpoints)
+         Readiness readiness, bool original_endpoints, const CallerRules& callers)
       : config_(config),
+        ledger_(config_, [this](uint64_t id) { asio::post(strand_, [this, id] { evict(id); }); }),
         channel_(std::move(channel)),
         readiness_(std::move(readiness)),
-        original_endpoints_(original_endpoints) {}
+        original_endpoints_(original_endpoints),
+        callers_(callers) {}
   ~Server() { stop(); }
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -75,16 +111,19 @@ class HttpGateway::Server {
   absl::Status listen();
   asio::awaitable<void> accept_all();
   void serve(tcp::socket socket);
+  void evict(uint64_t id);
   void on_session_end(uint64_t id);
   void wind_down();
   void end_if_idle();
 
   const SchedulerConfig::HttpServer config_;
+  gateway::ClientLedger ledger_;
   const std::shared_ptr<grpc::Channel> channel_;
   const Readiness readiness_;
   const bool original_endpoints_;
+  const CallerRules& callers_;
   std::unique_ptr<gateway::Dispatcher> dispatcher_;
-  std::optional<asio::ssl::context> tls_;
+  TlsContext tls_;
   asio::io_context io_{kThreads};
   asio::strand<asio::io_context::executor_type> strand_{io_.get_executor()};
   asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
@@ -98,19 +137,23 @@ class HttpGateway::Server {
 };
 
 absl::Status HttpGateway::Server::start() {
-  auto dispatcher =
-      gateway::Dispatcher::make(channel_, config_.allowed_hosts, readiness_, original_endpoints_);
+  auto dispatcher = gateway::Dispatcher::make(channel_, config_.allowed_hosts, readiness_,
+                                              original_endpoints_, callers_);
   if (!dispatcher.ok()) return dispatcher.status();
   dispatcher_ = *std::move(dispatcher);
   if (config_.use_tls) {
-    absl::Status status = set_up_tls(tls_.emplace(asio::ssl::context::tls_server), config_);
-    if (!status.ok()) return status;
+    auto context = make_tls_context(config_);
+    if (!context.ok()) return context.status();
+    tls_ = *std::move(context);
   }
   absl::Status status = listen();
   if (!status.ok()) return status;
   asio::co_spawn(strand_, accept_all(), asio::detached);
   for (int i = 0; i < kThreads; ++i) {
-    threads_.emplace_back([this] { io_.run(); });
+    threads_.emplace_back([this] {
+      block_broken_pipes();
+      io_.run();
+    });
     pthread_setname_np(threads_.back().native_handle(), "http");
   }
   return absl::OkStatus();
@@ -137,7 +180,7 @@ absl::Status HttpGateway::Server::listen() {
   if (error) return failed("cannot listen");
   const tcp::endpoint bound = acceptor_.local_endpoint(error);
   if (error) return failed("has no address");
-  address_ = format_address({.host = bound.address().to_string(), .port = bound.port()});
+  address_ = format_address(to_address(bound));
   return absl::OkStatus();
 }
 
@@ -157,23 +200,39 @@ asio::awaitable<void> HttpGateway::Server::accept_all() {
 
 void HttpGateway::Server::serve(tcp::socket socket) {
   error_code error;
-  if (sessions_.size() >= config_.max_connections) {
-    (void)::send(socket.native_handle(), kFull.data(), kFull.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  const tcp::endpoint endpoint = socket.remote_endpoint(error);
+  if (error) return;  // it is gone already
+  gateway::HttpPeer peer{.address = endpoint.address().to_string()};
+  if (callers_.tells_users_apart()) {
+    const auto user = user_of_peer(to_address(endpoint), to_address(socket.local_endpoint(error)));
+    peer.is_same_user = user.ok() && *user == geteuid();
+  }
+  const uint64_t id = ++last_id_;
+  const absl::Status admitted =
+      ledger_.connect(id, peer.address, callers_.is_proxy(peer.address), steady_clock::now());
+  if (!admitted.ok()) {
+    if (tls_) return;
+    const std::string text = refusal_text(admitted);
+    (void)::send(socket.native_handle(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     return;
   }
-  const bool ipv6 = socket.local_endpoint(error).protocol() == tcp::v6();
-  const int descriptor = socket.release(error);
-  if (error) return;
+  const bool ipv6 = endpoint.protocol() == tcp::v6();
   const asio::any_io_executor strand = asio::make_strand(io_);
-  auto connection = tls_ ? gateway::make_tls_connection(strand, descriptor, ipv6, *tls_)
-                         : gateway::make_plain_connection(strand, descriptor, ipv6);
-  const uint64_t id = ++last_id_;
-  const auto session =
-      std::make_shared<gateway::HttpSession>(strand, std::move(connection), *dispatcher_, config_);
+  const int descriptor = socket.release(error);
+  auto connection =
+      tls_ ? gateway::make_tls_connection(strand, descriptor, ipv6, SSL_new(tls_.get()))
+           : gateway::make_plain_connection(strand, descriptor, ipv6);
+  const auto session = std::make_shared<gateway::HttpSession>(
+      strand, std::move(connection), std::move(peer), *dispatcher_, ledger_, id, config_);
   sessions_.emplace(id, session);
   asio::co_spawn(strand, session->run(), [this, id, session](const std::exception_ptr&) {
     asio::post(strand_, [this, id] { on_session_end(id); });
   });
+}
+
+void HttpGateway::Server::evict(uint64_t id) {
+  const auto found = sessions_.find(id);
+  if (found != sessions_.end()) found->second->evict();
 }
 
 void HttpGateway::Server::on_session_end(uint64_t id) {
@@ -209,9 +268,9 @@ void HttpGateway::Server::stop() {
 
 HttpGateway::HttpGateway(const SchedulerConfig::HttpServer& config,
                          std::shared_ptr<grpc::Channel> channel, Readiness readiness,
-                         bool original_endpoints)
+                         bool original_endpoints, const CallerRules& callers)
     : server_(std::make_unique<Server>(config, std::move(channel), std::move(readiness),
-                                       original_endpoints)) {}
+                                       original_endpoints, callers)) {}
 
 HttpGateway::~HttpGateway() = default;
 absl::Status HttpGateway::start() { return server_->start(); }

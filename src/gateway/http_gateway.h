@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "core/config.h"
+#include "rpc/caller_rules.h"
 
 namespace clusterd {
 
@@ -23,8 +24,9 @@ class HttpGateway {
 
   // `channel` leads to SchedulerService (an in-process channel whose server believes what this
   // says of its callers). `original_endpoints`: /start, /stop, /query and /output as well.
+  // `callers` says who calls, and outlives this.
   HttpGateway(const SchedulerConfig::HttpServer& config, std::shared_ptr<grpc::Channel> channel,
-              Readiness readiness, bool original_endpoints);
+              Readiness readiness, bool original_endpoints, const CallerRules& callers);
   ~HttpGateway();
   HttpGateway(const HttpGateway&) = delete;
   HttpGateway& operator=(const HttpGateway&) = delete;

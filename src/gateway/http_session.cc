@@ -2,6 +2,7 @@
 
 #include <boost/asio/post.hpp>
 
+#include "core/field_error.h"
 #include "gateway/problem.h"
 
 namespace clusterd::gateway {
@@ -10,6 +11,10 @@ namespace {
 // The code that comes nearest; the status says more.
 absl::Status status_of(int http_status, const std::string& detail) {
   if (http_status == 408) return absl::DeadlineExceededError(detail);
+  if (http_status == 429) return absl::ResourceExhaustedError(detail);
+  if (http_status == 503) {
+    return with_retry_delay(absl::UnavailableError(detail), std::chrono::seconds(1));
+  }
   if (http_status == 413 || http_status == 431) return absl::OutOfRangeError(detail);
   return absl::InvalidArgumentError(detail);
 }
@@ -17,16 +22,19 @@ absl::Status status_of(int http_status, const std::string& detail) {
 }  // namespace
 
 HttpSession::HttpSession(asio::any_io_executor strand, std::unique_ptr<Connection> connection,
-                         const Dispatcher& dispatcher, const SchedulerConfig::HttpServer& limits)
+                         HttpPeer peer, const Dispatcher& dispatcher, ClientLedger& ledger,
+                         uint64_t id, const SchedulerConfig::HttpServer& limits)
     : strand_(std::move(strand)),
       connection_(std::move(connection)),
+      peer_(std::move(peer)),
       dispatcher_(dispatcher),
       limits_(limits),
+      account_(ledger, id),
       deadline_(strand_, *connection_),
-      reader_(strand_, *connection_, deadline_, limits) {}
+      reader_(strand_, *connection_, deadline_, account_, limits) {}
 
 asio::awaitable<void> HttpSession::run() {
-  deadline_.set(limits_.header_timeout);
+  deadline_.set(limits_.handshake_timeout);
   const auto error = co_await connection_->open();
   bool goes_on = !error;
   while (goes_on) goes_on = co_await serve_one();
@@ -42,25 +50,39 @@ asio::awaitable<bool> HttpSession::serve_one() {
     co_await refuse(*fault);
     co_return false;
   }
-  const HttpRequest request = std::get<HttpRequest>(std::move(outcome));
-  Responder responder(*connection_, deadline_, request, limits_.body_timeout);
+  const bool keeps_alive = co_await serve(std::get<HttpRequest>(std::move(outcome)));
+  account_.await_request();
+  if (cancellation_.is_cancelled()) co_return false;
+  if (!keeps_alive) co_await reader_.drain();
+  co_return keeps_alive;
+}
+
+asio::awaitable<bool> HttpSession::serve(HttpRequest request) {
+  Responder responder(*connection_, deadline_, request, limits_);
   if (stopping_) responder.end_connection();
+  StatedCaller caller{.address = dispatcher_.client_address(peer_, request)};
+  const absl::Status taken = account_.take_request(caller.address);
+  if (!taken.ok()) {
+    co_await responder.send(problem(taken));
+    co_return responder.keeps_alive();
+  }
   const Exchange exchange{.strand = strand_,
+                          .peer = peer_,
                           .request = request,
                           .responder = responder,
                           .cancellation = cancellation_,
-                          .reader = reader_};
+                          .reader = reader_,
+                          .account = account_,
+                          .caller = caller};
   co_await dispatcher_.handle(exchange);
-  if (cancellation_.is_cancelled()) co_return false;
-  if (responder.keeps_alive()) co_return true;
-  co_await reader_.drain();
-  co_return false;
+  co_return responder.keeps_alive();
 }
 
 asio::awaitable<void> HttpSession::refuse(RequestReader::Fault fault) {
   HttpRequest request;
   request.keep_alive = false;
-  Responder responder(*connection_, deadline_, request, limits_.body_timeout);
+  Responder responder(*connection_, deadline_, request, limits_);
+  account_.await_request();
   HttpResponse response = problem(status_of(fault.status, fault.detail), fault.status);
   co_await responder.send(std::move(response));
   co_await reader_.drain();
@@ -75,6 +97,13 @@ void HttpSession::wind_down() {
     } else if (self->reader_.is_idle()) {
       self->connection_->cancel();
     }
+  });
+}
+
+void HttpSession::evict() {
+  asio::post(strand_, [self = shared_from_this()] {
+    self->stopping_ = true;
+    self->reader_.end_reading();
   });
 }
 

@@ -1,7 +1,6 @@
 #include "gateway/original_endpoints.h"
 
 #include <algorithm>
-#include <array>
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
 
@@ -9,8 +8,10 @@
 #include "absl/strings/str_replace.h"
 #include "clusterd/job_states.h"
 #include "clusterd/v1/scheduler_service.pb.h"
+#include "core/original_words.h"
 #include "core/proto_time.h"
 #include "core/stop_patience.h"
+#include "gateway/call_metadata.h"
 #include "gateway/output_answer.h"
 #include "gateway/problem.h"
 
@@ -36,43 +37,6 @@ HttpResponse json_answer(int status, std::string body) {
   response.content_type = "application/json";
   response.body = std::move(body) + "\n";
   return response;
-}
-
-// As Go's syscall.Signal prints it.
-std::string signal_name(int32_t number) {
-  constexpr std::array<std::string_view, 16> kNames = {
-      "",
-      "hangup",
-      "interrupt",
-      "quit",
-      "illegal instruction",
-      "trace/breakpoint trap",
-      "aborted",
-      "bus error",
-      "floating point exception",
-      "killed",
-      "user defined signal 1",
-      "segmentation fault",
-      "user defined signal 2",
-      "broken pipe",
-      "alarm clock",
-      "terminated",
-  };
-  if (number < 1 || number >= static_cast<int32_t>(kNames.size())) {
-    return "signal: signal " + std::to_string(number);
-  }
-  return "signal: " + std::string(kNames[static_cast<size_t>(number)]);
-}
-
-// What went wrong with a job that ended without success.
-std::string error_text(const v1::Job& job) {
-  const v1::JobEnd& end = job.end();
-  if (end.has_signal()) return signal_name(end.signal());
-  if (job.state() == v1::Job::STOPPED) return "signal: killed";
-  if (end.reason() == v1::JobEnd::EXITED && end.has_exit_code()) {
-    return "exit status " + std::to_string(end.exit_code());
-  }
-  return end.message().empty() ? v1::JobEnd::Reason_Name(end.reason()) : end.message();
 }
 
 std::string* field_named(OriginalRequest& request, std::string_view key) {
@@ -108,7 +72,7 @@ std::string original_query_body(const v1::Job& job) {
   const bool error = done && job.state() != v1::Job::SUCCEEDED;
   return std::string("{\"done\":") + (done ? "true" : "false") +
          ",\"error\":" + (error ? "true" : "false") +
-         ",\"error_text\":" + go_quote(error ? error_text(job) : "") + "}\n";
+         ",\"error_text\":" + go_quote(error ? original_error_text(job.end()) : "") + "}\n";
 }
 
 HttpResponse original_error(const absl::Status& status, int http_status) {
@@ -118,6 +82,9 @@ HttpResponse original_error(const absl::Status& status, int http_status) {
                   "{\"error\":" + go_quote(text) + "}");
   const std::string seconds = retry_after(status);
   if (!seconds.empty()) response.headers.emplace_back("Retry-After", seconds);
+  if (absl::IsUnauthenticated(status)) {
+    response.headers.emplace_back("WWW-Authenticate", "Bearer realm=\"clusterd\"");
+  }
   return response;
 }
 
@@ -140,8 +107,6 @@ asio::awaitable<void> OriginalEndpoints::answer(const Exchange& exchange) const 
   const absl::StatusOr<OriginalRequest> asked = parse_original_request(exchange.request.body);
   if (!asked.ok()) {
     response = original_error(asked.status());
-  } else if (asked->worker_id.empty()) {
-    response = original_error(absl::NotFoundError("worker not found"));
   } else if (exchange.request.path == "/output") {
     co_await output(exchange, *asked);
     co_return;
@@ -161,6 +126,8 @@ asio::awaitable<HttpResponse> OriginalEndpoints::start(const Exchange& exchange,
   request.mutable_spec()->set_worker_id(asked.worker_id);
   request.mutable_spec()->set_command(asked.command);
   request.mutable_spec()->set_path(asked.path);
+  // The original passed the path on as one argument, even where it was empty.
+  if (asked.path.empty() && !asked.command.empty()) request.mutable_spec()->add_args("");
   request.set_request_id(std::string(exchange.request.header("idempotency-key").value_or("")));
   const absl::StatusOr<v1::Job> job = co_await call(exchange, "StartJob", request);
   if (absl::IsNotFound(job.status())) {
@@ -193,7 +160,7 @@ asio::awaitable<absl::StatusOr<v1::Job>> OriginalEndpoints::wait_for_end(
   v1::WaitJobRequest wait;
   wait.set_worker_id(asked.worker_id);
   wait.set_job_id(asked.job_id);
-  exchange.watch_client();
+  if (absl::Status watched = exchange.watch_client(); !watched.ok()) co_return watched;
   const auto until = steady_clock::now() + patience;
   absl::StatusOr<v1::Job> job;
   do {
@@ -243,8 +210,10 @@ asio::awaitable<void> OriginalEndpoints::output(const Exchange& exchange,
 
 asio::awaitable<absl::StatusOr<v1::Job>> OriginalEndpoints::call(
     const Exchange& exchange, const char* method, const google::protobuf::Message& request) const {
-  absl::StatusOr<MessagePtr> answer = co_await channel_.call(
-      *service_.FindMethodByName(method), request, call_timeout(request), exchange.cancellation);
+  const HeaderList metadata = call_metadata(exchange.request);
+  absl::StatusOr<MessagePtr> answer =
+      co_await channel_.call(exchange.caller, *service_.FindMethodByName(method), request,
+                             call_timeout(request), exchange.cancellation, metadata);
   if (!answer.ok()) co_return answer.status();
   co_return std::move(static_cast<v1::Job&>(**answer));
 }
@@ -253,11 +222,13 @@ asio::awaitable<absl::Status> OriginalEndpoints::clear_up(const Exchange& exchan
                                                           absl::Status status,
                                                           const OriginalRequest& asked) const {
   if (!absl::IsNotFound(status)) co_return status;
+  if (asked.worker_id.empty()) co_return absl::NotFoundError("job not found");
   v1::GetWorkerRequest request;
   request.set_worker_id(asked.worker_id);
+  const HeaderList metadata = call_metadata(exchange.request);
   const absl::StatusOr<MessagePtr> worker =
-      co_await channel_.call(*service_.FindMethodByName("GetWorker"), request,
-                             call_timeout(request), exchange.cancellation);
+      co_await channel_.call(exchange.caller, *service_.FindMethodByName("GetWorker"), request,
+                             call_timeout(request), exchange.cancellation, metadata);
   co_return absl::NotFoundError(absl::IsNotFound(worker.status()) ? "worker not found"
                                                                   : "job not found");
 }

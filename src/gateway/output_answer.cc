@@ -48,23 +48,22 @@ OutputAnswer::OutputAnswer(const Exchange& exchange, const ServiceChannel& chann
 asio::awaitable<void> OutputAnswer::run(const google::protobuf::MethodDescriptor& method,
                                         std::unique_ptr<v1::StreamJobRequest> request) {
   const auto last_id = exchange_.request.header("last-event-id");
-  if (wants_events_ && last_id && !last_id->empty()) {
-    const absl::Status status = resume_from(*last_id, *request);
-    if (!status.ok()) {
-      co_await exchange_.responder.send(error_form_(status, 0));
-      co_return;
-    }
+  absl::Status status;
+  if (wants_events_ && last_id && !last_id->empty()) status = resume_from(*last_id, *request);
+  if (status.ok()) status = exchange_.watch_client();
+  if (!status.ok()) {
+    co_await exchange_.responder.send(error_form_(status, 0));
+    co_return;
   }
-  MessageStream stream = channel_.open(exchange_.strand, method, std::move(request));
+  MessageStream stream =
+      channel_.open(exchange_.strand, exchange_.caller, method, std::move(request));
   exchange_.cancellation.arm([&stream] { stream.cancel(); });
-  exchange_.watch_client();
   co_await relay(stream);
   co_await stream.finish();
   exchange_.cancellation.disarm();
   co_await exchange_.reader.stop_watch();
   if (exchange_.responder.has_started()) co_return;
-  const absl::Status status =
-      stream.status().ok() ? absl::InternalError("the stream had no start") : stream.status();
+  status = stream.status().ok() ? absl::InternalError("the stream had no start") : stream.status();
   // A record whose output has been deleted is gone, which is more than a conflict.
   const int gone = absl::IsFailedPrecondition(status) ? 410 : 0;
   co_await exchange_.responder.send(error_form_(status, gone));
@@ -100,6 +99,7 @@ asio::awaitable<OutputAnswer::Step> OutputAnswer::on_message(const v1::StreamJob
     co_return co_await on_start(message.start());
   }
   if (!exchange_.responder.has_started()) co_return Step::kBroken;
+  if (message.has_start()) co_return co_await on_released(message.start());
   if (message.has_frame()) co_return co_await on_frame(message.frame());
   if (message.has_end()) co_return co_await on_end(message.end());
   co_return Step::kBroken;
@@ -112,6 +112,15 @@ asio::awaitable<OutputAnswer::Step> OutputAnswer::on_start(const v1::OutputStart
   const bool sent = co_await exchange_.responder.start(head);
   if (!sent) co_return Step::kBroken;
   co_return exchange_.responder.is_head() ? Step::kDone : Step::kGoOn;
+}
+
+asio::awaitable<OutputAnswer::Step> OutputAnswer::on_released(const v1::OutputStart& start) {
+  // Bare bytes cannot say that some are missing: the answer is cut, and the next one begins there.
+  if (!events_ || start.offset() < offset_) co_return Step::kBroken;
+  const std::string text = events_->on_released(start.offset());
+  offset_ = start.offset();
+  const bool sent = co_await exchange_.responder.write(text);
+  co_return sent ? Step::kGoOn : Step::kBroken;
 }
 
 asio::awaitable<OutputAnswer::Step> OutputAnswer::on_frame(const v1::OutputFrame& frame) {

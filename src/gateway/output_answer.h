@@ -35,6 +35,7 @@ class OutputAnswer {
   asio::awaitable<void> relay(MessageStream& stream);
   asio::awaitable<Step> on_message(const v1::StreamJobResponse& message);
   asio::awaitable<Step> on_start(const v1::OutputStart& start);
+  asio::awaitable<Step> on_released(const v1::OutputStart& start);
   asio::awaitable<Step> on_frame(const v1::OutputFrame& frame);
   asio::awaitable<Step> on_end(const v1::OutputEnd& end);
 

@@ -4,7 +4,6 @@
 #include <chrono>
 
 #include "core/field_error.h"
-#include "core/utf8.h"
 
 namespace clusterd::gateway {
 namespace {
@@ -58,37 +57,6 @@ constexpr std::array kReasons = {
     std::pair{505, "HTTP Version Not Supported"},
 };
 
-void append_escaped(std::string& out, char c) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  switch (c) {
-    case '"':
-      out += "\\\"";
-      return;
-    case '\\':
-      out += "\\\\";
-      return;
-    case '\n':
-      out += "\\n";
-      return;
-    case '\r':
-      out += "\\r";
-      return;
-    case '\t':
-      out += "\\t";
-      return;
-    default:
-      break;
-  }
-  const auto byte = static_cast<unsigned char>(c);
-  if (byte >= 0x20) {
-    out.push_back(c);
-    return;
-  }
-  out += "\\u00";
-  out.push_back(kDigits[byte >> 4]);
-  out.push_back(kDigits[byte & 15]);
-}
-
 }  // namespace
 
 std::string_view reason_phrase(int status) {
@@ -103,19 +71,6 @@ const CodeName& code_name(StatusCode code) {
     if (row.code == code) return row;
   }
   return kCodes[0];
-}
-
-std::string json_quote(std::string_view text) {
-  std::string safe;
-  if (!is_valid_utf8(text)) {
-    safe = to_valid_utf8(text);
-    text = safe;
-  }
-  std::string out = "\"";
-  out.reserve(text.size() + 2);
-  for (const char c : text) append_escaped(out, c);
-  out += '"';
-  return out;
 }
 
 std::string retry_after(const absl::Status& status) {
@@ -142,6 +97,9 @@ HttpResponse problem(const absl::Status& status, int http_status) {
   response.body += "}\n";
   const std::string seconds = retry_after(status);
   if (!seconds.empty()) response.headers.emplace_back("Retry-After", seconds);
+  if (absl::IsUnauthenticated(status)) {
+    response.headers.emplace_back("WWW-Authenticate", "Bearer realm=\"clusterd\"");
+  }
   return response;
 }
 

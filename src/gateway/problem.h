@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "core/json_quote.h"
 #include "gateway/http_message.h"
 
 namespace clusterd::gateway {
@@ -26,8 +27,5 @@ struct CodeName {
 // Seconds for `Retry-After`: what the error tells, rounded up; 1 for RESOURCE_EXHAUSTED without.
 // Empty: no header.
 [[nodiscard]] std::string retry_after(const absl::Status& status);
-
-// `text` as a JSON string with its quotes; ill-formed UTF-8 is replaced.
-[[nodiscard]] std::string json_quote(std::string_view text);
 
 }  // namespace clusterd::gateway

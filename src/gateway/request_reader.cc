@@ -6,6 +6,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -14,9 +15,11 @@ namespace clusterd::gateway {
 namespace {
 
 namespace http = boost::beast::http;
+using std::chrono::nanoseconds;
+using std::chrono::steady_clock;
 
 constexpr size_t kReadBytes = 16U << 10;
-constexpr size_t kReadAheadBytes = 64U << 10;  // kept of what a client sends before its turn
+constexpr size_t kReadAheadBytes = 16U << 10;  // kept of what a client sends before its turn
 constexpr auto kDrainTime = std::chrono::seconds(2);
 
 std::string lower(boost::beast::string_view text) {
@@ -32,18 +35,21 @@ class RequestReader::Parser {
     parser_.eager(false);
     parser_.header_limit(static_cast<uint32_t>(limits.max_header_bytes));
     parser_.body_limit(limits.max_body_bytes);
+    max_headers_ = limits.max_headers;
   }
 
   // Takes what it can of `text` and returns how much that was. Stops after the head once.
   size_t put(std::string_view text) {
     need_more_ = false;
     boost::beast::error_code error;
+    const bool in_head = !parser_.is_header_done();
     const size_t used = parser_.put(asio::const_buffer(text.data(), text.size()), error);
     if (error == http::error::need_more) {
       need_more_ = true;
     } else {
       error_ = error;
     }
+    if (in_head) head_bytes_ += used;
     return used;
   }
   void expect_body() { parser_.eager(true); }
@@ -51,6 +57,13 @@ class RequestReader::Parser {
   [[nodiscard]] bool has_head() const { return parser_.is_header_done(); }
   [[nodiscard]] bool is_done() const { return parser_.is_done(); }
   [[nodiscard]] const boost::beast::error_code& error() const { return error_; }
+  // Of the request so far; the parsed head as twice its text.
+  [[nodiscard]] uint64_t bytes_held() const {
+    return 2 * head_bytes_ + parser_.get().body().size();
+  }
+  // What it takes is more than there is for it.
+  void refuse(const absl::Status& status) { refusal_ = status; }
+  [[nodiscard]] const absl::Status& refusal() const { return refusal_; }
   [[nodiscard]] std::string expectation() const {
     return lower(parser_.get()[http::field::expect]);
   }
@@ -62,6 +75,9 @@ class RequestReader::Parser {
  private:
   http::request_parser<http::string_body> parser_;
   boost::beast::error_code error_;
+  absl::Status refusal_;
+  uint32_t max_headers_ = 0;
+  uint64_t head_bytes_ = 0;
   bool need_more_ = true;
 };
 
@@ -69,6 +85,9 @@ RequestReader::Fault RequestReader::Parser::check_head() const {
   const auto& message = parser_.get();
   if (message.version() != 10 && message.version() != 11) {
     return {.status = 505, .detail = "HTTP/1.1 or HTTP/1.0 is needed"};
+  }
+  if (std::distance(message.begin(), message.end()) > max_headers_) {
+    return {.status = 431, .detail = "more than " + std::to_string(max_headers_) + " headers"};
   }
   const auto hosts = message.count(http::field::host);
   if (hosts > 1 || (hosts == 0 && message.version() == 11)) {
@@ -108,36 +127,42 @@ HttpRequest RequestReader::Parser::take() {
 }
 
 RequestReader::RequestReader(const asio::any_io_executor& strand, Connection& connection,
-                             Deadline& deadline, const SchedulerConfig::HttpServer& limits)
+                             Deadline& deadline, LedgerEntry& account,
+                             const SchedulerConfig::HttpServer& limits)
     : strand_(strand),
       connection_(connection),
       deadline_(deadline),
       limits_(limits),
+      account_(account),
       watch_ended_(strand) {}
 
-std::string_view RequestReader::unread() const {
-  return std::string_view(buffer_).substr(begin_, end_ - begin_);
-}
+std::string_view RequestReader::unread() const { return std::string_view(buffer_).substr(begin_); }
 
 asio::awaitable<bool> RequestReader::read_more() {
-  if (deadline_.passed()) co_return false;
-  if (begin_ > 0) {
-    buffer_.erase(0, begin_);
-    end_ -= begin_;
-    begin_ = 0;
-  }
-  buffer_.resize(end_ + kReadBytes);
-  const Transferred got =
-      co_await connection_.read_some(asio::buffer(buffer_.data() + end_, kReadBytes));
-  end_ += got.bytes;
+  if (ended_ || deadline_.passed()) co_return false;
+  buffer_.erase(0, std::exchange(begin_, 0));
+  const Transferred got = co_await connection_.read(buffer_, kReadBytes);
   co_return !got.error;
+}
+
+asio::awaitable<bool> RequestReader::read_more_of(Parser& parser) {
+  const bool more = co_await read_more();
+  if (!more) co_return false;
+  const absl::Status status = account_.hold(buffer_.capacity() + parser.bytes_held());
+  if (!status.ok()) parser.refuse(status);
+  co_return status.ok();
+}
+
+void RequestReader::end_reading() {
+  ended_ = true;
+  connection_.cancel();
 }
 
 asio::awaitable<RequestReader::Outcome> RequestReader::next() {
   idle_ = true;
   if (unread().empty()) {
     buffer_ = std::string();  // an idle connection keeps no buffer
-    begin_ = end_ = 0;
+    begin_ = 0;
     deadline_.set(first_ ? std::min(limits_.header_timeout, limits_.idle_timeout)
                          : limits_.idle_timeout);
     const bool more = co_await read_more();
@@ -166,7 +191,7 @@ asio::awaitable<RequestReader::Outcome> RequestReader::read_request(Parser& pars
 asio::awaitable<bool> RequestReader::read_head(Parser& parser) {
   begin_ += parser.put(unread());
   while (!parser.error() && !parser.has_head()) {
-    const bool more = co_await read_more();
+    const bool more = co_await read_more_of(parser);
     if (!more) co_return false;
     begin_ += parser.put(unread());
   }
@@ -181,22 +206,34 @@ asio::awaitable<bool> RequestReader::confirm_expectation(Parser& parser) {
   co_return !sent.error;
 }
 
+// A body may pause, and it may be slow, but not both for ever.
 asio::awaitable<bool> RequestReader::read_body(Parser& parser) {
   parser.expect_body();
+  const auto start = steady_clock::now();
   while (!parser.is_done()) {
     if (!unread().empty()) begin_ += parser.put(unread());
     if (parser.error()) co_return false;
     if (parser.is_done()) break;
     if (!unread().empty() && !parser.needs_more()) continue;
-    deadline_.set(limits_.body_timeout);
-    const bool more = co_await read_more();
+    deadline_.set(std::min(limits_.body_timeout, time_left(parser, steady_clock::now() - start)));
+    const bool more = co_await read_more_of(parser);
     if (!more) co_return false;
   }
   co_return true;
 }
 
+nanoseconds RequestReader::time_left(const Parser& parser, nanoseconds since) const {
+  if (limits_.min_body_rate_bytes == 0) return limits_.body_timeout;
+  const nanoseconds earned(parser.bytes_held() * std::nano::den / limits_.min_body_rate_bytes);
+  return std::max(limits_.body_timeout + earned - since, nanoseconds::zero());
+}
+
 RequestReader::Outcome RequestReader::fault_of(const Parser& parser) const {
   const auto& error = parser.error();
+  if (!parser.refusal().ok()) {
+    return Fault{absl::IsUnavailable(parser.refusal()) ? 503 : 429,
+                 std::string(parser.refusal().message())};
+  }
   if (error == http::error::header_limit || error == http::error::buffer_overflow) {
     return Fault{431, "more than " + std::to_string(limits_.max_header_bytes) +
                           " bytes of request line and headers"};
@@ -243,7 +280,8 @@ asio::awaitable<void> RequestReader::drain() {
   deadline_.set(kDrainTime);
   bool more = true;
   while (more) {
-    begin_ = end_ = 0;
+    buffer_.clear();
+    begin_ = 0;
     more = co_await read_more();
   }
 }

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "core/config.h"
+#include "gateway/client_ledger.h"
 #include "gateway/connection.h"
 #include "gateway/deadline.h"
 #include "gateway/event.h"
@@ -30,11 +31,13 @@ class RequestReader {
 
   // All must outlive this.
   RequestReader(const asio::any_io_executor& strand, Connection& connection, Deadline& deadline,
-                const SchedulerConfig::HttpServer& limits);
+                LedgerEntry& account, const SchedulerConfig::HttpServer& limits);
 
   asio::awaitable<Outcome> next();
   // Waits for a request or, after the last answer, for the end: nothing is lost by ending it.
   [[nodiscard]] bool is_idle() const { return idle_; }
+  // No further byte is read; what waits for one ends Closed. What is being answered goes on.
+  void end_reading();
 
   // Calls `on_gone` when the client closes the connection before stop_watch(). What it sends
   // meanwhile is kept, up to a bound; beyond it a close is not noticed.
@@ -52,10 +55,15 @@ class RequestReader {
   [[nodiscard]] std::string_view unread() const;
   // False when the connection has ended or the deadline has passed.
   asio::awaitable<bool> read_more();
+  // The same for a request on its way in, which may be refused for the memory that it takes.
+  asio::awaitable<bool> read_more_of(Parser& parser);
   asio::awaitable<Outcome> read_request(Parser& parser);
   asio::awaitable<bool> read_head(Parser& parser);
   asio::awaitable<bool> read_body(Parser& parser);
   asio::awaitable<bool> confirm_expectation(Parser& parser);
+  // How long a body that has been coming for `since` may go on as it is.
+  [[nodiscard]] std::chrono::nanoseconds time_left(const Parser& parser,
+                                                   std::chrono::nanoseconds since) const;
   [[nodiscard]] Outcome fault_of(const Parser& parser) const;
   asio::awaitable<void> watch();
 
@@ -63,9 +71,10 @@ class RequestReader {
   Connection& connection_;
   Deadline& deadline_;
   const SchedulerConfig::HttpServer& limits_;
+  LedgerEntry& account_;
   std::string buffer_;
   size_t begin_ = 0;  // of what is unread in buffer_
-  size_t end_ = 0;
+  bool ended_ = false;
   bool idle_ = true;
   bool first_ = true;
   std::function<void()> on_gone_;

@@ -1,12 +1,25 @@
 #include "gateway/responder.h"
 
+#include <algorithm>
 #include <array>
 #include <ctime>
+#include <utility>
 
 namespace clusterd::gateway {
 namespace {
 
 constexpr size_t kPieceBytes = 256U << 10;
+
+constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kDefaultHeaders = {{
+    {"Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox"},
+    {"Cross-Origin-Resource-Policy", "same-origin"},
+    {"Referrer-Policy", "no-referrer"},
+}};
+
+bool has_header(const HttpResponse& response, std::string_view name) {
+  return std::any_of(response.headers.begin(), response.headers.end(),
+                     [name](const auto& header) { return header.first == name; });
+}
 
 asio::const_buffer as_buffer(std::string_view text) { return {text.data(), text.size()}; }
 
@@ -44,10 +57,10 @@ void append_header(std::string& out, std::string_view name, std::string_view val
 }  // namespace
 
 Responder::Responder(Connection& connection, Deadline& deadline, const HttpRequest& request,
-                     std::chrono::nanoseconds write_timeout)
+                     const SchedulerConfig::HttpServer& limits)
     : connection_(connection),
       deadline_(deadline),
-      write_timeout_(write_timeout),
+      limits_(limits),
       version_(request.version),
       is_head_(request.verb == "HEAD"),
       keep_alive_(request.keep_alive) {}
@@ -59,6 +72,10 @@ std::string Responder::head_of(const HttpResponse& response) const {
   if (!response.content_type.empty()) append_header(out, "Content-Type", response.content_type);
   for (const auto& [name, value] : response.headers) append_header(out, name, value);
   append_header(out, "X-Content-Type-Options", "nosniff");
+  // Where an answer is shown as a page, it can do nothing; what is meant to be one says so itself.
+  for (const auto& [name, value] : kDefaultHeaders) {
+    if (!has_header(response, name)) append_header(out, name, value);
+  }
   if (!keep_alive_) {
     append_header(out, "Connection", "close");
   } else if (version_ == 10) {
@@ -67,8 +84,11 @@ std::string Responder::head_of(const HttpResponse& response) const {
   return out;
 }
 
-asio::awaitable<bool> Responder::transfer(std::span<const asio::const_buffer> buffers) {
+asio::awaitable<bool> Responder::transfer(std::span<const asio::const_buffer> buffers,
+                                          std::chrono::nanoseconds timeout) {
+  deadline_.set(timeout);
   const Transferred sent = co_await connection_.write(buffers);
+  deadline_.clear();
   if (sent.error) keep_alive_ = false;
   co_return !sent.error;
 }
@@ -83,15 +103,12 @@ asio::awaitable<void> Responder::send(HttpResponse response) {
   head += "\r\n";
   std::string_view rest = is_head_ ? std::string_view() : std::string_view(response.body);
   std::array buffers = {as_buffer(head), as_buffer(rest.substr(0, kPieceBytes))};
-  deadline_.set(write_timeout_);
-  bool sent = co_await transfer(buffers);
+  bool sent = co_await transfer(buffers, limits_.write_timeout);
   while (sent && rest.size() > kPieceBytes) {
     rest.remove_prefix(kPieceBytes);
-    deadline_.set(write_timeout_);
     const std::array piece = {as_buffer(rest.substr(0, kPieceBytes))};
-    sent = co_await transfer(piece);
+    sent = co_await transfer(piece, limits_.write_timeout);
   }
-  deadline_.clear();
 }
 
 asio::awaitable<bool> Responder::start(const HttpResponse& head) {
@@ -101,18 +118,18 @@ asio::awaitable<bool> Responder::start(const HttpResponse& head) {
   if (version_ == 11) append_header(text, "Transfer-Encoding", "chunked");
   text += "\r\n";
   const std::array buffers = {as_buffer(text)};
-  co_return co_await transfer(buffers);
+  co_return co_await transfer(buffers, limits_.stream_write_timeout);
 }
 
 asio::awaitable<bool> Responder::write(std::string_view bytes) {
   if (bytes.empty() || is_head_) co_return true;  // an empty chunk would be the last
   if (version_ == 10) {
     const std::array buffers = {as_buffer(bytes)};
-    co_return co_await transfer(buffers);
+    co_return co_await transfer(buffers, limits_.stream_write_timeout);
   }
   const std::string size = hex(bytes.size()) + "\r\n";
   const std::array buffers = {as_buffer(size), as_buffer(bytes), as_buffer("\r\n")};
-  co_return co_await transfer(buffers);
+  co_return co_await transfer(buffers, limits_.stream_write_timeout);
 }
 
 asio::awaitable<void> Responder::finish(const HeaderList& trailers) {
@@ -121,7 +138,7 @@ asio::awaitable<void> Responder::finish(const HeaderList& trailers) {
   for (const auto& [name, value] : trailers) append_header(text, name, value);
   text += "\r\n";
   const std::array buffers = {as_buffer(text)};
-  co_await transfer(buffers);
+  co_await transfer(buffers, limits_.stream_write_timeout);
 }
 
 void Responder::cut() {

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/config.h"
 #include "gateway/connection.h"
 #include "gateway/deadline.h"
 #include "gateway/http_message.h"
@@ -16,10 +17,10 @@ namespace clusterd::gateway {
 // finish(). Owned by the HttpSession for the time of one request; on its strand only.
 class Responder {
  public:
-  // `write_timeout`: longest stand-still of a whole answer. Streams may stand still for ever:
-  // their readers are allowed to be slow.
+  // `limits` outlives this. Readers of streams are allowed to be slow, but not to stand still for
+  // longer than its stream_write_timeout.
   Responder(Connection& connection, Deadline& deadline, const HttpRequest& request,
-            std::chrono::nanoseconds write_timeout);
+            const SchedulerConfig::HttpServer& limits);
 
   asio::awaitable<void> send(HttpResponse response);
 
@@ -40,11 +41,12 @@ class Responder {
 
  private:
   [[nodiscard]] std::string head_of(const HttpResponse& response) const;
-  asio::awaitable<bool> transfer(std::span<const asio::const_buffer> buffers);
+  asio::awaitable<bool> transfer(std::span<const asio::const_buffer> buffers,
+                                 std::chrono::nanoseconds timeout);
 
   Connection& connection_;
   Deadline& deadline_;
-  const std::chrono::nanoseconds write_timeout_;
+  const SchedulerConfig::HttpServer& limits_;
   const int version_;
   const bool is_head_;
   bool keep_alive_;

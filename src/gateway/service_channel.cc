@@ -153,15 +153,19 @@ ServiceChannel::ServiceChannel(std::shared_ptr<grpc::Channel> channel)
 
 ServiceChannel::~ServiceChannel() = default;
 
-asio::awaitable<absl::StatusOr<MessagePtr>> ServiceChannel::call(const MethodDescriptor& method,
+asio::awaitable<absl::StatusOr<MessagePtr>> ServiceChannel::call(const StatedCaller& caller,
+                                                                 const MethodDescriptor& method,
                                                                  const Message& request,
                                                                  std::chrono::nanoseconds timeout,
-                                                                 Cancellation& cancellation) const {
+                                                                 Cancellation& cancellation,
+                                                                 const HeaderList& metadata) const {
   const asio::any_io_executor strand = co_await asio::this_coro::executor;
   const auto call = std::make_shared<UnaryCall>(strand, new_message(*method.output_type()));
+  state_caller(caller, call->context);
   call->context.set_deadline(
       std::chrono::system_clock::now() +
       std::chrono::duration_cast<std::chrono::system_clock::duration>(timeout));
+  for (const auto& [name, value] : metadata) call->context.AddMetadata(name, value);
   stub_->stub.UnaryCall(&call->context, path_of(method), {}, &request, call->response.get(),
                         [call, strand](grpc::Status status) {
                           asio::post(strand, [call, status = std::move(status)]() mutable {
@@ -172,14 +176,19 @@ asio::awaitable<absl::StatusOr<MessagePtr>> ServiceChannel::call(const MethodDes
   cancellation.arm([call] { call->context.TryCancel(); });
   co_await call->done.wait();
   cancellation.disarm();
+  if (cancellation.is_cancelled() && call->status.error_code() == grpc::StatusCode::CANCELLED) {
+    // Nobody hears it whose connection has gone; who is still there did not cancel anything.
+    co_return absl::UnavailableError("the scheduler is stopping: outcome unknown, repeat the call");
+  }
   if (!call->status.ok()) co_return from_grpc(call->status);
   co_return std::move(call->response);
 }
 
-MessageStream ServiceChannel::open(const asio::any_io_executor& strand,
+MessageStream ServiceChannel::open(const asio::any_io_executor& strand, const StatedCaller& caller,
                                    const MethodDescriptor& method, MessagePtr request) const {
   const auto call = std::make_shared<MessageStream::Call>(strand, std::move(request),
                                                           new_message(*method.output_type()));
+  state_caller(caller, call->context);
   call->begin(stub_->stub, path_of(method));
   return MessageStream(call);
 }

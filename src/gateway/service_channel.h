@@ -11,8 +11,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "gateway/cancellation.h"
+#include "gateway/http_message.h"
 #include "gateway/transcoder.h"
 #include "google/protobuf/descriptor.h"
+#include "rpc/stated_caller.h"
 
 namespace clusterd::gateway {
 
@@ -55,15 +57,17 @@ class ServiceChannel {
   explicit ServiceChannel(std::shared_ptr<grpc::Channel> channel);
   ~ServiceChannel();
 
-  // Makes one call and returns its answer or its error, with details. `cancellation` ends it
-  // early (CANCELLED). DEADLINE_EXCEEDED after `timeout`.
-  asio::awaitable<absl::StatusOr<MessagePtr>> call(const google::protobuf::MethodDescriptor& method,
+  // Makes one call for `caller`, with this metadata, and returns its answer or its error, with
+  // details. `cancellation` ends it early (CANCELLED). DEADLINE_EXCEEDED after `timeout`.
+  asio::awaitable<absl::StatusOr<MessagePtr>> call(const StatedCaller& caller,
+                                                   const google::protobuf::MethodDescriptor& method,
                                                    const google::protobuf::Message& request,
                                                    std::chrono::nanoseconds timeout,
-                                                   Cancellation& cancellation) const;
+                                                   Cancellation& cancellation,
+                                                   const HeaderList& metadata) const;
 
-  // Opens a server stream. It has no deadline: it ends with its reader.
-  [[nodiscard]] MessageStream open(const asio::any_io_executor& strand,
+  // Opens a server stream for `caller`. It has no deadline: it ends with its reader.
+  [[nodiscard]] MessageStream open(const asio::any_io_executor& strand, const StatedCaller& caller,
                                    const google::protobuf::MethodDescriptor& method,
                                    MessagePtr request) const;
 

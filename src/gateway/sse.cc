@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include "core/field_error.h"
 #include "core/utf8.h"
 #include "gateway/problem.h"
@@ -97,6 +98,14 @@ std::string OutputEvents::on_bytes(std::string_view bytes) {
   cut_ = whole.substr(whole.size() - cut_tail(whole));
   whole.resize(whole.size() - cut_.size());
   return whole.empty() ? "" : event(whole);
+}
+
+std::string OutputEvents::on_released(uint64_t offset) {
+  std::string out = cut_.empty() ? "" : event(cut_);
+  cut_.clear();
+  const std::string json = absl::StrCat("{\"from\":\"", offset_, "\",\"to\":\"", offset, "\"}");
+  offset_ = offset;
+  return out + sse_event(prefix_ + std::to_string(offset_), "released", json);
 }
 
 std::string OutputEvents::on_end(std::string_view end_json) {

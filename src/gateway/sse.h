@@ -34,6 +34,8 @@ class OutputEvents {
 
   // The events for some bytes; empty while only a part of a character is there.
   [[nodiscard]] std::string on_bytes(std::string_view bytes);
+  // `event: released`: the bytes from where the events are up to `offset` no longer exist.
+  [[nodiscard]] std::string on_released(uint64_t offset);
   // The rest, and `event: end` with `end_json`.
   [[nodiscard]] std::string on_end(std::string_view end_json);
 
