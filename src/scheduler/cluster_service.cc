@@ -2,34 +2,19 @@
 
 #include <utility>
 
-#include "absl/strings/escaping.h"
-#include "core/address.h"
 #include "core/field_error.h"
 #include "core/ids.h"
 #include "rpc/digest.h"
 #include "rpc/grpc_status.h"
-#include "rpc/peer.h"
+#include "scheduler/call_back_address.h"
 #include "scheduler/session_stream.h"
+#include "scheduler/unary_call.h"
 
 namespace clusterd {
 namespace {
 
 constexpr size_t kMaxNameBytes = 256;
 constexpr size_t kUuidLength = 36;
-
-// Where to call the worker back: its own words, with the caller's address for a missing host.
-absl::StatusOr<std::string> call_back_address(const std::string& advertised,
-                                              const std::string& peer) {
-  auto address = parse_address(advertised);
-  if (!address.ok()) return invalid_field("address", address.status().message().data());
-  if (address->port == 0) return invalid_field("address", "\"" + advertised + "\": port 0");
-  if (address->host.empty()) address->host = peer_host(peer);
-  if (address->host.empty()) {
-    return invalid_field("address",
-                         "\"" + advertised + "\" has no host, and the call came from " + peer);
-  }
-  return format_address(*address);
-}
 
 absl::Status check(const v1::RegisterWorkerRequest& request) {
   if (request.name().empty() || request.name().size() > kMaxNameBytes) {
@@ -45,23 +30,32 @@ absl::Status check(const v1::RegisterWorkerRequest& request) {
   return absl::OkStatus();
 }
 
+class RefusedSession final
+    : public grpc::ServerBidiReactor<v1::SessionRequest, v1::SessionResponse> {
+ public:
+  explicit RefusedSession(const absl::Status& why) { Finish(to_grpc(why)); }
+  void OnDone() override { delete this; }
+};
+
 }  // namespace
 
 grpc::ServerUnaryReactor* ClusterServiceImpl::RegisterWorker(
     grpc::CallbackServerContext* context, const v1::RegisterWorkerRequest* request,
     v1::RegisterWorkerResponse* response) {
-  auto* reactor = context->DefaultReactor();
+  const auto caller = access_.admit(*context, "/clusterd.v1.ClusterService/RegisterWorker");
+  if (!caller.ok()) return refuse(context, caller.status());
   const auto address = call_back_address(request->address(), context->peer());
-  const absl::Status status = address.ok() ? check(*request) : address.status();
-  if (!status.ok()) {
-    reactor->Finish(to_grpc(status));
-    return reactor;
-  }
+  absl::Status status = address.ok() ? check(*request) : address.status();
+  if (status.ok()) status = check_name(*caller, request->name());
+  if (!status.ok()) return refuse(context, status);
+  auto* reactor = context->DefaultReactor();
   RegisterOrder order{.request = *request,
                       .presented_sha256 = sha256(request->secret()),
                       .fresh_worker_id = new_uuid_v4(),
                       .fresh_secret = new_secret()};
   order.request.set_address(*address);
+  // A certificate is for one name: none like it will do.
+  if (!caller->is_anonymous()) order.request.set_name_is_configured(true);
   order.fresh_sha256 = sha256(order.fresh_secret);
   app_.call(
       [reactor, response](absl::StatusOr<Answer> answer) {
@@ -78,6 +72,8 @@ grpc::ServerUnaryReactor* ClusterServiceImpl::RegisterWorker(
 grpc::ServerUnaryReactor* ClusterServiceImpl::DeregisterWorker(
     grpc::CallbackServerContext* context, const v1::DeregisterWorkerRequest* request,
     v1::DeregisterWorkerResponse* response) {
+  auto caller = access_.admit(*context, "/clusterd.v1.ClusterService/DeregisterWorker");
+  if (!caller.ok()) return refuse(context, caller.status());
   auto* reactor = context->DefaultReactor();
   app_.call(
       [reactor, response](absl::StatusOr<Answer> answer) {
@@ -85,17 +81,23 @@ grpc::ServerUnaryReactor* ClusterServiceImpl::DeregisterWorker(
         if (ended.ok()) *response = std::get<v1::DeregisterWorkerResponse>(*std::move(answer));
         reactor->Finish(to_grpc(ended));
       },
-      [request = *request, digest = sha256(request->secret())](Scheduler& scheduler, CallId call,
-                                                               Now now) {
-        return scheduler.deregister_worker(call, request, digest, now);
+      [request = *request, digest = sha256(request->secret()), caller = *std::move(caller)](
+          Scheduler& scheduler, CallId call, Now now) {
+        const absl::Status status =
+            check_name(caller, scheduler.name_of_worker(request.worker_id()));
+        if (status.ok()) return scheduler.deregister_worker(call, request, digest, now);
+        Decision refused;
+        refused.effects.emplace_back(Reply{call, status});
+        return refused;
       });
   return reactor;
 }
 
 grpc::ServerBidiReactor<v1::SessionRequest, v1::SessionResponse>* ClusterServiceImpl::Session(
     grpc::CallbackServerContext* context) {
-  (void)context;
-  return new SessionStream(app_);
+  auto caller = access_.admit(*context, "/clusterd.v1.ClusterService/Session");
+  if (!caller.ok()) return new RefusedSession(caller.status());
+  return new SessionStream(app_, access_, *context, *std::move(caller));
 }
 
 }  // namespace clusterd

@@ -1,14 +1,16 @@
 #pragma once
 
 #include "clusterd/v1/cluster_service.grpc.pb.h"
+#include "rpc/access_control.h"
 #include "scheduler/scheduler_app.h"
 
 namespace clusterd {
 
-// What workers call: translates between gRPC and the app. Any thread. `app` outlives the server.
+// What workers call: translates between gRPC and the app. With certificates, a worker speaks for
+// the name in its own and for no other. Any thread. `app` and `access` outlive the server.
 class ClusterServiceImpl final : public v1::ClusterService::CallbackService {
  public:
-  explicit ClusterServiceImpl(SchedulerApp& app) : app_(app) {}
+  ClusterServiceImpl(SchedulerApp& app, AccessControl& access) : app_(app), access_(access) {}
 
   grpc::ServerUnaryReactor* RegisterWorker(grpc::CallbackServerContext* context,
                                            const v1::RegisterWorkerRequest* request,
@@ -21,6 +23,7 @@ class ClusterServiceImpl final : public v1::ClusterService::CallbackService {
 
  private:
   SchedulerApp& app_;
+  AccessControl& access_;
 };
 
 }  // namespace clusterd

@@ -52,6 +52,7 @@ struct LookUp {
   uint64_t id = 0;
   std::string request_key;  // empty: none
   std::vector<std::string> job_ids;
+  std::string external_id;  // of a job; empty: none
   bool with_tasks = false;  // the recorded tasks of the first job too
 };
 
@@ -97,6 +98,7 @@ struct SignalAttempt {
 // `fresh` makes a new channel first.
 struct CallBack {
   std::string worker_id;
+  std::string name;  // which its certificate must have, where there are certificates
   uint64_t session = 0;
   std::string address;
   bool fresh = false;
@@ -114,13 +116,33 @@ struct CloseStream {
   absl::Status status;
 };
 
-using Effect = std::variant<Reply, LookUp, FindExpired, SendDoomed, Dispatch, StopAttempt,
-                            SignalAttempt, CallBack, SendDown, CloseStream>;
+// A worker that speaks another protocol is a member from now on: somebody has to speak for it.
+struct AdmitOriginal {
+  v1::Worker worker;
+  std::vector<v1::HeldAttempt> held;  // what it runs, as far as is known
+  bool remembered = false;            // from before this term
+};
+
+// It is a member no more.
+struct DismissOriginal {
+  std::string worker_id;
+};
+
+// How its attempt ended is known from elsewhere.
+struct ReleaseOriginal {
+  std::string worker_id;
+  v1::AttemptKey key;
+};
+
+using Effect =
+    std::variant<Reply, LookUp, FindExpired, SendDoomed, Dispatch, StopAttempt, SignalAttempt,
+                 CallBack, SendDown, CloseStream, AdmitOriginal, DismissOriginal, ReleaseOriginal>;
 
 // What a LookUp found; the jobs in its order, NOT_FOUND where there is none.
 struct LookedUp {
   std::optional<internal::IdempotencyRecord> first_answer;
   std::vector<absl::StatusOr<v1::Job>> jobs;
+  std::string external_job;  // id of the job that has that external id; empty: none
   RecordedTasks tasks;
 };
 

@@ -11,8 +11,12 @@ constexpr size_t kEventsAtOnce = 100;
 
 }  // namespace
 
-EventRelay::EventRelay(SchedulerApp& app, uint64_t since)
-    : app_(app), since_(since), from_now_(since == 0) {
+EventRelay::EventRelay(SchedulerApp& app, AccessControl& access,
+                       grpc::CallbackServerContext& context, uint64_t since)
+    : app_(app),
+      admitted_(access, context, "/clusterd.v1.SchedulerService/WatchEvents"),
+      since_(since),
+      from_now_(since == 0) {
   wait();
 }
 

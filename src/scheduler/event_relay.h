@@ -7,6 +7,7 @@
 #include <deque>
 
 #include "clusterd/v1/scheduler_service.pb.h"
+#include "rpc/access_control.h"
 #include "scheduler/scheduler_app.h"
 
 namespace clusterd {
@@ -19,7 +20,8 @@ namespace clusterd {
 class EventRelay final : public grpc::ServerWriteReactor<v1::Event> {
  public:
   // Begins after event number `since`; 0: with what happens from now on.
-  EventRelay(SchedulerApp& app, uint64_t since);
+  EventRelay(SchedulerApp& app, AccessControl& access, grpc::CallbackServerContext& context,
+             uint64_t since);
 
   void OnWriteDone(bool ok) override;
   void OnCancel() override;
@@ -31,6 +33,7 @@ class EventRelay final : public grpc::ServerWriteReactor<v1::Event> {
   void write_next();
 
   SchedulerApp& app_;
+  const AccessControl::Stream admitted_;
   uint64_t since_;
   bool from_now_;
   bool greeted_ = false;

@@ -9,9 +9,15 @@ LiveJob* JobTable::find(const std::string& job_id) {
   return found == jobs_.end() ? nullptr : &found->second;
 }
 
+LiveJob* JobTable::find_external(const std::string& external_id) {
+  const auto found = by_external_id_.find(external_id);
+  return found == by_external_id_.end() ? nullptr : find(found->second);
+}
+
 LiveJob& JobTable::insert(LiveJob job) {
   const std::string id = job.job.job_id();
   LiveJob& live = jobs_[id] = std::move(job);
+  if (!live.job.external_id().empty()) by_external_id_[live.job.external_id()] = id;
   count(live, 1);
   return live;
 }
@@ -23,6 +29,7 @@ void JobTable::erase(const std::string& job_id) {
   set_ready(live, false);
   if (live.tasks != nullptr) set_waiting_tasks(*live.tasks, false);
   count(live, -1);
+  by_external_id_.erase(live.job.external_id());
   jobs_.erase(found);
 }
 
@@ -53,6 +60,7 @@ void JobTable::evict_until(uint64_t number) {
     // its state stays: the job is in the store.
     if (found != jobs_.end() && is_final(found->second.job.state()) &&
         found->second.commit <= number) {
+      by_external_id_.erase(found->second.job.external_id());
       jobs_.erase(found);
     }
     ended_.pop_front();

@@ -31,7 +31,6 @@ struct LiveJob {
   bool order_pending = false;        // an order is on its way and not answered yet
   uint32_t resends = 0;              // of that order
   std::string request_key;           // of the call that submitted it; empty: none
-  std::string trace_parent;          // of the request that submitted it
   std::vector<CallId> waiters;       // calls that wait for a change of it
 
   // While it waits:
@@ -47,6 +46,8 @@ struct LiveJob {
 class JobTable {
  public:
   [[nodiscard]] LiveJob* find(const std::string& job_id);
+  // The one whose submitter calls it so.
+  [[nodiscard]] LiveJob* find_external(const std::string& external_id);
   LiveJob& insert(LiveJob job);
   void erase(const std::string& job_id);
 
@@ -88,6 +89,7 @@ class JobTable {
   void count(const LiveJob& live, int by);
 
   std::unordered_map<std::string, LiveJob> jobs_;
+  std::unordered_map<std::string, std::string> by_external_id_;
   ReadyQueue ready_;
   uint64_t queued_ = 0;
   std::map<v1::Job::State, uint64_t> counts_;

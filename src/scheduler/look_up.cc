@@ -18,6 +18,13 @@ absl::StatusOr<LookedUp> look_up(Store& store, const LookUp& question) {
     if (!record.ok()) return record.status();
     found.first_answer = *std::move(record);
   }
+  if (!question.external_id.empty()) {
+    v1::ListJobsRequest request;
+    request.set_external_id(question.external_id);
+    auto page = store.list_jobs(request);
+    if (!page.ok()) return page.status();
+    if (page->jobs_size() > 0) found.external_job = page->jobs(0).job_id();
+  }
   const bool whole = question.with_tasks && found.jobs[0].ok() && has_tasks(*found.jobs[0]);
   if (whole) {
     auto tasks = store.recorded_tasks(question.job_ids[0]);

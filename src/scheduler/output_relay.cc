@@ -65,9 +65,12 @@ class OutputRelay::Upstream final : public grpc::ClientReadReactor<v1::StreamJob
   v1::StreamJobResponse message_;
 };
 
-OutputRelay::OutputRelay(SchedulerApp& app, grpc::CallbackServerContext* context,
-                         const v1::StreamJobRequest& request)
-    : app_(app), context_(context), request_(request) {
+OutputRelay::OutputRelay(SchedulerApp& app, AccessControl& access,
+                         grpc::CallbackServerContext* context, const v1::StreamJobRequest& request)
+    : app_(app),
+      admitted_(access, *context, "/clusterd.v1.SchedulerService/StreamJob"),
+      context_(context),
+      request_(request) {
   locate();
 }
 
@@ -154,7 +157,7 @@ void OutputRelay::received(v1::StreamJobResponse& message, Upstream& upstream) {
   }
   if (message.has_start()) {
     const uint64_t offset = message.start().offset();
-    if (started_) {  // resumed: the reader knows
+    if (started_ && offset <= next_offset_) {  // resumed: the reader knows
       upstream.read();
       return;
     }

@@ -8,6 +8,7 @@
 
 #include "clusterd/v1/scheduler_service.pb.h"
 #include "clusterd/v1/worker_service.pb.h"
+#include "rpc/access_control.h"
 #include "scheduler/scheduler_app.h"
 
 namespace clusterd {
@@ -24,7 +25,7 @@ namespace clusterd {
 class OutputRelay final : public grpc::ServerWriteReactor<v1::StreamJobResponse> {
  public:
   // `context` is the reader's call: its end cancels the call to the worker.
-  OutputRelay(SchedulerApp& app, grpc::CallbackServerContext* context,
+  OutputRelay(SchedulerApp& app, AccessControl& access, grpc::CallbackServerContext* context,
               const v1::StreamJobRequest& request);
 
   void OnWriteDone(bool ok) override;
@@ -46,6 +47,7 @@ class OutputRelay final : public grpc::ServerWriteReactor<v1::StreamJobResponse>
   void finish(const absl::Status& status);
 
   SchedulerApp& app_;
+  const AccessControl::Stream admitted_;
   grpc::CallbackServerContext* const context_;
   v1::StreamJobRequest request_;
   OutputLocation location_;

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "core/limits_check.h"
+#include "core/worker_protocol.h"
 
 namespace clusterd {
 namespace {
@@ -13,15 +15,28 @@ std::string shape_key(const v1::JobSpec& spec, const std::string& worker_id) {
   std::string key = absl::StrCat(worker_id, "\n", std::max(1U, wants.slots()), "\n");
   const double cpus = wants.cpus();
   key.append(reinterpret_cast<const char*>(&cpus), sizeof(cpus));
-  absl::StrAppend(&key, "\n", wants.memory_bytes());
+  absl::StrAppend(&key, "\n", wants.memory_bytes(), "\n");
+  for (const auto protocol :
+       {v1::Worker::CLUSTERD, v1::Worker::JOBSCHEDULER, v1::Worker::GO_WORK}) {
+    key += can_run(protocol, spec) ? 'y' : 'n';
+  }
+  key += spec.payload().empty() ? 'n' : 'y';
   for (const std::string& expression : spec.require()) absl::StrAppend(&key, "\n", expression);
+  for (const std::string& limit : names_of(spec.limits())) absl::StrAppend(&key, "\n\n", limit);
   return key;
 }
 
 }  // namespace
 
 Shape Shape::of(const v1::JobSpec& spec, const std::string& worker_id) {
-  Shape shape{.worker_id = worker_id, .resources = spec.resources(), .require = {}};
+  Shape shape{.worker_id = worker_id,
+              .resources = spec.resources(),
+              .require = {},
+              .limits = names_of(spec.limits()),
+              .suits_clusterd = can_run(v1::Worker::CLUSTERD, spec),
+              .suits_jobscheduler = can_run(v1::Worker::JOBSCHEDULER, spec),
+              .suits_go_work = can_run(v1::Worker::GO_WORK, spec),
+              .has_payload = !spec.payload().empty()};
   for (const std::string& text : spec.require()) {
     auto expression = LabelExpression::parse(text);
     if (expression.ok()) shape.require.push_back(*std::move(expression));

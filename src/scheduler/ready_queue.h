@@ -32,6 +32,12 @@ struct Shape {
   std::string worker_id;  // the one it names; empty: any
   v1::Resources resources;
   std::vector<LabelExpression> require;
+  std::vector<std::string> limits;  // names of those that it must be kept within
+  // Which workers can do what it asks, by the protocol that they speak.
+  bool suits_clusterd = true;
+  bool suits_jobscheduler = false;
+  bool suits_go_work = false;
+  bool has_payload = false;
 
   // The spec has passed check_job_spec(); `worker_id` is resolved.
   static Shape of(const v1::JobSpec& spec, const std::string& worker_id);

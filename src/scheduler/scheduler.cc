@@ -72,6 +72,7 @@ Decision Scheduler::begin(Now now) {
     if (LiveJob* live = jobs_.find(job_id)) resume_waiting(*live, out, now);
   }
   placement_changed_ = true;
+  admit_remembered(out);
   return seal(std::move(out), now);
 }
 
@@ -188,6 +189,7 @@ void Scheduler::committed(uint64_t number) {
     return live == nullptr || live->start_call == 0;
   });
   std::erase_if(erased_, [number](const auto& entry) { return entry.second <= number; });
+  std::erase_if(erased_external_, [number](const auto& entry) { return entry.second <= number; });
   jobs_.evict_until(number);
 }
 
@@ -214,6 +216,7 @@ void Scheduler::fire(const Timer& timer, Decision& out, Now now) {
       const WorkerEntry* worker = workers_.find(timer.subject);
       if (worker == nullptr || worker->session != timer.number || worker->stream == 0) return;
       out.effects.emplace_back(CallBack{.worker_id = worker->id(),
+                                        .name = worker->name(),
                                         .session = worker->session,
                                         .address = worker->record.worker().address()});
       return;

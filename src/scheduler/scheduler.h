@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -34,6 +35,15 @@ struct SubmitOrder {
   std::string submitted_by;
   std::string trace_parent;
   RequestKey request;
+  std::string external_id;  // empty: none
+};
+
+// A worker of one of the two earlier systems that asks for membership.
+struct OriginalOrder {
+  v1::Worker::Protocol protocol = v1::Worker::JOBSCHEDULER;
+  std::string name;     // its own id where the protocol has one, else a wish
+  std::string address;  // complete
+  std::string fresh_worker_id;
 };
 
 // A worker that asks for membership, and what it is given if this is the first time.
@@ -102,6 +112,21 @@ class Scheduler {
   Decision called_back(const std::string& worker_id, uint64_t session,
                        const absl::StatusOr<v1::WorkerIdentity>& answer, Now now);
 
+  // --- members of other protocols
+  // ALREADY_EXISTS: the name is that of a worker of another protocol.
+  Decision register_original(CallId call, const OriginalOrder& order, Now now);
+  // NOT_FOUND: no such member of that protocol.
+  Decision leave_original(CallId call, v1::Worker::Protocol protocol, const std::string& id_or_name,
+                          Now now);
+  // Another process has its address.
+  Decision original_gone(const std::string& worker_id, const std::string& reason, Now now);
+  // A go-work worker's word that a task has ended; the task is named by external id or job id.
+  // NOT_FOUND: no such task. FAILED_PRECONDITION: it is not with such a worker.
+  Decision complete_task(CallId call, const std::string& task_id,
+                         const std::optional<std::string>& error, Now now);
+  // Stops a task, named in the same way. NOT_FOUND: no such task.
+  Decision cancel_task(CallId call, const std::string& task_id, const std::string& who, Now now);
+
   // --- results of effects
   Decision start_answered(const std::string& worker_id, uint64_t session,
                           const std::vector<v1::AttemptKey>& keys,
@@ -122,6 +147,12 @@ class Scheduler {
 
   // Id of a worker given by id or name. NOT_FOUND names the field `worker_id`.
   [[nodiscard]] absl::StatusOr<std::string> resolve_worker(const std::string& id_or_name);
+  // Id of the go-work member that calls itself so; empty: none.
+  [[nodiscard]] std::string go_work_member(const std::string& name);
+  // By what name a go-work worker is told of a job: its submitter's, else our own.
+  [[nodiscard]] std::string task_id_of(const std::string& job_id);
+  // Name of a worker given by its id; empty: there is none.
+  [[nodiscard]] std::string name_of_worker(const std::string& worker_id);
   [[nodiscard]] uint64_t epoch() const { return epoch_; }
   [[nodiscard]] uint64_t newest_event() const { return last_event_; }
 
@@ -208,6 +239,10 @@ class Scheduler {
   void submit_after(LookUp question, CallId call, SubmitOrder order, Decision& out, Now now);
   absl::Status check_dependencies(const LookUp& question, const LookedUp& found);
   void answer_submitted(const std::string& job_id, CallId call, Decision& out, Now now);
+  [[nodiscard]] absl::Status check_external_id(const std::string& external_id,
+                                               const LookedUp& found);
+  // The job goes: its external id is free once that is durable.
+  void reserve_external_id(const v1::Job& job);
   // scheduler_waiting.cc
   void wait_for_dependencies(LiveJob& live);
   void dependencies_read(LiveJob& live, const std::vector<std::string>& asked,
@@ -297,8 +332,15 @@ class Scheduler {
   void set_worker_state(WorkerEntry& worker, v1::Worker::State state, const std::string& fault);
   void persist_worker(WorkerEntry& worker);
   void change_worker(WorkerOrder order, Decision& out, Now now);
-  void forget_worker(WorkerEntry& worker, Decision& out, Now now);
+  void forget_worker(WorkerEntry& worker, const std::string& why, Decision& out, Now now);
+  void lose_attempts(WorkerEntry& worker, const std::string& why, Decision& out, Now now);
   void check_drain(const std::string& worker_id, Decision& out, Now now);
+  // scheduler_originals.cc
+  absl::StatusOr<WorkerEntry*> make_room_for(const OriginalOrder& order, Decision& out, Now now);
+  void admit_remembered(Decision& out);
+  // Goes on with the task where it lives, with null where it has ended.
+  using WithTask = std::function<void(LiveJob* live, Decision& out, Now now)>;
+  Decision with_task(CallId call, const std::string& task_id, WithTask go_on, Now now);
   // scheduler_silence.cc
   [[nodiscard]] std::optional<BootTime> silence_deadline(const WorkerEntry& worker);
   void watch(WorkerEntry& worker);
@@ -327,7 +369,8 @@ class Scheduler {
   std::map<std::string, std::set<std::string>> dependents_;  // by the job that they wait for
   std::map<std::string, std::vector<CallId>> task_waiters_;  // by tasks that have no record yet
   std::map<std::string, uint64_t> erased_;  // deleted jobs, by the commit that is not durable yet
-  std::map<std::string, bool> marked_;      // jobs that this decision changed; true: an event
+  std::map<std::string, uint64_t> erased_external_;  // the same for external ids
+  std::map<std::string, bool> marked_;  // jobs that this decision changed; true: an event
   std::set<std::string> marked_workers_;
   std::set<CallId> waiting_outputs_;  // parked reads of ended jobs, which wait for a worker
   bool placement_changed_ = false;    // a job or a member changed since place() looked

@@ -18,11 +18,12 @@ constexpr auto kRetryWhenFull = std::chrono::seconds(10);
 }  // namespace
 
 SchedulerApp::SchedulerApp(const SchedulerConfig& config, const Clock& clock, Store& store,
-                           WorkerLinkMaker make_link)
+                           WorkerLinkMaker make_link, OriginalLinkMaker make_original_link)
     : config_(config),
       clock_(clock),
       store_(store),
       make_link_(std::move(make_link)),
+      make_original_link_(std::move(make_original_link)),
       fault_(std::make_shared<const std::string>("the store is being loaded")),
       readers_(kReaders),
       loop_(std::make_shared<EventLoop>("scheduler", clock, [this] { return turn(); })) {
@@ -127,6 +128,8 @@ void SchedulerApp::begin_term(absl::StatusOr<StoreContents> contents) {
       TermSurroundings{.clock = clock_,
                        .store = store_,
                        .make_link = make_link_,
+                       .make_original_link = make_original_link_,
+                       .next_id = [this] { return next_id(); },
                        .post = post,
                        .read = [this](absl::AnyInvocable<void()> task) { read(std::move(task)); },
                        .on_failure = [this](const absl::Status& why) { end_term(why); }});

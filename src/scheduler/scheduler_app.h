@@ -24,9 +24,10 @@ namespace clusterd {
 // run_scheduler(); stop() answers all that still waits.
 class SchedulerApp {
  public:
-  // Begins the first term in the background. All arguments outlive this.
+  // Begins the first term in the background. All arguments outlive this. `make_original_link` is
+  // for workers of other protocols.
   SchedulerApp(const SchedulerConfig& config, const Clock& clock, Store& store,
-               WorkerLinkMaker make_link);
+               WorkerLinkMaker make_link, OriginalLinkMaker make_original_link = nullptr);
   ~SchedulerApp();
   SchedulerApp(const SchedulerApp&) = delete;
   SchedulerApp& operator=(const SchedulerApp&) = delete;
@@ -47,6 +48,7 @@ class SchedulerApp {
   [[nodiscard]] uint64_t next_id() { return next_id_++; }
   [[nodiscard]] Store& store() { return store_; }
   [[nodiscard]] const Clock& clock() const { return clock_; }
+  [[nodiscard]] const SchedulerConfig& config() const { return config_; }
 
   // RESOURCE_EXHAUSTED below the low-water mark of free space: what is left is for the ends of
   // the jobs that run.
@@ -76,6 +78,7 @@ class SchedulerApp {
   const Clock& clock_;
   Store& store_;
   WorkerLinkMaker make_link_;
+  OriginalLinkMaker make_original_link_;
   std::atomic<uint64_t> next_id_ = 1;
   // Shared by readiness() callers and the core thread; empty text: ready.
   std::atomic<std::shared_ptr<const std::string>> fault_;

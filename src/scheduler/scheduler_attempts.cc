@@ -40,7 +40,7 @@ void Scheduler::send_start(LiveJob& live, WorkerEntry& worker, Decision& out) {
   order.attempt.mutable_key()->set_job_id(live.job.job_id());
   order.attempt.mutable_key()->set_attempt(live.job.attempt());
   *order.attempt.mutable_spec() = live.job.spec();
-  order.attempt.set_trace_parent(live.trace_parent);
+  order.attempt.set_trace_parent(live.job.trace_parent());
   if (fences_itself(live.job.spec())) {
     const auto silence = lost_after(live.job.spec());
     *order.attempt.mutable_fence_after() = to_proto(silence - fence_margin(silence));
@@ -145,6 +145,7 @@ void Scheduler::attempt_started(LiveJob& live, const v1::JobEvent& event, Decisi
   v1::Attempt& attempt = *live.job.mutable_attempts()->rbegin();
   *attempt.mutable_start_time() = event.time();
   attempt.set_output_path(event.started().output_path());
+  attempt.set_remote_id(event.started().remote_id());
   mark(live);
   task_changed(live, out, now);
   LiveJob* array = live.array_id.empty() ? nullptr : jobs_.find(live.array_id);
@@ -179,6 +180,7 @@ void Scheduler::attempt_refused(LiveJob& live, const absl::Status& refusal, Deci
     out.persist.delete_idempotency.push_back(live.request_key);
     first_answers_.erase(live.request_key);
   }
+  reserve_external_id(live.job);
   jobs_.erase(job_id);
   erased_[job_id] = commit_ + 1;
   v1::Event event;

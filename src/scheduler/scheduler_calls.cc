@@ -131,6 +131,8 @@ std::optional<absl::StatusOr<Answer>> Scheduler::evaluate_output(const ParkedCal
   using Result = absl::StatusOr<Answer>;
   const uint32_t number = parked.attempt == 0 ? job.attempt() : parked.attempt;
   if (number > job.attempt()) {
+    const bool may_come = number == job.attempt() + 1 && !is_final(job.state());
+    if (parked.follow && may_come) return std::nullopt;
     return Result(field_error(absl::StatusCode::kNotFound, "attempt",
                               absl::StrCat(number, ", the newest is ", job.attempt())));
   }
@@ -144,6 +146,11 @@ std::optional<absl::StatusOr<Answer>> Scheduler::evaluate_output(const ParkedCal
     return Result(field_error(absl::StatusCode::kNotFound, "attempt", absl::StrCat(number)));
   }
   OutputLocation location{shown(job), number, "", 0};
+  if (!attempt->remote_id().empty()) {
+    return Result(absl::UnimplementedError(absl::StrCat(
+        "the output is on worker ", attempt->worker_id(),
+        ", whose protocol has no way to read it; it is in that worker's own files, if anywhere")));
+  }
   if (attempt->has_end() && wrote_nothing(*attempt)) return Result(Answer(location));
   const WorkerEntry* worker = workers_.find(attempt->worker_id());
   const bool reachable = worker != nullptr && worker->stream != 0 && worker->called_back;

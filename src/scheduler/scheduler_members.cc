@@ -7,7 +7,9 @@
 #include "absl/strings/str_cat.h"
 #include "clusterd/job_states.h"
 #include "core/field_error.h"
+#include "core/limits_check.h"
 #include "core/proto_time.h"
+#include "core/worker_protocol.h"
 #include "scheduler/scheduler.h"
 
 namespace clusterd {
@@ -17,10 +19,17 @@ constexpr auto kDrainTolerance = std::chrono::seconds(1);  // wall clock against
 constexpr int kLeastHeartbeats = 3;                        // within worker_timeout
 constexpr const char* kFeatures[] = {"delete_outputs"};
 
+// One of an earlier version would start a job without the limits that it asks for.
+bool knows_limits(const v1::WorkerIdentity& worker) {
+  const auto& features = worker.features();
+  return std::find(features.begin(), features.end(), "limits") != features.end();
+}
+
 }  // namespace
 
 void Scheduler::persist_worker(WorkerEntry& worker) {
   placement_changed_ = true;
+  workers_.members_changed();
   marked_workers_.insert(worker.id());
   workers_commit_ = commit_ + 1;
 }
@@ -80,8 +89,14 @@ Decision Scheduler::register_worker(CallId call, const RegisterOrder& order, Now
   shown_worker.set_name(workers_.free_name(order.request.name(), worker.id()));
   shown_worker.set_address(order.request.address());
   shown_worker.set_version(order.request.identity().version());
+  shown_worker.set_protocol(v1::Worker::CLUSTERD);
   *shown_worker.mutable_labels() = order.request.labels();
   *shown_worker.mutable_capacity() = order.request.capacity();
+  *shown_worker.mutable_unenforced_limits() = order.request.unenforced_limits();
+  if (!knows_limits(order.request.identity())) {
+    shown_worker.clear_unenforced_limits();
+    for (const std::string& limit : all_limits()) shown_worker.add_unenforced_limits(limit);
+  }
   *shown_worker.mutable_last_seen() = to_proto(now.wall);
   if (shown_worker.state() == v1::Worker::LEFT || shown_worker.state() == v1::Worker::OFFLINE) {
     set_worker_state(worker, v1::Worker::UNREACHABLE,
@@ -197,24 +212,29 @@ Decision Scheduler::remove(CallId call, const v1::RemoveWorkerRequest& request,
       return absl::FailedPreconditionError(
           absl::StrCat("worker ", worker.name(), " is ALIVE; stop it first, or drain it"));
     }
-    forget_worker(worker, later, then);
+    forget_worker(worker, "its worker was removed", later, then);
     return absl::OkStatus();
   };
   change_worker({call, request.worker_id(), key, change}, out, now);
   return seal(std::move(out), now);
 }
 
-void Scheduler::forget_worker(WorkerEntry& worker, Decision& out, Now now) {
+void Scheduler::lose_attempts(WorkerEntry& worker, const std::string& why, Decision& out, Now now) {
+  const std::vector<std::string> here(worker.jobs.begin(), worker.jobs.end());
+  for (const std::string& job_id : here) {
+    lose_attempt(*jobs_.find(job_id), why, worker.last_heard, out, now);
+  }
+}
+
+void Scheduler::forget_worker(WorkerEntry& worker, const std::string& why, Decision& out, Now now) {
+  if (is_original(worker.protocol())) out.effects.emplace_back(DismissOriginal{worker.id()});
   if (worker.stream != 0) {
     out.effects.emplace_back(
         CloseStream{worker.stream, absl::FailedPreconditionError("removed; register first")});
     workers_.set_stream(worker, 0);
     worker.called_back = false;
   }
-  const std::vector<std::string> here(worker.jobs.begin(), worker.jobs.end());
-  for (const std::string& job_id : here) {
-    lose_attempt(*jobs_.find(job_id), "its worker was removed", worker.last_heard, out, now);
-  }
+  lose_attempts(worker, why, out, now);
   worker.record.mutable_worker()->set_draining(false);
   worker.record.clear_drain_reason();
   worker.record.clear_drain_deadline();
@@ -225,7 +245,7 @@ void Scheduler::forget_worker(WorkerEntry& worker, Decision& out, Now now) {
   });
   v1::JobEnd end;
   end.set_reason(v1::JobEnd::START_FAILED);
-  end.set_message("its worker was removed: " + worker.name());
+  end.set_message(absl::StrCat(why, ": ", worker.name()));
   for (const std::string& job_id : waiting) {
     if (LiveJob* live = jobs_.find(job_id)) end_waiting(*live, end, out, now);
   }
@@ -241,6 +261,11 @@ void Scheduler::check_drain(const std::string& worker_id, Decision& out, Now now
   *wish.mutable_when() = to_proto(now.wall);
   const std::vector<std::string> here(worker->jobs.begin(), worker->jobs.end());
   for (const std::string& job_id : here) stop_live(*jobs_.find(job_id), wish, out, now);
+}
+
+std::string Scheduler::name_of_worker(const std::string& worker_id) {
+  const WorkerEntry* const worker = workers_.find(worker_id);
+  return worker == nullptr ? "" : worker->name();
 }
 
 }  // namespace clusterd

@@ -287,6 +287,7 @@ void Scheduler::erase_ended(const v1::Job& job, Decision& out, Now now) {
   } else {
     jobs_.uncount(job.state());
   }
+  reserve_external_id(job);
   erased_[job_id] = commit_ + 1;
   make_stale(job_id);
   out.persist.delete_jobs.push_back(job_id);
@@ -294,6 +295,11 @@ void Scheduler::erase_ended(const v1::Job& job, Decision& out, Now now) {
   event.set_deleted_job_id(job_id);
   add_event(std::move(event), out, now);
   for (const v1::Attempt& attempt : job.attempts()) {
+    // A worker of another protocol keeps its output to itself: there is nobody to ask.
+    if (!attempt.remote_id().empty()) {
+      out.persist.delete_doomed.push_back({attempt.worker_id(), job_id});
+      continue;
+    }
     const WorkerEntry* worker = workers_.find(attempt.worker_id());
     if (worker != nullptr) send_doomed(*worker, out);
   }

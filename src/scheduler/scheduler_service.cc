@@ -12,6 +12,7 @@
 #include "core/job_spec_check.h"
 #include "core/proto_time.h"
 #include "core/signal_names.h"
+#include "core/trace_context.h"
 #include "rpc/digest.h"
 #include "rpc/grpc_status.h"
 #include "scheduler/event_relay.h"
@@ -21,8 +22,8 @@
 namespace clusterd {
 namespace {
 
-constexpr size_t kMaxTraceParentBytes = 128;
 constexpr size_t kMaxRequestIdBytes = 128;
+constexpr size_t kMaxExternalIdBytes = 256;
 
 // What the schema has and this version does not do yet: refused rather than ignored.
 absl::Status check_supported(const v1::JobSpec& spec) {
@@ -36,11 +37,29 @@ absl::Status check_request_id(const std::string& request_id) {
                                                   kMaxRequestIdBytes, " are allowed"));
 }
 
-absl::Status check_deadline(const v1::DrainWorkerRequest& request) {
-  if (!request.has_deadline() || from_proto(request.deadline()).count() >= 0) {
-    return absl::OkStatus();
+absl::Status check_external_id(const std::string& external_id) {
+  if (external_id.size() > kMaxExternalIdBytes) {
+    return invalid_field("external_id", absl::StrCat("has ", external_id.size(), " bytes, at most ",
+                                                     kMaxExternalIdBytes, " are allowed"));
   }
-  return invalid_field("deadline", "a negative duration is not allowed, 0 is the least");
+  if (external_id.find('\0') == std::string::npos) return absl::OkStatus();
+  return invalid_field("external_id", "contains a NUL byte, which is not allowed");
+}
+
+// An absent one is 0.
+absl::Status check_duration(const char* field, const google::protobuf::Duration& duration) {
+  if (from_proto(duration).count() >= 0) return absl::OkStatus();
+  return invalid_field(field, "a negative duration is not allowed, 0 is the least");
+}
+
+absl::Status check_labels(const v1::ListJobsRequest& request) {
+  for (const std::string& label : request.label()) {
+    if (label.empty() || label[0] == '=') {
+      return invalid_field("label",
+                           "\"" + label + "\" names no label; NAME or NAME=VALUE is expected");
+    }
+  }
+  return absl::OkStatus();
 }
 
 // Reads show the names of variables only.
@@ -48,6 +67,16 @@ void hide_values(v1::ListJobsResponse& page) {
   for (v1::Job& job : *page.mutable_jobs()) {
     for (auto& [name, value] : *job.mutable_spec()->mutable_env()) value.clear();
   }
+}
+
+// What a caller is told of itself. Schedulers and workers may read.
+v1::Caller shown(const Identity& identity) {
+  v1::Caller caller;
+  caller.set_name(identity.name);
+  caller.set_role(identity.role == Role::kAdmin      ? v1::Caller::ADMIN
+                  : identity.role == Role::kOperator ? v1::Caller::OPERATOR
+                                                     : v1::Caller::READER);
+  return caller;
 }
 
 std::string metadata_of(const grpc::CallbackServerContext& context, const char* key) {
@@ -101,30 +130,30 @@ class ScriptsCall final : public grpc::ServerUnaryReactor {
 
 }  // namespace
 
-std::string SchedulerServiceImpl::caller_of(const grpc::CallbackServerContext& context) const {
-  (void)context;
+std::string SchedulerServiceImpl::name_of(const Identity& caller) const {
+  if (!caller.is_anonymous()) return caller.text();
   return transport_ == Transport::kGateway ? "http" : "grpc";
 }
 
 template <typename Request>
-RequestKey SchedulerServiceImpl::key_of(const grpc::CallbackServerContext& context,
-                                        const char* method, const Request& request) const {
+RequestKey SchedulerServiceImpl::key_of(const Identity& caller, const char* method,
+                                        const Request& request) const {
   if (request.request_id().empty()) return {};
   Request without_id = request;
   without_id.clear_request_id();
-  return {.key = caller_of(context) + '\0' + method + '\0' + request.request_id(),
+  return {.key = name_of(caller) + '\0' + method + '\0' + request.request_id(),
           .sha256 = sha256_of(without_id)};
 }
 
 template <typename Request, typename Response, typename Decide>
 grpc::ServerUnaryReactor* SchedulerServiceImpl::start_keyed_call(
-    grpc::CallbackServerContext* context, const char* method, const Request& request,
-    Response* response, Decide decide) {
+    grpc::CallbackServerContext* context, const Identity& caller, const char* method,
+    const Request& request, Response* response, Decide decide) {
   const absl::Status status = check_request_id(request.request_id());
   if (!status.ok()) return refuse(context, status);
   return start_unary_call(
       app_, response,
-      [request, key = key_of(*context, method, request), decide = std::move(decide)](
+      [request, key = key_of(caller, method, request), decide = std::move(decide)](
           Scheduler& scheduler, CallId call, Now now) mutable {
         return decide(scheduler, call, request, key, now);
       });
@@ -133,17 +162,24 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::start_keyed_call(
 grpc::ServerUnaryReactor* SchedulerServiceImpl::StartJob(grpc::CallbackServerContext* context,
                                                          const v1::StartJobRequest* request,
                                                          v1::Job* response) {
-  absl::Status status = check_job_spec(request->spec());
+  const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/StartJob");
+  if (!caller.ok()) return refuse(context, caller.status());
+  // Where a directed job's script may lie depends on what its worker is.
+  absl::Status status = check_job_spec(request->spec(), request->spec().worker_id().empty()
+                                                            ? ScriptPlace::kBelowScriptsDir
+                                                            : ScriptPlace::kAnywhere);
   if (status.ok()) status = check_supported(request->spec());
   if (status.ok()) status = check_request_id(request->request_id());
+  if (status.ok()) status = check_external_id(request->external_id());
   if (status.ok()) status = app_.check_disk();
   if (!status.ok()) return refuse(context, status);
   SubmitOrder order{.job_id = new_uuid_v7(app_.clock().now().wall),
                     .spec = request->spec(),
-                    .submitted_by = caller_of(*context),
+                    .submitted_by = name_of(*caller),
                     .trace_parent = metadata_of(*context, "traceparent")};
-  if (order.trace_parent.size() > kMaxTraceParentBytes) order.trace_parent.clear();
-  order.request = key_of(*context, "StartJob", *request);
+  order.external_id = request->external_id();
+  if (!is_trace_parent(order.trace_parent)) order.trace_parent.clear();
+  order.request = key_of(*caller, "StartJob", *request);
   return start_unary_call(
       app_, response,
       [order = std::move(order)](Scheduler& scheduler, CallId call, Now now) mutable {
@@ -154,16 +190,20 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::StartJob(grpc::CallbackServerCon
 grpc::ServerUnaryReactor* SchedulerServiceImpl::StopJob(grpc::CallbackServerContext* context,
                                                         const v1::StopJobRequest* request,
                                                         v1::Job* response) {
+  const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/StopJob");
+  if (!caller.ok()) return refuse(context, caller.status());
   return start_keyed_call(
-      context, "StopJob", *request, response,
-      [who = caller_of(*context)](Scheduler& scheduler, CallId call,
-                                  const v1::StopJobRequest& asked, const RequestKey& key,
-                                  Now now) { return scheduler.stop(call, asked, who, key, now); });
+      context, *caller, "StopJob", *request, response,
+      [who = name_of(*caller)](Scheduler& scheduler, CallId call, const v1::StopJobRequest& asked,
+                               const RequestKey& key,
+                               Now now) { return scheduler.stop(call, asked, who, key, now); });
 }
 
 grpc::ServerUnaryReactor* SchedulerServiceImpl::SignalJob(grpc::CallbackServerContext* context,
                                                           const v1::SignalJobRequest* request,
                                                           v1::Job* response) {
+  const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/SignalJob");
+  if (!caller.ok()) return refuse(context, caller.status());
   const std::optional<int> signal = signal_number(request->signal());
   if (!signal) {
     return refuse(context, invalid_field("signal", "\"" + request->signal() +
@@ -171,7 +211,7 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::SignalJob(grpc::CallbackServerCo
                                                        "number is expected"));
   }
   return start_keyed_call(
-      context, "SignalJob", *request, response,
+      context, *caller, "SignalJob", *request, response,
       [signal = *signal](Scheduler& scheduler, CallId call, const v1::SignalJobRequest& asked,
                          const RequestKey& key,
                          Now now) { return scheduler.signal(call, asked, signal, key, now); });
@@ -180,7 +220,8 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::SignalJob(grpc::CallbackServerCo
 grpc::ServerUnaryReactor* SchedulerServiceImpl::QueryJob(grpc::CallbackServerContext* context,
                                                          const v1::QueryJobRequest* request,
                                                          v1::Job* response) {
-  (void)context;
+  const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/QueryJob");
+  if (!caller.ok()) return refuse(context, caller.status());
   return start_unary_call(app_, response,
                           [request = *request](Scheduler& scheduler, CallId call, Now) {
                             return scheduler.query(call, request);
@@ -190,7 +231,10 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::QueryJob(grpc::CallbackServerCon
 grpc::ServerUnaryReactor* SchedulerServiceImpl::WaitJob(grpc::CallbackServerContext* context,
                                                         const v1::WaitJobRequest* request,
                                                         v1::Job* response) {
-  (void)context;
+  const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/WaitJob");
+  if (!caller.ok()) return refuse(context, caller.status());
+  const absl::Status status = check_duration("timeout", request->timeout());
+  if (!status.ok()) return refuse(context, status);
   return start_unary_call(app_, response,
                           [request = *request](Scheduler& scheduler, CallId call, Now now) {
                             return scheduler.wait(call, request, now);
@@ -200,6 +244,11 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::WaitJob(grpc::CallbackServerCont
 grpc::ServerUnaryReactor* SchedulerServiceImpl::ListJobs(grpc::CallbackServerContext* context,
                                                          const v1::ListJobsRequest* request,
                                                          v1::ListJobsResponse* response) {
+  const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/ListJobs");
+  if (!caller.ok()) return refuse(context, caller.status());
+  if (const absl::Status status = check_labels(*request); !status.ok()) {
+    return refuse(context, status);
+  }
   auto* reactor = context->DefaultReactor();
   app_.with_term([this, reactor, request, response](Term* term) {
     if (term == nullptr) {
@@ -228,6 +277,8 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::ListJobs(grpc::CallbackServerCon
 grpc::ServerUnaryReactor* SchedulerServiceImpl::ListTasks(grpc::CallbackServerContext* context,
                                                           const v1::ListTasksRequest* request,
                                                           v1::ListJobsResponse* response) {
+  const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/ListTasks");
+  if (!caller.ok()) return refuse(context, caller.status());
   auto* reactor = context->DefaultReactor();
   app_.with_term([this, reactor, request, response](Term* term) {
     if (term == nullptr) {
@@ -267,7 +318,8 @@ absl::Status SchedulerServiceImpl::list_tasks(const v1::ListTasksRequest& reques
 grpc::ServerUnaryReactor* SchedulerServiceImpl::ExplainJob(grpc::CallbackServerContext* context,
                                                            const v1::ExplainJobRequest* request,
                                                            v1::ExplainJobResponse* response) {
-  (void)context;
+  const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/ExplainJob");
+  if (!caller.ok()) return refuse(context, caller.status());
   return start_unary_call(app_, response,
                           [request = *request](Scheduler& scheduler, CallId call, Now) {
                             return scheduler.explain(call, request);
@@ -277,48 +329,62 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::ExplainJob(grpc::CallbackServerC
 grpc::ServerUnaryReactor* SchedulerServiceImpl::RetryJob(grpc::CallbackServerContext* context,
                                                          const v1::RetryJobRequest* request,
                                                          v1::Job* response) {
-  return start_keyed_call(context, "RetryJob", *request, response, std::mem_fn(&Scheduler::retry));
+  const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/RetryJob");
+  if (!caller.ok()) return refuse(context, caller.status());
+  return start_keyed_call(context, *caller, "RetryJob", *request, response,
+                          std::mem_fn(&Scheduler::retry));
 }
 
 grpc::ServerUnaryReactor* SchedulerServiceImpl::DeleteJob(grpc::CallbackServerContext* context,
                                                           const v1::DeleteJobRequest* request,
                                                           v1::DeleteJobResponse* response) {
-  return start_keyed_call(context, "DeleteJob", *request, response, std::mem_fn(&Scheduler::erase));
+  const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/DeleteJob");
+  if (!caller.ok()) return refuse(context, caller.status());
+  return start_keyed_call(context, *caller, "DeleteJob", *request, response,
+                          std::mem_fn(&Scheduler::erase));
 }
 
 grpc::ServerUnaryReactor* SchedulerServiceImpl::DrainWorker(grpc::CallbackServerContext* context,
                                                             const v1::DrainWorkerRequest* request,
                                                             v1::Worker* response) {
-  const absl::Status status = check_deadline(*request);
+  const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/DrainWorker");
+  if (!caller.ok()) return refuse(context, caller.status());
+  const absl::Status status = check_duration("deadline", request->deadline());
   if (!status.ok()) return refuse(context, status);
-  return start_keyed_call(context, "DrainWorker", *request, response,
+  return start_keyed_call(context, *caller, "DrainWorker", *request, response,
                           std::mem_fn(&Scheduler::drain));
 }
 
 grpc::ServerUnaryReactor* SchedulerServiceImpl::ResumeWorker(grpc::CallbackServerContext* context,
                                                              const v1::ResumeWorkerRequest* request,
                                                              v1::Worker* response) {
-  return start_keyed_call(context, "ResumeWorker", *request, response,
+  const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/ResumeWorker");
+  if (!caller.ok()) return refuse(context, caller.status());
+  return start_keyed_call(context, *caller, "ResumeWorker", *request, response,
                           std::mem_fn(&Scheduler::resume));
 }
 
 grpc::ServerUnaryReactor* SchedulerServiceImpl::RemoveWorker(grpc::CallbackServerContext* context,
                                                              const v1::RemoveWorkerRequest* request,
                                                              v1::Worker* response) {
-  return start_keyed_call(context, "RemoveWorker", *request, response,
+  const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/RemoveWorker");
+  if (!caller.ok()) return refuse(context, caller.status());
+  return start_keyed_call(context, *caller, "RemoveWorker", *request, response,
                           std::mem_fn(&Scheduler::remove));
 }
 
 grpc::ServerWriteReactor<v1::Event>* SchedulerServiceImpl::WatchEvents(
     grpc::CallbackServerContext* context, const v1::WatchEventsRequest* request) {
-  (void)context;
-  return new EventRelay(app_, request->since());
+  const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/WatchEvents");
+  if (!caller.ok()) return refuse_stream<v1::Event>(caller.status());
+  return new EventRelay(app_, access_, *context, request->since());
 }
 
 grpc::ServerUnaryReactor* SchedulerServiceImpl::ListWorkers(grpc::CallbackServerContext* context,
                                                             const v1::ListWorkersRequest* request,
                                                             v1::ListWorkersResponse* response) {
-  (void)context;
+  const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/ListWorkers");
+  if (!caller.ok()) return refuse(context, caller.status());
   return start_unary_call(app_, response,
                           [request = *request](Scheduler& scheduler, CallId call, Now) {
                             return scheduler.list_workers(call, request);
@@ -328,7 +394,8 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::ListWorkers(grpc::CallbackServer
 grpc::ServerUnaryReactor* SchedulerServiceImpl::GetWorker(grpc::CallbackServerContext* context,
                                                           const v1::GetWorkerRequest* request,
                                                           v1::Worker* response) {
-  (void)context;
+  const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/GetWorker");
+  if (!caller.ok()) return refuse(context, caller.status());
   return start_unary_call(app_, response,
                           [request = *request](Scheduler& scheduler, CallId call, Now) {
                             return scheduler.get_worker(call, request);
@@ -338,25 +405,28 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::GetWorker(grpc::CallbackServerCo
 grpc::ServerUnaryReactor* SchedulerServiceImpl::GetCluster(grpc::CallbackServerContext* context,
                                                            const v1::GetClusterRequest* request,
                                                            v1::Cluster* response) {
-  (void)context;
+  const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/GetCluster");
+  if (!caller.ok()) return refuse(context, caller.status());
   (void)request;
-  v1::Caller caller;
-  caller.set_role(v1::Caller::ADMIN);  // nobody has to say who they are
-  return start_unary_call(app_, response, [caller](Scheduler& scheduler, CallId call, Now) {
-    return scheduler.get_cluster(call, caller);
-  });
+  return start_unary_call(app_, response,
+                          [who = shown(*caller)](Scheduler& scheduler, CallId call, Now) {
+                            return scheduler.get_cluster(call, who);
+                          });
 }
 
 grpc::ServerUnaryReactor* SchedulerServiceImpl::ListScripts(grpc::CallbackServerContext* context,
                                                             const v1::ListScriptsRequest* request,
                                                             v1::ListScriptsResponse* response) {
-  (void)context;
+  const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/ListScripts");
+  if (!caller.ok()) return refuse(context, caller.status());
   return new ScriptsCall(app_, *request, response);
 }
 
 grpc::ServerWriteReactor<v1::StreamJobResponse>* SchedulerServiceImpl::StreamJob(
     grpc::CallbackServerContext* context, const v1::StreamJobRequest* request) {
-  return new OutputRelay(app_, context, *request);
+  const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/StreamJob");
+  if (!caller.ok()) return refuse_stream<v1::StreamJobResponse>(caller.status());
+  return new OutputRelay(app_, access_, context, *request);
 }
 
 }  // namespace clusterd

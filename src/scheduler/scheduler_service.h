@@ -1,6 +1,7 @@
 #pragma once
 
 #include "clusterd/v1/scheduler_service.grpc.pb.h"
+#include "rpc/access_control.h"
 #include "scheduler/scheduler_app.h"
 
 namespace clusterd {
@@ -14,7 +15,9 @@ enum class Transport {
 // The public service: translates between gRPC and the app. Any thread. `app` outlives the server.
 class SchedulerServiceImpl final : public v1::SchedulerService::CallbackService {
  public:
-  SchedulerServiceImpl(SchedulerApp& app, Transport transport) : app_(app), transport_(transport) {}
+  // `access` outlives the server too.
+  SchedulerServiceImpl(SchedulerApp& app, AccessControl& access, Transport transport)
+      : app_(app), access_(access), transport_(transport) {}
 
   grpc::ServerUnaryReactor* StartJob(grpc::CallbackServerContext* context,
                                      const v1::StartJobRequest* request,
@@ -71,20 +74,23 @@ class SchedulerServiceImpl final : public v1::SchedulerService::CallbackService 
                                                    const v1::WatchEventsRequest* request) override;
 
  private:
-  [[nodiscard]] std::string caller_of(const grpc::CallbackServerContext& context) const;
+  // As records and the keys of repeated calls have it.
+  [[nodiscard]] std::string name_of(const Identity& caller) const;
   absl::Status list_tasks(const v1::ListTasksRequest& request, const std::string& worker_id,
                           v1::ListJobsResponse& response);
   template <typename Request>
-  [[nodiscard]] RequestKey key_of(const grpc::CallbackServerContext& context, const char* method,
+  [[nodiscard]] RequestKey key_of(const Identity& caller, const char* method,
                                   const Request& request) const;
   // Checks the request id and lets the scheduler decide: `decide(scheduler, call, request, key,
   // now)`.
   template <typename Request, typename Response, typename Decide>
   grpc::ServerUnaryReactor* start_keyed_call(grpc::CallbackServerContext* context,
-                                             const char* method, const Request& request,
-                                             Response* response, Decide decide);
+                                             const Identity& caller, const char* method,
+                                             const Request& request, Response* response,
+                                             Decide decide);
 
   SchedulerApp& app_;
+  AccessControl& access_;
   const Transport transport_;
 };
 

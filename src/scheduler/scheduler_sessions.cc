@@ -9,6 +9,7 @@
 #include "clusterd/job_states.h"
 #include "core/field_error.h"
 #include "core/proto_time.h"
+#include "core/worker_protocol.h"
 #include "scheduler/retry_rules.h"
 #include "scheduler/scheduler.h"
 
@@ -65,6 +66,7 @@ Decision Scheduler::session_hello(StreamId stream, const v1::SessionHello& hello
   if (worker->record.worker().draining()) send_drain(*worker, out);
   send_doomed(*worker, out);
   out.effects.emplace_back(CallBack{.worker_id = worker->id(),
+                                    .name = worker->name(),
                                     .session = worker->session,
                                     .address = worker->record.worker().address(),
                                     .fresh = true});
@@ -108,8 +110,10 @@ void Scheduler::reconcile(WorkerEntry& worker, const v1::SessionHello& hello, Sa
     } else {
       v1::JobEnd end;
       end.set_reason(v1::JobEnd::WORKER_LOST);
-      end.set_message(same.journal ? "the worker no longer knows this attempt"
-                                   : "the worker's machine or its journal was replaced");
+      end.set_message(is_original(worker.protocol())
+                          ? "the scheduler was restarted before the worker had answered its order"
+                      : same.journal ? "the worker no longer knows this attempt"
+                                     : "the worker's machine or its journal was replaced");
       // With another boot nothing of it runs any more; else its fence is waited for.
       const auto silence = lost_after(live.job.spec());
       const bool may_run = same.boot && fences_itself(live.job.spec());
@@ -134,6 +138,7 @@ void Scheduler::adopt(LiveJob& live, const v1::HeldAttempt& held, Decision& out,
     v1::JobEvent event;
     *event.mutable_time() = held.start_time();
     event.mutable_started()->set_output_path(held.output_path());
+    event.mutable_started()->set_remote_id(held.remote_id());
     attempt_started(live, event, out, now);
   }
   if (held.has_end()) {
@@ -165,10 +170,15 @@ Decision Scheduler::session_message(StreamId stream, const v1::SessionRequest& m
   if (worker->state() == v1::Worker::UNREACHABLE && worker->called_back) {
     worker->called_back = false;  // it was silent: ALIVE again once it answers at its address
     out.effects.emplace_back(CallBack{.worker_id = worker->id(),
+                                      .name = worker->name(),
                                       .session = worker->session,
                                       .address = worker->record.worker().address()});
   }
   if (message.has_heartbeat()) {
+    if (worker->occupied != message.heartbeat().occupied()) {
+      worker->occupied = message.heartbeat().occupied();
+      placement_changed_ = true;
+    }
     SendDown answer{stream, message_to(*worker)};
     answer.message.mutable_heartbeat()->set_number(message.heartbeat().number());
     out.effects.emplace_back(std::move(answer));
@@ -220,6 +230,7 @@ Decision Scheduler::session_closed(StreamId stream, Now now) {
   placement_changed_ = true;
   // Is it gone, or is this only the stream? Asked at once rather than after worker_timeout.
   out.effects.emplace_back(CallBack{.worker_id = worker->id(),
+                                    .name = worker->name(),
                                     .session = worker->session,
                                     .address = worker->record.worker().address(),
                                     .fresh = true});

@@ -8,7 +8,9 @@
 #include "clusterd/job_states.h"
 #include "clusterd/job_tasks.h"
 #include "core/field_error.h"
+#include "core/job_spec_check.h"
 #include "core/proto_time.h"
+#include "core/worker_protocol.h"
 #include "scheduler/retry_rules.h"
 #include "scheduler/scheduler.h"
 
@@ -35,6 +37,11 @@ absl::StatusOr<WorkerEntry*> Scheduler::directed_target(const v1::JobSpec& spec)
         absl::StrCat("worker ", worker->name(), " is ", v1::Worker::State_Name(worker->state()),
                      shown_worker.reason().empty() ? "" : ": ", shown_worker.reason()));
   }
+  absl::Status refused = check_protocol(worker->protocol(), spec);
+  if (refused.ok() && !is_original(worker->protocol()) && !spec.path().empty()) {
+    refused = check_relative_path("path", spec.path());
+  }
+  if (!refused.ok()) return refused;
   if (!WorkerTable::fits_empty(*worker, spec.resources())) {
     const v1::Resources& has = worker->record.worker().capacity();
     return invalid_field("resources",
@@ -42,7 +49,13 @@ absl::StatusOr<WorkerEntry*> Scheduler::directed_target(const v1::JobSpec& spec)
                                       ", whose capacity is ", has.slots(), " slots, ", has.cpus(),
                                       " cpus, ", has.memory_bytes(), " bytes of memory"));
   }
-  if (!WorkerTable::matches(*worker, Shape::of(spec, worker->id()))) {
+  const Shape shape = Shape::of(spec, worker->id());
+  if (std::string limit = WorkerTable::unenforced_of(*worker, shape.limits); !limit.empty()) {
+    return field_error(
+        absl::StatusCode::kFailedPrecondition, "limits." + limit,
+        absl::StrCat("worker ", worker->name(), " cannot enforce it; its log says why"));
+  }
+  if (!workers_.matches(*worker, shape)) {
     return invalid_field("require", absl::StrCat("worker ", worker->name(), " does not meet it"));
   }
   return worker;
@@ -61,7 +74,9 @@ std::vector<std::string> Scheduler::dependencies_to_read(const v1::JobSpec& spec
 
 Decision Scheduler::submit(CallId call, SubmitOrder order, Now now) {
   Decision out;
-  LookUp question{.request_key = order.request.key, .job_ids = dependencies_to_read(order.spec)};
+  LookUp question{.request_key = order.request.key,
+                  .job_ids = dependencies_to_read(order.spec),
+                  .external_id = order.external_id};
   submit_after(std::move(question), call, std::move(order), out, now);
   return seal(std::move(out), now);
 }
@@ -79,7 +94,9 @@ void Scheduler::submit_after(LookUp question, CallId call, SubmitOrder order, De
     accept(call, std::move(order), question, *found, later, then);
   };
   const bool known = !request.key.empty() && first_answers_.contains(request.key);
-  if (known || (question.request_key.empty() && question.job_ids.empty())) {
+  const bool nothing_to_read =
+      question.request_key.empty() && question.job_ids.empty() && question.external_id.empty();
+  if (known || nothing_to_read) {
     return go_on(keyed, LookedUp(), out, now);
   }
   look_up(
@@ -109,16 +126,22 @@ void Scheduler::accept(CallId call, SubmitOrder order, const LookUp& question,
     const auto& asked = question.job_ids;
     if (std::find(asked.begin(), asked.end(), job_id) != asked.end()) continue;
     // It ended, and left, while the store was asked for others.
-    LookUp again{.request_key = order.request.key, .job_ids = dependencies_to_read(order.spec)};
+    LookUp again{.request_key = order.request.key,
+                 .job_ids = dependencies_to_read(order.spec),
+                 .external_id = order.external_id};
     return submit_after(std::move(again), call, std::move(order), out, now);
   }
-  absl::Status refused = check_room();
+  absl::Status refused = check_external_id(order.external_id, found);
+  if (refused.ok()) refused = check_room();
   if (refused.ok()) refused = check_dependencies(question, found);
   WorkerEntry* target = nullptr;
   if (refused.ok() && !order.spec.worker_id().empty()) {
     const auto directed = directed_target(order.spec);
     refused = directed.status();
     if (directed.ok()) target = *directed;
+  }
+  if (refused.ok() && target == nullptr && !workers_.has_go_work()) {
+    refused = check_protocol(v1::Worker::CLUSTERD, order.spec);
   }
   const bool waits =
       order.spec.has_start_at() || order.spec.has_start_delay() || !order.spec.after().empty();
@@ -129,12 +152,13 @@ void Scheduler::accept(CallId call, SubmitOrder order, const LookUp& question,
 
   LiveJob live;
   live.request_key = order.request.key;
-  live.trace_parent = std::move(order.trace_parent);
   v1::Job& job = live.job;
   job.set_job_id(order.job_id);
   job.set_seq(++last_seq_);
   *job.mutable_spec() = std::move(order.spec);
   job.set_submitted_by(order.submitted_by);
+  job.set_external_id(order.external_id);
+  job.set_trace_parent(order.trace_parent);
   *job.mutable_submit_time() = to_proto(now.wall);
   if (target != nullptr) {
     job.set_worker_id(target->id());
@@ -146,6 +170,11 @@ void Scheduler::accept(CallId call, SubmitOrder order, const LookUp& question,
     job.set_state(v1::Job::RUNNING);
   }
   LiveJob& kept = jobs_.insert(std::move(live));
+  for (auto& [id, pending] : lookups_) {
+    const bool asks =
+        !order.external_id.empty() && pending.question.external_id == order.external_id;
+    if (asks) pending.stale = true;
+  }
   keep_first_answer(order.request, order.job_id, out, now);
   mark(kept);
   if (kept.job.spec().has_start_at()) {

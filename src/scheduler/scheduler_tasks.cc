@@ -27,7 +27,6 @@ LiveJob& Scheduler::add_task(LiveJob& array, uint32_t position, v1::Job job) {
   task.array_id = array.job.job_id();
   task.position = position;
   task.target = job.spec().worker_id().empty() ? "" : job.worker_id();
-  task.trace_parent = array.trace_parent;
   job.set_retries(array.job.retries());
   job.set_state(v1::Job::QUEUED);
   const auto waiters = task_waiters_.find(job.job_id());

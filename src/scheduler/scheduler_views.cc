@@ -8,6 +8,7 @@
 #include "clusterd/version.h"
 #include "core/field_error.h"
 #include "core/proto_time.h"
+#include "core/worker_protocol.h"
 #include "scheduler/scheduler.h"
 
 namespace clusterd {
@@ -15,7 +16,8 @@ namespace {
 
 constexpr uint64_t kMostCountedAhead = 10'000;
 
-std::vector<std::string> reasons_against(const WorkerEntry& worker, const Shape& shape) {
+std::vector<std::string> reasons_against(const WorkerTable& workers, const WorkerEntry& worker,
+                                         const Shape& shape) {
   std::vector<std::string> reasons;
   const v1::Worker& shown_worker = worker.record.worker();
   if (!shape.worker_id.empty() && shape.worker_id != worker.id()) {
@@ -29,10 +31,18 @@ std::vector<std::string> reasons_against(const WorkerEntry& worker, const Shape&
     reasons.emplace_back("its session is closed");
   }
   if (shown_worker.draining()) reasons.emplace_back("is drained");
+  if (!worker.occupied.empty()) reasons.push_back(worker.occupied);
+  if (!workers.suits(worker, shape)) {
+    reasons.push_back(absl::StrCat("its protocol, ", std::string(word_of(worker.protocol())),
+                                   ", is not for such jobs"));
+  }
   for (const LabelExpression& expression : shape.require) {
     if (!expression.matches(shown_worker.labels())) {
       reasons.push_back("does not meet " + expression.text());
     }
+  }
+  if (std::string limit = WorkerTable::unenforced_of(worker, shape.limits); !limit.empty()) {
+    reasons.push_back("cannot enforce limits." + limit);
   }
   if (!WorkerTable::fits_empty(worker, shape.resources)) {
     reasons.emplace_back("is too small for the job");
@@ -131,12 +141,12 @@ v1::ExplainJobResponse Scheduler::explanation(const v1::Job& job) {
   if (!live->eligible_at) return answer;
   answer.set_jobs_ahead(jobs_.ready().count_before(JobTable::key_of(*live), kMostCountedAhead));
   const Shape shape = Shape::of(live->job.spec(), live->target);
-  workers_.for_each([&answer, &shape](const WorkerEntry& worker) {
+  workers_.for_each([this, &answer, &shape](const WorkerEntry& worker) {
     if (worker.state() == v1::Worker::LEFT) return;
     auto& verdict = *answer.add_workers();
     verdict.set_worker_id(worker.id());
     verdict.set_name(worker.name());
-    for (std::string& reason : reasons_against(worker, shape)) {
+    for (std::string& reason : reasons_against(workers_, worker, shape)) {
       verdict.add_reasons(std::move(reason));
     }
     verdict.set_fits(verdict.reasons().empty());

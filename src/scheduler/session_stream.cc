@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "core/log.h"
 #include "rpc/grpc_status.h"
 
 namespace clusterd {
@@ -12,7 +13,18 @@ constexpr size_t kMostOutgoing = 10'000;
 
 }  // namespace
 
-SessionStream::SessionStream(SchedulerApp& app) : app_(app), id_(app.next_id()) {
+absl::Status check_name(const Identity& caller, const std::string& name) {
+  if (caller.is_anonymous() || name.empty() || caller.name == name) return absl::OkStatus();
+  const std::string reason =
+      caller.text() + " speaks for worker \"" + name + "\", whose name is not in its certificate";
+  log_warning("scheduler", "call refused", {{"reason", reason}});
+  return absl::PermissionDeniedError(reason);
+}
+
+SessionStream::SessionStream(SchedulerApp& app, AccessControl& access,
+                             grpc::CallbackServerContext& context, Identity caller)
+    : app_(app), caller_(std::move(caller)), id_(app.next_id()) {
+  admitted_.emplace(access, context, "/clusterd.v1.ClusterService/Session");
   StartRead(&incoming_);
 }
 
@@ -36,6 +48,9 @@ void SessionStream::received(Term* term) {
   if (opened_) {
     term->session_message(id_, incoming_);
   } else if (incoming_.has_hello()) {
+    const std::string& worker_id = incoming_.hello().identity().worker_id();
+    const absl::Status named = check_name(caller_, term->scheduler().name_of_worker(worker_id));
+    if (!named.ok()) return close(named);
     opened_ = true;
     term->open_session(
         id_,
@@ -87,6 +102,7 @@ void SessionStream::close(const absl::Status& status) {
 }
 
 void SessionStream::OnDone() {
+  admitted_.reset();
   app_.with_term([this](Term* term) {
     if (term != nullptr && opened_) term->session_closed(id_);
     delete this;

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "clusterd/v1/cluster_service.pb.h"
+#include "rpc/access_control.h"
 #include "scheduler/scheduler_app.h"
 
 namespace clusterd {
@@ -17,7 +18,9 @@ namespace clusterd {
 class SessionStream final
     : public grpc::ServerBidiReactor<v1::SessionRequest, v1::SessionResponse> {
  public:
-  explicit SessionStream(SchedulerApp& app);
+  // `caller` has been admitted; `access` outlives the server.
+  SessionStream(SchedulerApp& app, AccessControl& access, grpc::CallbackServerContext& context,
+                Identity caller);
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
@@ -31,6 +34,9 @@ class SessionStream final
   void write_next();
 
   SchedulerApp& app_;
+  const Identity caller_;
+  // Goes in OnDone, which is as long as gRPC keeps the call's context.
+  std::optional<AccessControl::Stream> admitted_;
   const StreamId id_;
   v1::SessionRequest incoming_;
   bool opened_ = false;
@@ -39,5 +45,9 @@ class SessionStream final
   std::optional<absl::Status> closing_;
   std::deque<v1::SessionResponse> outgoing_;  // bounded: see kMostOutgoing
 };
+
+// OK where the caller is the worker of that name, or says no name. PERMISSION_DENIED: it is
+// another.
+[[nodiscard]] absl::Status check_name(const Identity& caller, const std::string& name);
 
 }  // namespace clusterd

@@ -1,5 +1,6 @@
 #include "scheduler/term.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -19,6 +20,11 @@ constexpr size_t kMostBytesInOneBatch = 4 << 20;  // far below what a worker tak
 Term::Term(const SchedulerConfig& config, StoreContents contents, TermSurroundings surroundings)
     : around_(std::move(surroundings)),
       scheduler_(config, std::move(contents), around_.clock.now()),
+      originals_(config, *this,
+                 {.clock = around_.clock,
+                  .post = around_.post,
+                  .next_id = around_.next_id,
+                  .make_link = around_.make_original_link}),
       store_thread_(around_.store, [this](uint64_t number, const absl::Status& status) {
         around_.post([this, number, status] { committed(number, status); });
       }) {
@@ -67,6 +73,16 @@ void Term::session_closed(StreamId stream) {
   apply(scheduler_.session_closed(stream, around_.clock.now()));
 }
 
+void Term::open_original_session(StreamId stream, SessionPort port, const v1::SessionHello& hello) {
+  sessions_.emplace(stream, std::move(port));
+  // Its record has no secret: no network peer can present the digest of none.
+  apply(scheduler_.session_hello(stream, hello, "", around_.clock.now()));
+}
+
+void Term::original_gone(const std::string& worker_id, const std::string& reason) {
+  apply(scheduler_.original_gone(worker_id, reason, around_.clock.now()));
+}
+
 std::shared_ptr<WorkerLink> Term::link_of(const std::string& worker_id) const {
   const auto found = links_.find(worker_id);
   return found == links_.end() ? nullptr : found->second;
@@ -74,9 +90,11 @@ std::shared_ptr<WorkerLink> Term::link_of(const std::string& worker_id) const {
 
 std::optional<BootTime> Term::turn() {
   apply(scheduler_.tick(around_.clock.now()));
+  const auto originals_due = originals_.turn();
   send_starts();
   send_stops();
-  return scheduler_.next_deadline();
+  const auto due = scheduler_.next_deadline();
+  return due && originals_due ? std::min(*due, *originals_due) : due ? due : originals_due;
 }
 
 void Term::apply(Decision decision) {
@@ -257,7 +275,11 @@ void Term::signal_answered(const SignalAttempt& effect, const absl::Status& stat
 
 void Term::perform(CallBack effect) {
   std::shared_ptr<WorkerLink>& link = links_[effect.worker_id];
-  if (effect.fresh || link == nullptr) link = around_.make_link(effect.address);
+  if (auto original = originals_.link_of(effect.worker_id)) {
+    link = std::move(original);
+  } else if (effect.fresh || link == nullptr) {
+    link = around_.make_link(effect.name, effect.address);
+  }
   link->identify([this, effect, post = around_.post](absl::StatusOr<v1::WorkerIdentity> answer) {
     post([this, effect, answer = std::move(answer)] {
       if (!answer.ok()) {
@@ -275,6 +297,15 @@ void Term::perform(SendDown effect) {
   const auto found = sessions_.find(effect.stream);
   if (found != sessions_.end()) found->second.send(std::move(effect.message));
 }
+
+void Term::perform(AdmitOriginal effect) { originals_.admit(std::move(effect)); }
+
+void Term::perform(DismissOriginal effect) {
+  originals_.dismiss(effect.worker_id);
+  links_.erase(effect.worker_id);
+}
+
+void Term::perform(ReleaseOriginal effect) { originals_.release(effect.worker_id, effect.key); }
 
 void Term::perform(CloseStream effect) {
   const auto found = sessions_.find(effect.stream);

@@ -14,6 +14,7 @@
 #include "core/config.h"
 #include "core/event_loop.h"
 #include "scheduler/decision.h"
+#include "scheduler/original_workers.h"
 #include "scheduler/scheduler.h"
 #include "scheduler/worker_link.h"
 #include "store/store_thread.h"
@@ -31,6 +32,8 @@ struct TermSurroundings {
   const Clock& clock;
   Store& store;
   WorkerLinkMaker make_link;
+  OriginalLinkMaker make_original_link;  // null: no workers of other protocols
+  std::function<uint64_t()> next_id;     // of streams
   // Runs a task on the core thread, if this term is still in office then.
   std::function<void(absl::AnyInvocable<void()>)> post;
   // Runs a task that reads the store, on another thread.
@@ -64,6 +67,10 @@ class Term {
   void session_message(StreamId stream, const v1::SessionRequest& message);
   void session_closed(StreamId stream);
 
+  // The same for a worker that speaks another protocol; OriginalWorkers speaks for it.
+  void open_original_session(StreamId stream, SessionPort port, const v1::SessionHello& hello);
+  void original_gone(const std::string& worker_id, const std::string& reason);
+
   // Sends the batches that this turn filled and handles deadlines; returns the next one.
   std::optional<BootTime> turn();
 
@@ -76,6 +83,7 @@ class Term {
   // Null where the worker has none.
   [[nodiscard]] std::shared_ptr<WorkerLink> link_of(const std::string& worker_id) const;
   [[nodiscard]] Scheduler& scheduler() { return scheduler_; }
+  [[nodiscard]] OriginalWorkers& originals() { return originals_; }
 
  private:
   using Orders = std::map<std::pair<std::string, uint64_t>, std::vector<v1::StartAttempt>>;
@@ -94,6 +102,9 @@ class Term {
   void perform(CallBack effect);
   void perform(SendDown effect);
   void perform(CloseStream effect);
+  void perform(AdmitOriginal effect);
+  void perform(DismissOriginal effect);
+  void perform(ReleaseOriginal effect);
   void send_starts();
   void send_stops();
   void signal_answered(const SignalAttempt& effect, const absl::Status& status);
@@ -108,6 +119,7 @@ class Term {
   std::deque<std::pair<uint64_t, std::vector<Effect>>> held_;  // by the commit they wait for
   std::map<CallId, Done> calls_;
   std::map<StreamId, SessionPort> sessions_;
+  OriginalWorkers originals_;
   // Shared with the calls and streams in flight over them.
   std::unordered_map<std::string, std::shared_ptr<WorkerLink>> links_;
   Orders starts_;

@@ -51,4 +51,15 @@ inline grpc::ServerUnaryReactor* refuse(grpc::CallbackServerContext* context,
   return reactor;
 }
 
+// The same for a stream.
+template <typename Message>
+grpc::ServerWriteReactor<Message>* refuse_stream(const absl::Status& status) {
+  class Refused final : public grpc::ServerWriteReactor<Message> {
+   public:
+    explicit Refused(const absl::Status& why) { this->Finish(to_grpc(why)); }
+    void OnDone() override { delete this; }
+  };
+  return new Refused(status);
+}
+
 }  // namespace clusterd

@@ -36,7 +36,8 @@ class WorkerLink {
                              grpc::ClientReadReactor<v1::StreamJobResponse>* reactor) = 0;
 };
 
-// Makes the link to a worker at `address`.
-using WorkerLinkMaker = std::function<std::shared_ptr<WorkerLink>(const std::string& address)>;
+// Makes the link to the worker of that name at `address`.
+using WorkerLinkMaker =
+    std::function<std::shared_ptr<WorkerLink>(const std::string& name, const std::string& address)>;
 
 }  // namespace clusterd

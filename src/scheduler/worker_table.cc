@@ -4,12 +4,20 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/worker_protocol.h"
 
 namespace clusterd {
 namespace {
 
 // Sums of fractions such as 0.1 + 0.2 stay comparable.
 constexpr double kCpuTolerance = 1e-9;
+
+bool is_own(const WorkerEntry& worker) { return !is_original(worker.protocol()); }
+bool meets(const WorkerEntry& worker, const std::vector<LabelExpression>& require) {
+  return std::all_of(require.begin(), require.end(), [&worker](const LabelExpression& expression) {
+    return expression.matches(worker.record.worker().labels());
+  });
+}
 
 double free_share(const v1::Worker& worker) {
   const double slots = std::max(1U, worker.capacity().slots());
@@ -56,6 +64,7 @@ WorkerEntry& WorkerTable::insert(internal::WorkerRecord record, BootTime now) {
   entry.record.mutable_worker()->clear_in_use();
   entry.record.mutable_worker()->clear_jobs();
   entry.last_heard = now;
+  members_changed();
   return entry;
 }
 
@@ -88,12 +97,40 @@ void WorkerTable::release(WorkerEntry& worker, const v1::Job& job) {
   shown.set_jobs(shown.jobs() - 1);
 }
 
-bool WorkerTable::matches(const WorkerEntry& worker, const Shape& shape) {
+const WorkerTable::Kinds& WorkerTable::kinds() const {
+  if (!kinds_) {
+    kinds_.emplace();
+    for (const auto& [id, worker] : workers_) {
+      if (worker.state() == v1::Worker::LEFT || worker.state() == v1::Worker::LOST) continue;
+      (worker.protocol() == v1::Worker::GO_WORK ? kinds_->go_work : kinds_->others) = true;
+    }
+  }
+  return *kinds_;
+}
+
+bool WorkerTable::suits(const WorkerEntry& worker, const Shape& shape) const {
+  const bool is_go_work = worker.protocol() == v1::Worker::GO_WORK;
+  const bool can = is_go_work                                      ? shape.suits_go_work
+                   : worker.protocol() == v1::Worker::JOBSCHEDULER ? shape.suits_jobscheduler
+                                                                   : shape.suits_clusterd;
+  if (!can || !shape.worker_id.empty()) return can;
+  const bool rather_go_work = shape.has_payload ? kinds().go_work : !kinds().others;
+  return is_go_work == rather_go_work;
+}
+
+bool WorkerTable::matches(const WorkerEntry& worker, const Shape& shape) const {
   if (!shape.worker_id.empty() && shape.worker_id != worker.id()) return false;
-  return std::all_of(shape.require.begin(), shape.require.end(),
-                     [&worker](const LabelExpression& expression) {
-                       return expression.matches(worker.record.worker().labels());
-                     });
+  if (!suits(worker, shape)) return false;
+  return meets(worker, shape.require) && unenforced_of(worker, shape.limits).empty();
+}
+
+std::string WorkerTable::unenforced_of(const WorkerEntry& worker,
+                                       const std::vector<std::string>& limits) {
+  const auto& unenforced = worker.record.worker().unenforced_limits();
+  for (const std::string& limit : limits) {
+    if (std::find(unenforced.begin(), unenforced.end(), limit) != unenforced.end()) return limit;
+  }
+  return "";
 }
 
 std::string WorkerTable::lack_of(const WorkerEntry& worker, const v1::Resources& wants) {
@@ -127,7 +164,9 @@ WorkerEntry* WorkerTable::best_for(const Shape& shape,
   const auto consider = [&](WorkerEntry& worker) {
     if (!worker.takes_jobs() || !lack_of(worker, shape.resources).empty()) return;
     if (reserved.contains(&worker) || !matches(worker, shape)) return;
-    if (best == nullptr || free_share(worker.record.worker()) > free_share(best->record.worker())) {
+    if (best == nullptr || is_own(worker) > is_own(*best) ||
+        (is_own(worker) == is_own(*best) &&
+         free_share(worker.record.worker()) > free_share(best->record.worker()))) {
       best = &worker;
     }
   };
@@ -178,19 +217,32 @@ std::string WorkerTable::shortage(const Shape& shape) {
       return absl::StrCat("waits for worker ", worker->name(), ", which is ",
                           v1::Worker::State_Name(worker->state()));
     }
+    if (!worker->occupied.empty()) {
+      return absl::StrCat("waits for worker ", worker->name(), ", which ", worker->occupied);
+    }
     return worker->stream == 0 ? "waits for its worker to reconnect"
                                : "waits for room on its worker";
   }
+  bool any_takes = false;
+  bool any_meets = false;
   bool any_matches = false;
   bool any_fits = false;
   for (const auto& [id, worker] : workers_) {
-    if (!worker.takes_jobs() || !matches(worker, shape)) continue;
+    if (!worker.takes_jobs()) continue;
+    any_takes = true;
+    any_meets = any_meets || meets(worker, shape.require);
+    if (!matches(worker, shape)) continue;
     any_matches = true;
     any_fits = any_fits || fits_empty(worker, shape.resources);
   }
   if (any_fits) return "waits for a worker with room";
   if (any_matches) return "no worker that takes jobs is large enough";
-  return shape.require.empty() ? "no worker takes jobs" : "no worker that takes jobs meets require";
+  if (any_takes && !shape.suits_clusterd) {
+    return "no worker that takes jobs is one of the go-work protocol";
+  }
+  if (any_meets && shape.limits.empty()) return "no worker that takes jobs can do what it asks";
+  if (any_meets) return "no worker that takes jobs can enforce its limits";
+  return any_takes ? "no worker that takes jobs meets require" : "no worker takes jobs";
 }
 
 bool WorkerTable::any_room() const {

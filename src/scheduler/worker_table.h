@@ -26,16 +26,19 @@ struct WorkerEntry {
   BootTime last_heard;
   uint32_t failed_call_backs = 0;
   std::optional<BootTime> watched_until;  // the timer for its silence
+  std::string occupied;                   // why it takes no job at the moment; empty: it does
   bool begin_anew = false;                // attempts of it were given up: only a new session counts
   std::unordered_set<std::string> jobs;   // whose newest attempt is STARTING or RUNNING here
 
   [[nodiscard]] const std::string& id() const { return record.worker().worker_id(); }
   [[nodiscard]] const std::string& name() const { return record.worker().name(); }
   [[nodiscard]] v1::Worker::State state() const { return record.worker().state(); }
+  [[nodiscard]] v1::Worker::Protocol protocol() const { return record.worker().protocol(); }
   [[nodiscard]] bool has_feature(const std::string& name) const;
   // Takes new jobs at this moment.
   [[nodiscard]] bool takes_jobs() const {
-    return state() == v1::Worker::ALIVE && stream != 0 && !record.worker().draining();
+    return state() == v1::Worker::ALIVE && stream != 0 && !record.worker().draining() &&
+           occupied.empty();
   }
 };
 
@@ -60,15 +63,26 @@ class WorkerTable {
   static void take(WorkerEntry& worker, const v1::Job& job);
   static void release(WorkerEntry& worker, const v1::Job& job);
 
-  // The worker is the one that the shape names, if it names one, and meets its expressions.
-  [[nodiscard]] static bool matches(const WorkerEntry& worker, const Shape& shape);
+  // The worker is the one that the shape names, if it names one, can do what the job asks for,
+  // meets its expressions and can enforce its limits. One that names none goes by what it is: with
+  // a payload to go-work workers where the cluster has any, without one to others where it has any.
+  [[nodiscard]] bool matches(const WorkerEntry& worker, const Shape& shape) const;
+  // A part of it: the worker's protocol is one for such jobs.
+  [[nodiscard]] bool suits(const WorkerEntry& worker, const Shape& shape) const;
+  // A member has come, or its state has changed.
+  void members_changed() { kinds_.reset(); }
+  // Some member speaks go-work.
+  [[nodiscard]] bool has_go_work() const { return kinds().go_work; }
+  // The first of these limits that the worker cannot enforce; empty: there is none.
+  [[nodiscard]] static std::string unenforced_of(const WorkerEntry& worker,
+                                                 const std::vector<std::string>& limits);
   // Why the job cannot start here now although the worker takes jobs; empty: it fits.
   [[nodiscard]] static std::string lack_of(const WorkerEntry& worker, const v1::Resources& wants);
   // It would fit if nothing else ran here.
   [[nodiscard]] static bool fits_empty(const WorkerEntry& worker, const v1::Resources& wants);
 
-  // Of the workers that match and are not `reserved`: the one with the largest free share of slots
-  // where it fits now; null: none.
+  // Of the workers that match and are not `reserved`, where it fits now: one of our own before
+  // others, then the one with the largest free share of slots; null: none.
   [[nodiscard]] WorkerEntry* best_for(const Shape& shape,
                                       const std::set<const WorkerEntry*>& reserved);
   // Of the same, the one that will have room soonest, as far as can be told: it would fit if
@@ -85,8 +99,17 @@ class WorkerTable {
   void for_each(const std::function<void(WorkerEntry&)>& visit);
 
  private:
+  // Which kinds of members there are, LOST and LEFT ones not counted.
+  struct Kinds {
+    bool go_work = false;
+    bool others = false;
+  };
+
+  [[nodiscard]] const Kinds& kinds() const;
+
   std::map<std::string, WorkerEntry> workers_;
   std::unordered_map<StreamId, WorkerEntry*> by_stream_;
+  mutable std::optional<Kinds> kinds_;  // worked out when it is asked for
 };
 
 // Slots that a job takes: 0 is read as 1.
