@@ -1,17 +1,22 @@
 #include "worker/admission.h"
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "core/field_error.h"
 #include "core/job_spec_check.h"
 #include "core/proto_time.h"
 #include "core/signal_names.h"
 #include "core/units.h"
+#include "worker/archive_environment.h"
 
 namespace clusterd {
 namespace {
+
+constexpr size_t kMaxIdBytes = 128;
 
 // Names in the lists are the administrator's words, so the administrator's PATH comes first.
 std::string search_path() {
@@ -19,19 +24,38 @@ std::string search_path() {
   return own == nullptr ? std::string(kJobPath) : std::string(own) + ":" + kJobPath;
 }
 
+// Folders are named by it, whatever the scheduler says.
+absl::Status check_key(const v1::AttemptKey& key) {
+  const std::string& id = key.job_id();
+  const bool is_name = !id.empty() && id.size() <= kMaxIdBytes && id.front() != '.' &&
+                       std::all_of(id.begin(), id.end(), [](char c) {
+                         return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' ||
+                                c == '-' || c == '_';
+                       });
+  if (is_name) return absl::OkStatus();
+  return invalid_field("job_id", "letters, digits, '.', '-' and '_' are allowed, at most " +
+                                     std::to_string(kMaxIdBytes) + " of them");
+}
+
 }  // namespace
 
-Admission::Admission(WorkerConfig::Jobs jobs)
+Admission::Admission(WorkerConfig::Jobs jobs, LimitsPolicy limits)
     : jobs_(std::move(jobs)),
+      limits_(std::move(limits)),
       scripts_(jobs_.scripts_dir),
+      digests_(jobs_.digests, jobs_.scripts_dir),
+      settings_(jobs_, scripts_),
       commands_("allowed_commands", jobs_.allowed_commands, search_path()),
-      programs_("allowed_programs", jobs_.allowed_programs, search_path()) {}
+      programs_("allowed_programs", jobs_.allowed_programs, search_path()),
+      archivers_("archive_commands", jobs_.archive_commands, search_path(),
+                 "output.archive_command") {}
 
-absl::StatusOr<internal::LaunchPlan> Admission::check(const v1::StartAttempt& attempt,
-                                                      const WorkerNames& worker) const {
+absl::StatusOr<internal::LaunchPlan> Admission::check(
+    const v1::StartAttempt& attempt, const WorkerNames& worker,
+    const std::vector<internal::UnenforcedLimit>& unenforced) {
   const v1::JobSpec& spec = attempt.spec();
+  if (auto status = check_key(attempt.key()); !status.ok()) return status;
   if (auto status = check_job_spec(spec); !status.ok()) return status;
-  if (auto status = check_environment(spec, jobs_.env_allow); !status.ok()) return status;
   internal::LaunchPlan plan;
   *plan.mutable_key() = attempt.key();
   if (auto status = resolve_command(spec, plan); !status.ok()) return status;
@@ -39,15 +63,20 @@ absl::StatusOr<internal::LaunchPlan> Admission::check(const v1::StartAttempt& at
   if (!folder.ok()) return folder.status();
   plan.set_working_folder(*std::move(folder));
   if (auto status = set_bounds(spec, plan); !status.ok()) return status;
-  for (std::string& variable : make_environment(attempt, worker)) {
-    plan.add_environment(std::move(variable));
+  auto limits = limits_.limits_of(spec, unenforced);
+  if (!limits.ok()) return limits.status();
+  *plan.mutable_limits() = *std::move(limits);
+  if (auto status = settings_.apply(attempt, worker, plan); !status.ok()) return status;
+  if (!plan.archive_command().empty()) {
+    for (std::string& variable : make_archive_environment(attempt, worker)) {
+      plan.add_archive_environment(std::move(variable));
+    }
   }
-  plan.set_stdin(spec.stdin());
   if (attempt.has_fence_after()) *plan.mutable_fence_after() = attempt.fence_after();
   return plan;
 }
 
-absl::Status Admission::resolve_command(const v1::JobSpec& spec, internal::LaunchPlan& plan) const {
+absl::Status Admission::resolve_command(const v1::JobSpec& spec, internal::LaunchPlan& plan) {
   if (spec.path().empty()) {
     auto program = programs_.find(spec.command());
     if (!program.ok()) return program.status();
@@ -60,24 +89,56 @@ absl::Status Admission::resolve_command(const v1::JobSpec& spec, internal::Launc
       plan.set_executable(*std::move(command));
       plan.add_argv(spec.command());
     }
-    auto script = scripts_.find_script(spec.path());
-    if (!script.ok()) return script.status();
-    if (spec.command().empty()) {
-      if (!script->executable) {
-        return invalid_field("path", "\"" + spec.path() +
-                                         "\" is not executable; make it so, or name its "
-                                         "interpreter in command");
-      }
-      plan.set_executable(script->path);
-    }
-    plan.add_argv(std::move(script->path));
+    if (auto status = resolve_script(spec, plan); !status.ok()) return status;
   }
   for (const std::string& argument : spec.args()) plan.add_argv(argument);
   return absl::OkStatus();
 }
 
+absl::Status Admission::resolve_script(const v1::JobSpec& spec, internal::LaunchPlan& plan) {
+  auto script = scripts_.find_script(spec.path());
+  if (!script.ok()) return script.status();
+  internal::CheckedScript& checked = *plan.mutable_script();
+  checked.set_path(script->path);
+  checked.set_is_read(!spec.command().empty() || script->has_interpreter);
+  checked.set_argument(static_cast<uint32_t>(plan.argv_size()));
+  checked.set_sealed(jobs_.seal_scripts || digests_.is_used());
+  if (digests_.is_used()) {
+    auto digest = digests_.verify(spec.path(), script->path);
+    if (!digest.ok()) return digest.status();
+    checked.set_sha256(*std::move(digest));
+  }
+  if (spec.command().empty()) {
+    if (!script->executable) {
+      return invalid_field("path", "\"" + spec.path() +
+                                       "\" is not executable; make it so, or name its "
+                                       "interpreter in command");
+    }
+    plan.set_executable(script->path);
+  }
+  plan.add_argv(std::move(script->path));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<v1::ListWorkerScriptsResponse> Admission::list_scripts(
+    const v1::ListWorkerScriptsRequest& request) {
+  return scripts_.list(request, [this](const std::string& path) { return digests_.has(path); });
+}
+
 absl::Status Admission::set_bounds(const v1::JobSpec& spec, internal::LaunchPlan& plan) const {
-  const uint64_t wanted = spec.output().max_bytes();
+  if (auto status = set_output(spec, plan); !status.ok()) return status;
+  auto timeout = limits_.timeout_of(spec);
+  if (!timeout.ok()) return timeout.status();
+  if (*timeout) *plan.mutable_timeout() = **timeout;
+  plan.set_stop_signal(signal_number(spec.stop_signal()).value_or(SIGTERM));
+  *plan.mutable_stop_grace() =
+      spec.has_stop_grace() ? spec.stop_grace() : to_proto(jobs_.stop_grace);
+  return absl::OkStatus();
+}
+
+absl::Status Admission::set_output(const v1::JobSpec& spec, internal::LaunchPlan& plan) const {
+  const v1::OutputSpec& output = spec.output();
+  const uint64_t wanted = output.max_bytes();
   if (wanted > jobs_.max_output_bytes) {
     return invalid_field("output.max_bytes", std::to_string(wanted) +
                                                  " is above this worker's max_output of " +
@@ -85,12 +146,16 @@ absl::Status Admission::set_bounds(const v1::JobSpec& spec, internal::LaunchPlan
                                                  format_size(jobs_.max_output_bytes) + ")");
   }
   plan.set_max_output_bytes(wanted == 0 ? jobs_.max_output_bytes : wanted);
-  plan.set_output_mode(spec.output().mode() == v1::OutputSpec::SEPARATE ? v1::OutputSpec::SEPARATE
-                                                                        : v1::OutputSpec::MERGED);
-  if (from_proto(spec.timeout()).count() > 0) *plan.mutable_timeout() = spec.timeout();
-  plan.set_stop_signal(signal_number(spec.stop_signal()).value_or(SIGTERM));
-  *plan.mutable_stop_grace() =
-      spec.has_stop_grace() ? spec.stop_grace() : to_proto(jobs_.stop_grace);
+  const bool is_separate = output.mode() == v1::OutputSpec::SEPARATE;
+  plan.set_output_mode(is_separate ? v1::OutputSpec::SEPARATE : v1::OutputSpec::MERGED);
+  const bool stops = output.on_limit() == v1::OutputSpec::STOP;
+  plan.set_on_output_limit(stops ? v1::OutputSpec::STOP : v1::OutputSpec::DISCARD_OLDEST);
+  *plan.mutable_full_disk_wait() = to_proto(jobs_.full_disk_wait);
+  if (output.archive_command().empty()) return absl::OkStatus();
+  auto archiver = archivers_.find(output.archive_command());
+  if (!archiver.ok()) return archiver.status();
+  plan.set_archive_command(*std::move(archiver));
+  *plan.mutable_archive_timeout() = to_proto(jobs_.archive_timeout);
   return absl::OkStatus();
 }
 

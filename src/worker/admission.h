@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "clusterd/internal/launcher.pb.h"
@@ -8,6 +9,9 @@
 #include "core/config.h"
 #include "worker/allow_list.h"
 #include "worker/job_environment.h"
+#include "worker/job_settings.h"
+#include "worker/limits_policy.h"
+#include "worker/script_digests.h"
 #include "worker/script_folder.h"
 
 namespace clusterd {
@@ -18,27 +22,40 @@ namespace clusterd {
 // Owned by WorkerCore. Reads the file system: used on the checking thread only.
 class Admission {
  public:
-  // `jobs.scripts_dir` is absolute.
-  explicit Admission(WorkerConfig::Jobs jobs);
+  // The folders of `jobs` are absolute, and so is `digests`, or empty.
+  Admission(WorkerConfig::Jobs jobs, LimitsPolicy limits);
 
   // Errors carry the field: INVALID_ARGUMENT (path, args, env, cwd, stdin, stop_signal,
-  // output.max_bytes, …), PERMISSION_DENIED (command, env, path), FAILED_PRECONDITION (command).
-  [[nodiscard]] absl::StatusOr<internal::LaunchPlan> check(const v1::StartAttempt& attempt,
-                                                           const WorkerNames& worker) const;
+  // output.max_bytes, limits.…), PERMISSION_DENIED (command, env, path, run_as,
+  // output.archive_command), FAILED_PRECONDITION (command, run_as, jobs.digests, limits.…,
+  // output.archive_command), ABORTED (path, cwd). `unenforced`: what the launcher cannot enforce.
+  [[nodiscard]] absl::StatusOr<internal::LaunchPlan> check(
+      const v1::StartAttempt& attempt, const WorkerNames& worker,
+      const std::vector<internal::UnenforcedLimit>& unenforced);
 
-  [[nodiscard]] const ScriptFolder& scripts() const { return scripts_; }
+  // The scripts that check() accepts. UNAVAILABLE: the folder cannot be read.
+  [[nodiscard]] absl::StatusOr<v1::ListWorkerScriptsResponse> list_scripts(
+      const v1::ListWorkerScriptsRequest& request);
+
   [[nodiscard]] const AllowList& commands() const { return commands_; }
   [[nodiscard]] const AllowList& programs() const { return programs_; }
+  [[nodiscard]] const LimitsPolicy& limits() const { return limits_; }
+  [[nodiscard]] const AllowList& archivers() const { return archivers_; }
 
  private:
-  [[nodiscard]] absl::Status resolve_command(const v1::JobSpec& spec,
-                                             internal::LaunchPlan& plan) const;
+  [[nodiscard]] absl::Status resolve_command(const v1::JobSpec& spec, internal::LaunchPlan& plan);
+  [[nodiscard]] absl::Status resolve_script(const v1::JobSpec& spec, internal::LaunchPlan& plan);
   [[nodiscard]] absl::Status set_bounds(const v1::JobSpec& spec, internal::LaunchPlan& plan) const;
+  [[nodiscard]] absl::Status set_output(const v1::JobSpec& spec, internal::LaunchPlan& plan) const;
 
   WorkerConfig::Jobs jobs_;
+  LimitsPolicy limits_;
   ScriptFolder scripts_;
+  ScriptDigests digests_;
+  JobSettings settings_;
   AllowList commands_;
   AllowList programs_;
+  AllowList archivers_;
 };
 
 }  // namespace clusterd

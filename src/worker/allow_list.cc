@@ -33,8 +33,8 @@ std::string look_up(const std::string& entry, const std::string& search_path) {
 }  // namespace
 
 AllowList::AllowList(std::string key, const std::vector<std::string>& entries,
-                     const std::string& search_path)
-    : key_(std::move(key)) {
+                     const std::string& search_path, std::string field)
+    : key_(std::move(key)), field_(std::move(field)) {
   for (const std::string& entry : entries) {
     if (!entry.empty()) entries_.push_back({entry, look_up(entry, search_path)});
   }
@@ -51,14 +51,20 @@ absl::StatusOr<std::string> AllowList::find(const std::string& requested) const 
   }
   if (match != nullptr) {
     return field_error(
-        absl::StatusCode::kFailedPrecondition, "command",
+        absl::StatusCode::kFailedPrecondition, field_,
         "\"" + requested + "\" is in " + key_ + ", but this machine has no such executable");
   }
   std::string allowed;
-  for (const Entry& entry : entries_) allowed += (allowed.empty() ? "" : ", ") + entry.text;
-  return field_error(absl::StatusCode::kPermissionDenied, "command",
+  std::string line;
+  for (const Entry& entry : entries_) {
+    allowed += (allowed.empty() ? "" : ", ") + entry.text;
+    line += "\"" + entry.text + "\", ";
+  }
+  return field_error(absl::StatusCode::kPermissionDenied, field_,
                      "\"" + requested + "\" is not in this worker's " + key_ + ": " +
-                         (allowed.empty() ? "none are allowed" : allowed));
+                         (allowed.empty() ? "none are allowed" : allowed) +
+                         "; to allow it, write under [jobs]: " + key_ + " = [" + line + "\"" +
+                         requested + "\"]");
 }
 
 std::vector<std::string> AllowList::missing() const {

@@ -7,16 +7,17 @@
 
 namespace clusterd {
 
-// Executables that jobs may name: `allowed_commands` or `allowed_programs`. Entries are names,
-// looked up once in `search_path`, or absolute paths. Immutable; any thread.
+// Executables that jobs may name: `allowed_commands`, `allowed_programs` or `archive_commands`.
+// Entries are names, looked up once in `search_path`, or absolute paths. Immutable; any thread.
 class AllowList {
  public:
-  // `key` is the list's name in the configuration, `search_path` as in $PATH.
+  // `key` is the list's name in the configuration, `search_path` as in $PATH, `field` that of a
+  // job that names one.
   AllowList(std::string key, const std::vector<std::string>& entries,
-            const std::string& search_path);
+            const std::string& search_path, std::string field = "command");
 
   // The absolute executable that `requested` means: an entry's text, or its last component.
-  // PERMISSION_DENIED with field `command` names what is allowed; FAILED_PRECONDITION: allowed,
+  // PERMISSION_DENIED with that field names what is allowed; FAILED_PRECONDITION: allowed,
   // but this machine had no such executable when the worker started.
   [[nodiscard]] absl::StatusOr<std::string> find(const std::string& requested) const;
 
@@ -30,6 +31,7 @@ class AllowList {
   };
 
   std::string key_;
+  std::string field_;
   std::vector<Entry> entries_;
 };
 

@@ -1,19 +1,57 @@
 #include "worker/job_environment.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdlib>
-#include <map>
 #include <string_view>
+#include <utility>
 
 #include "core/field_error.h"
+#include "core/trace_context.h"
 
 namespace clusterd {
 namespace {
 
-constexpr std::array<std::string_view, 16> kRefused = {
-    "LD_*", "GLIBC_*", "GCONV_PATH", "BASH_*", "ENV",    "SHELLOPTS", "BASHOPTS", "PS4",
-    "IFS",  "PYTHON*", "RUBY*",      "PERL5*", "NODE_*", "PATH",      "HOME",     "CLUSTERD_*"};
+// The loader and the C library, shells, then interpreters: each makes something load or run code,
+// or look for it elsewhere, before the script's first line.
+constexpr auto kRefused = std::to_array<std::string_view>({
+    "LD_*",
+    "GLIBC_*",
+    "GCONV_PATH",
+    "LOCPATH",
+    "BASH_*",
+    "ENV",
+    "SHELLOPTS",
+    "BASHOPTS",
+    "PS4",
+    "IFS",
+    "CDPATH",
+    "ZDOTDIR",
+    "FPATH",
+    "PYTHON*",
+    "RUBY*",
+    "GEM_*",
+    "BUNDLE_*",
+    "PERL5*",
+    "PERLLIB",
+    "NODE_*",
+    "LUA_*",
+    "PHPRC",
+    "PHP_INI_SCAN_DIR",
+    "JAVA_TOOL_OPTIONS",
+    "_JAVA_OPTIONS",
+    "JDK_JAVA_OPTIONS",
+    "CLASSPATH",
+    "TCLLIBPATH",
+    "AWKPATH",
+    "AWKLIBPATH",
+    "DOTNET_*",
+    "PATH",
+    "HOME",
+    "CLUSTERD_*",
+});
 
 bool matches(std::string_view pattern, std::string_view name) {
   if (!pattern.ends_with('*')) return pattern == name;
@@ -42,18 +80,39 @@ absl::Status check_environment(const v1::JobSpec& spec, const std::vector<std::s
                          "runs are allowed only where the worker's env_allow has them");
 }
 
-std::vector<std::string> make_environment(const v1::StartAttempt& attempt,
-                                          const WorkerNames& worker) {
-  std::map<std::string, std::string> variables = {{"PATH", kJobPath}};
+Variables base_environment(const WorkerConfig::Jobs& jobs) {
+  Variables variables = {{"PATH", kJobPath}, {"HOME", "/"}, {"LANG", "C.UTF-8"}};
   for (const char* name : {"HOME", "LANG", "TZ"}) {
     if (const char* value = std::getenv(name)) variables[name] = value;
   }
-  if (!attempt.trace_parent().empty()) variables["TRACEPARENT"] = attempt.trace_parent();
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text = *entry;
+    const size_t equals = text.find('=');
+    if (equals == std::string_view::npos) continue;
+    const std::string_view name = text.substr(0, equals);
+    if (!matches_any(jobs.pass_env, name)) continue;
+    variables[std::string(name)] = text.substr(equals + 1);
+  }
+  for (const auto& [name, value] : jobs.env) variables[name] = value;
+  return variables;
+}
+
+std::vector<std::string> make_environment(const v1::StartAttempt& attempt,
+                                          const WorkerNames& worker, const JobSetting& setting,
+                                          Variables base) {
+  Variables variables = std::move(base);
+  if (!setting.user.empty()) {
+    for (const char* name : {"USER", "LOGNAME"}) variables[name] = setting.user;
+    variables["HOME"] = setting.home;
+  }
+  if (!setting.scratch.empty()) variables.try_emplace("TMPDIR", setting.scratch);
+  if (is_trace_parent(attempt.trace_parent())) variables["TRACEPARENT"] = attempt.trace_parent();
   for (const auto& [name, value] : attempt.spec().env()) variables[name] = value;
   variables["CLUSTERD_JOB_ID"] = attempt.key().job_id();
   variables["CLUSTERD_ATTEMPT"] = std::to_string(attempt.key().attempt());
   variables["CLUSTERD_WORKER_ID"] = worker.worker_id;
   variables["CLUSTERD_WORKER_NAME"] = worker.name;
+  if (!setting.scratch.empty()) variables["CLUSTERD_SCRATCH"] = setting.scratch;
   if (attempt.has_task_index()) {
     variables["CLUSTERD_TASK_INDEX"] = std::to_string(attempt.task_index());
     variables["CLUSTERD_TASK_COUNT"] = std::to_string(attempt.task_count());

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "clusterd/v1/worker_service.pb.h"
+#include "core/config.h"
 
 namespace clusterd {
 
@@ -17,14 +19,28 @@ struct WorkerNames {
   std::string name;
 };
 
+// What is decided of a job before its environment is made.
+struct JobSetting {
+  std::string user;     // empty: the worker's own
+  std::string home;     // of that user
+  std::string scratch;  // absolute path; empty: none
+};
+
+using Variables = std::map<std::string, std::string>;
+
 // PERMISSION_DENIED with field `env` for the first variable that changes what an interpreter or
 // the loader runs, unless `env_allow` has it ("PYTHONPATH", or "PYTHON*" for all that begin so).
 [[nodiscard]] absl::Status check_environment(const v1::JobSpec& spec,
                                              const std::vector<std::string>& env_allow);
 
-// The whole environment of an attempt, "NAME=value", sorted: PATH, HOME, LANG and TZ of the
-// worker, then the job's own, then what tells it who it is.
+// What the environment of every job begins with: PATH, HOME, LANG and TZ, then what `pass_env`
+// names of this process's own environment, then `env` of the configuration.
+[[nodiscard]] Variables base_environment(const WorkerConfig::Jobs& jobs);
+
+// The whole environment of an attempt, "NAME=value", sorted: `base`, what `setting` changes of it,
+// the job's own, then what tells it who it is.
 [[nodiscard]] std::vector<std::string> make_environment(const v1::StartAttempt& attempt,
-                                                        const WorkerNames& worker);
+                                                        const WorkerNames& worker,
+                                                        const JobSetting& setting, Variables base);
 
 }  // namespace clusterd

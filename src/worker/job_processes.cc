@@ -21,6 +21,15 @@ std::pair<std::string, uint32_t> index_of(const v1::AttemptKey& key) {
   return {key.job_id(), key.attempt()};
 }
 
+// Not each so often: reading them takes some files.
+constexpr std::chrono::milliseconds kSweepInterval{500};
+constexpr std::chrono::milliseconds kRareSweepInterval{5'000};
+
+bool is_own_child(pid_t pid) {
+  const auto stat = read_process_stat(pid);
+  return stat && stat->parent == ::getpid();
+}
+
 // All children of this process, whichever thread they hang on.
 std::vector<pid_t> children_of_this_process() {
   std::vector<pid_t> children;
@@ -39,8 +48,17 @@ std::vector<pid_t> children_of_this_process() {
 
 void JobProcesses::on_started(const internal::LaunchedAttempt& attempt) {
   Held& held = held_[index_of(attempt.key())];
+  if (held.pid != 0 && held.pid != attempt.pid()) {  // its archive command has begun
+    release(held);
+    held = Held{};
+    statuses_.erase(index_of(attempt.key()));
+  }
   held.key = attempt.key();
   held.pid = attempt.pid();
+  // A process that has replaced itself in place keeps the children that had fallen to it.
+  if (!is_own_child(held.pid)) return;
+  held.is_orphan = true;
+  was_orphaned_ = true;
 }
 
 void JobProcesses::on_descriptors(const internal::FromLauncher& message,
@@ -113,32 +131,76 @@ void JobProcesses::reap(Held& held) {
 }
 
 void JobProcesses::on_launcher_lost() {
+  was_orphaned_ = true;
   for (auto& [key, held] : held_) held.is_orphan = true;
 }
 
-bool JobProcesses::has_orphans() const {
-  return std::any_of(held_.begin(), held_.end(),
-                     [](const auto& entry) { return entry.second.is_orphan; });
+std::optional<std::chrono::milliseconds> JobProcesses::sweep_interval() const {
+  if (!was_orphaned_) return std::nullopt;
+  const bool has_orphans = std::any_of(held_.begin(), held_.end(),
+                                       [](const auto& entry) { return entry.second.is_orphan; });
+  return has_orphans ? kSweepInterval : kRareSweepInterval;
 }
 
-void JobProcesses::sweep() {
+void JobProcesses::sweep(pid_t launcher, bool knows_all) {
   for (auto& [key, held] : held_) {
     if (held.is_orphan) reap(held);
   }
-  reap_session_members();
+  reap_remains(launcher, knows_all);
 }
 
-void JobProcesses::reap_session_members() {
+void JobProcesses::reap_remains(pid_t launcher, bool knows_all) {
   std::set<pid_t> sessions;
   std::set<pid_t> mains;
   for (const auto& [key, held] : held_) {
     if (held.is_orphan) sessions.insert(held.pid);
     mains.insert(held.pid);
   }
+  const pid_t own_session = ::getsid(0);  // no job's process is in it
   for (const pid_t pid : children_of_this_process()) {
+    if (pid == launcher || mains.contains(pid)) continue;
     const auto stat = read_process_stat(pid);
-    const bool is_ours = stat && !stat->is_alive() && sessions.contains(stat->session);
-    if (is_ours && !mains.contains(pid)) (void)::waitpid(pid, nullptr, WNOHANG);
+    if (!stat || stat->is_alive() || stat->session == own_session) continue;
+    if (knows_all || sessions.contains(stat->session)) (void)::waitpid(pid, nullptr, WNOHANG);
+  }
+}
+
+void JobProcesses::inherit(Inherited& inherited) {
+  for (const auto& descriptor : inherited.message().descriptors()) {
+    const internal::PassedDescriptor& what = descriptor.what();
+    UniqueFd fd = inherited.take(descriptor.number());
+    if (!fd.valid()) continue;
+    Held& held = held_[index_of(what.key())];
+    held.key = what.key();
+    if (what.kind() == internal::PassedDescriptor::FIFO) {
+      held.fifos.push_back(std::move(fd));
+      continue;
+    }
+    held.pid = what.pid();
+    held.is_orphan = is_own_child(held.pid);
+    was_orphaned_ = was_orphaned_ || held.is_orphan;
+    held.pidfd = std::move(fd);
+    epoll_event event{.events = EPOLLIN, .data = {.fd = held.pidfd.get()}};
+    (void)::epoll_ctl(epoll_, EPOLL_CTL_ADD, held.pidfd.get(), &event);
+  }
+}
+
+void JobProcesses::bequeath(KeptDescriptors* kept, internal::Inheritance* inheritance) const {
+  const auto add = [&](const Held& held, const UniqueFd& fd) {
+    kept->keep(fd.get());
+    internal::Inheritance::Descriptor* descriptor = inheritance->add_descriptors();
+    descriptor->set_number(fd.get());
+    *descriptor->mutable_what()->mutable_key() = held.key;
+    return descriptor->mutable_what();
+  };
+  for (const auto& [key, held] : held_) {
+    if (!held.pidfd.valid() || held.was_reaped) continue;
+    internal::PassedDescriptor* what = add(held, held.pidfd);
+    what->set_kind(internal::PassedDescriptor::PIDFD);
+    what->set_pid(held.pid);
+    for (const UniqueFd& fifo : held.fifos) {
+      add(held, fifo)->set_kind(internal::PassedDescriptor::FIFO);
+    }
   }
 }
 
@@ -155,6 +217,7 @@ std::vector<JobProcesses::Part> JobProcesses::describe_all() const {
     internal::PassedDescriptor* passed = parts.back().message.add_descriptors();
     *passed->mutable_key() = held.key;
     passed->set_kind(internal::PassedDescriptor::PIDFD);
+    passed->set_pid(held.pid);
     parts.back().descriptors.push_back(held.pidfd.get());
   }
   return parts;

@@ -2,13 +2,16 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "clusterd/internal/launcher.pb.h"
+#include "worker/inheritance.h"
 #include "worker/unique_fd.h"
 
 namespace clusterd {
@@ -33,10 +36,16 @@ class JobProcesses {
   bool on_readable(int fd);
   // The launcher is gone: from now on its children may be ours.
   void on_launcher_lost();
-  // True while some may have fallen to us, so that sweep() is to be called now and then.
-  [[nodiscard]] bool has_orphans() const;
-  // Reaps what has fallen to us and ended: main processes and members of their sessions.
-  void sweep();
+  // How often sweep() is to be called; absent: nothing can have fallen to us.
+  [[nodiscard]] std::optional<std::chrono::milliseconds> sweep_interval() const;
+  // Reaps what has fallen to us and ended. `launcher`: our child that is not to be reaped, or 0.
+  // `knows_all`: a launcher has said what it holds, so that other children than those are only
+  // remains of jobs.
+  void sweep(pid_t launcher, bool knows_all);
+
+  // What an earlier executable of this process held, and what is left to a later one.
+  void inherit(Inherited& inherited);
+  void bequeath(KeptDescriptors* kept, internal::Inheritance* inheritance) const;
 
   // Statuses seen since the last call.
   [[nodiscard]] std::vector<internal::ReapedChild> take_reaped();
@@ -60,10 +69,11 @@ class JobProcesses {
   };
 
   void reap(Held& held);
-  void reap_session_members();
+  void reap_remains(pid_t launcher, bool knows_all);
   void release(Held& held);
 
   int epoll_;
+  bool was_orphaned_ = false;  // at any time
   std::map<Key, Held> held_;
   std::map<Key, internal::ReapedChild> statuses_;  // until their attempts have ended
   std::vector<internal::ReapedChild> reaped_;

@@ -18,17 +18,18 @@
 #include "absl/strings/str_cat.h"
 #include "clusterd/version.h"
 #include "core/log.h"
+#include "worker/executable_file.h"
 #include "worker/frame_socket.h"
 #include "worker/job_processes.h"
 #include "worker/launcher/mailbox.h"
 #include "worker/launcher_process.h"
+#include "worker/process_info.h"
 
 namespace clusterd {
 namespace {
 
 constexpr std::chrono::milliseconds kFirstBackoff{20};
 constexpr std::chrono::milliseconds kLongestBackoff{2000};
-constexpr std::chrono::milliseconds kSweepInterval{500};
 constexpr int kLastFlushMs = 1000;
 
 struct Stop {};
@@ -39,18 +40,17 @@ using Item = std::variant<internal::ToLauncher, Stop>;
 // The connection's thread and all that it owns.
 class LauncherConnection::Runner {
  public:
-  Runner(LauncherOptions options, const Clock& clock, LauncherObserver observer)
+  Runner(LauncherOptions options, const Clock& clock, LauncherObserver observer,
+         Inherited inherited)
       : options_(std::move(options)),
         clock_(clock),
         observer_(std::move(observer)),
         epoll_(::epoll_create1(EPOLL_CLOEXEC)),
         processes_(epoll_.get()) {
     watch(mailbox_.fd(), EPOLL_CTL_ADD, EPOLLIN);
+    take_up(inherited);
   }
-  ~Runner() {
-    mailbox_.push(Stop{});
-    if (thread_.joinable()) thread_.join();
-  }
+  ~Runner() { stop(); }
   Runner(const Runner&) = delete;
   Runner& operator=(const Runner&) = delete;
 
@@ -65,6 +65,18 @@ class LauncherConnection::Runner {
 
   void push(internal::ToLauncher message) { mailbox_.push(std::move(message)); }
 
+  void stop() {
+    mailbox_.push(Stop{});
+    if (thread_.joinable()) thread_.join();
+  }
+
+  // After stop().
+  void bequeath(KeptDescriptors* kept, internal::Inheritance* inheritance) const {
+    processes_.bequeath(kept, inheritance);
+    inheritance->set_open_files_soft(options_.open_files);
+    if (launcher_.pid > 0) inheritance->set_companion(launcher_.pid);
+  }
+
  private:
   enum class State {
     kDown,        // tries again at retry_at_
@@ -76,6 +88,8 @@ class LauncherConnection::Runner {
   };
 
   void run();
+  void take_up(Inherited& inherited);
+  void sweep();
   void watch(int fd, int operation, uint32_t events);
   [[nodiscard]] int wait_ms() const;
   [[nodiscard]] bool on_mailbox();
@@ -87,6 +101,7 @@ class LauncherConnection::Runner {
   void on_launcher_exit();
   void on_socket();
   void on_message(internal::FromLauncher message);
+  void upgrade_if_other(const internal::LauncherHello& hello);
   void close_socket();
   void disconnect(const absl::Status& status);
   void send(const internal::ToLauncher& message);
@@ -109,6 +124,7 @@ class LauncherConnection::Runner {
   std::chrono::milliseconds backoff_ = kFirstBackoff;
   uint64_t contact_ns_ = 0;
   bool leaving_ = false;
+  bool replaces_itself_ = false;  // the launcher: the connection ends, its process does not
   std::thread thread_;
 };
 
@@ -117,10 +133,25 @@ void LauncherConnection::Runner::watch(int fd, int operation, uint32_t events) {
   (void)::epoll_ctl(epoll_.get(), operation, fd, &event);
 }
 
+void LauncherConnection::Runner::take_up(Inherited& inherited) {
+  processes_.inherit(inherited);
+  const pid_t launcher = inherited.message().companion();
+  const auto stat = launcher > 0 ? read_process_stat(launcher) : std::nullopt;
+  if (!stat || stat->parent != ::getpid()) return;
+  launcher_.pid = launcher;
+  launcher_.pidfd = open_pidfd(launcher);
+  watch(launcher_.pidfd.get(), EPOLL_CTL_ADD, EPOLLIN);
+}
+
+void LauncherConnection::Runner::sweep() {
+  processes_.sweep(std::max(launcher_.pid, 0), state_ == State::kConnected);
+  sweep_at_ = clock_.now().boot + processes_.sweep_interval().value_or(kLongestBackoff);
+}
+
 int LauncherConnection::Runner::wait_ms() const {
   std::optional<BootTime> until;
   if (state_ == State::kDown) until = retry_at_;
-  if (processes_.has_orphans()) until = until ? std::min(*until, sweep_at_) : sweep_at_;
+  if (processes_.sweep_interval()) until = until ? std::min(*until, sweep_at_) : sweep_at_;
   if (!until) return -1;
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(*until - clock_.now().boot);
   return static_cast<int>(std::max<int64_t>(left.count(), 0));
@@ -140,10 +171,7 @@ void LauncherConnection::Runner::run() {
         on_event(fd);
       }
     }
-    if (processes_.has_orphans() && clock_.now().boot >= sweep_at_) {
-      processes_.sweep();
-      sweep_at_ = clock_.now().boot + kSweepInterval;
-    }
+    if (processes_.sweep_interval() && clock_.now().boot >= sweep_at_) sweep();
     tell_reaped();
     if (has_orders && !on_mailbox()) return;
     flush();
@@ -231,7 +259,7 @@ void LauncherConnection::Runner::on_launcher_exit() {
   (void)::waitpid(launcher_.pid, nullptr, WNOHANG);
   watch(launcher_.pidfd.get(), EPOLL_CTL_DEL, 0);
   launcher_ = LauncherProcess{};
-  processes_.sweep();  // its children are ours now
+  sweep();  // its children are ours now
   if (state_ == State::kStarting) {
     fail(absl::UnavailableError("the launcher did not start; see launcher.log in its folder"));
   } else if (state_ == State::kDown && std::exchange(waits_for_exit_, false)) {
@@ -244,13 +272,14 @@ void LauncherConnection::Runner::greet(UniqueFd socket) {
   waits_to_write_ = false;
   watch(socket_->fd(), EPOLL_CTL_ADD, EPOLLIN);
   state_ = State::kGreeting;
-  processes_.sweep();
+  sweep();
   (void)processes_.take_reaped();  // they are in what follows
   std::vector<JobProcesses::Part> parts = processes_.describe_all();
   std::rotate(parts.begin(), parts.begin() + 1, parts.end());  // the statuses go with the hello
   internal::ToLauncher& last = parts.back().message;
   last.mutable_hello()->set_protocol_version(1);
   last.mutable_hello()->set_version(version());
+  last.mutable_hello()->set_scratch_dir(options_.scratch_dir);
   last.set_contact_boottime_ns(contact_ns_);
   for (const JobProcesses::Part& part : parts) socket_->queue(part.message, part.descriptors);
   flush();
@@ -302,10 +331,17 @@ void LauncherConnection::Runner::on_message(internal::FromLauncher message) {
         absl::FailedPreconditionError("another worker process has taken over this data_dir"));
     return;
   }
+  if (message.replaces_itself()) replaces_itself_ = true;
+  if (!message.upgrade_refused().empty()) {
+    log_warning("worker", "the launcher goes on as another version",
+                {{"error", message.upgrade_refused()}});
+    message.clear_upgrade_refused();
+  }
   if (message.has_hello()) {
     processes_.on_hello(message.hello());
     state_ = State::kConnected;
     backoff_ = kFirstBackoff;
+    upgrade_if_other(message.hello());
     observer_.on_connected(std::move(*message.mutable_hello()));
     return;
   }
@@ -316,6 +352,17 @@ void LauncherConnection::Runner::on_message(internal::FromLauncher message) {
   }
   message.clear_descriptors();
   if (message.ByteSizeLong() > 0) observer_.on_message(std::move(message));
+}
+
+void LauncherConnection::Runner::upgrade_if_other(const internal::LauncherHello& hello) {
+  const std::string& its_id = hello.executable_id();
+  if (its_id.empty() || its_id == executable_id(kOwnExecutable)) return;
+  if (its_id == executable_id(options_.executable)) return;  // newer than this process
+  log_info("worker", "the launcher runs another executable, and is told to become this one",
+           {{"its_version", hello.version()}, {"executable", options_.executable}});
+  internal::ToLauncher message;
+  message.mutable_upgrade()->set_executable(options_.executable);
+  send(message);
 }
 
 void LauncherConnection::Runner::close_socket() {
@@ -331,17 +378,23 @@ void LauncherConnection::Runner::disconnect(const absl::Status& status) {
   const bool again_at_once = !absl::IsDataLoss(status);
   retry_at_ = clock_.now().boot + (again_at_once ? kLongestBackoff.zero() : kLongestBackoff);
   if (!was_connected && !leaving_) fail(status);
-  processes_.on_launcher_lost();
+  if (!std::exchange(replaces_itself_, false)) processes_.on_launcher_lost();
   if (was_connected) observer_.on_disconnected(status);
 }
 
 LauncherConnection::LauncherConnection(LauncherOptions options, const Clock& clock,
-                                       LauncherObserver observer)
-    : runner_(std::make_unique<Runner>(std::move(options), clock, std::move(observer))) {}
+                                       LauncherObserver observer, Inherited inherited)
+    : runner_(std::make_unique<Runner>(std::move(options), clock, std::move(observer),
+                                       std::move(inherited))) {}
 
 LauncherConnection::~LauncherConnection() = default;
 
 absl::Status LauncherConnection::start() { return runner_->start(); }
+
+void LauncherConnection::bequeath(KeptDescriptors* kept, internal::Inheritance* inheritance) {
+  runner_->stop();
+  runner_->bequeath(kept, inheritance);
+}
 
 void LauncherConnection::send(internal::ToLauncher message) { runner_->push(std::move(message)); }
 

@@ -7,7 +7,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/clock.h"
+#include "worker/inheritance.h"
 #include "worker/process_launcher.h"
+#include "worker/runtime_dir.h"
 
 namespace clusterd {
 
@@ -15,17 +17,12 @@ namespace clusterd {
 struct LauncherOptions {
   std::string executable;  // absolute; run as `executable launcher --data-dir … --runtime-dir …`
   std::string data_dir;    // absolute; journal and output
-  std::string runtime_dir;  // absolute; from choose_runtime_dir
-  uint64_t open_files = 0;  // soft limit that it and the jobs inherit; 0: this process's
+  std::string runtime_dir;       // absolute; from choose_runtime_dir
+  uint64_t open_files = 0;       // soft limit that it and the jobs inherit; 0: this process's
+  std::string cgroups = "auto";  // which it uses: "auto", "v1" (of version 1 only), "off"
+  // Absolute; of the scratch folders that go with their attempts; or empty.
+  std::string scratch_dir;
 };
-
-// The folder of the launcher's socket and FIFOs, made with mode 0700: `<configured>/<hash of
-// data_dir>`, so that two workers may name the same; where `configured` is empty
-// /run/clusterd/<hash>, if it is on a tmpfs and can be made; else `<data_dir>/run`. `data_dir` must
-// exist. INVALID_ARGUMENT if the path is too long for a Unix
-// socket, PERMISSION_DENIED if the folder is another user's or open to others.
-[[nodiscard]] absl::StatusOr<std::string> choose_runtime_dir(const std::string& configured,
-                                                             const std::string& data_dir);
 
 // The worker's way to the launcher of its data_dir: reaches the running one or starts one, and does
 // so again whenever it dies.
@@ -39,8 +36,9 @@ struct LauncherOptions {
 // destructor closes the connection and joins; launcher and jobs go on.
 class LauncherConnection final : public ProcessLauncher {
  public:
-  // `clock` outlives this.
-  LauncherConnection(LauncherOptions options, const Clock& clock, LauncherObserver observer);
+  // `clock` outlives this; `inherited` is what an earlier executable of this process has left.
+  LauncherConnection(LauncherOptions options, const Clock& clock, LauncherObserver observer,
+                     Inherited inherited = {});
   ~LauncherConnection() override;
   LauncherConnection(const LauncherConnection&) = delete;
   LauncherConnection& operator=(const LauncherConnection&) = delete;
@@ -52,6 +50,10 @@ class LauncherConnection final : public ProcessLauncher {
   // An end that arrives for an attempt that its receiver does not know is to be answered with
   // `forget` all the same: a stop that came before its launch leaves such an end.
   void send(internal::ToLauncher message) override;
+
+  // Closes the connection and says what the next executable of this process is to go on with;
+  // `kept` keeps its descriptors open. Last of all, while this is still there.
+  void bequeath(KeptDescriptors* kept, internal::Inheritance* inheritance);
 
  private:
   class Runner;

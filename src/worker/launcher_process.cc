@@ -1,7 +1,6 @@
 #include "worker/launcher_process.h"
 
 #include <fcntl.h>
-#include <spawn.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -13,50 +12,15 @@
 #include <csignal>
 #include <cstring>
 #include <string>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "worker/process_info.h"
+#include "worker/spawn_setup.h"
 
 namespace clusterd {
 namespace {
 
 constexpr int kReadyFd = 3;
-
-// posix_spawn's two objects; they release their memory at the end.
-class SpawnSetup {
- public:
-  SpawnSetup(int ready, const std::string& log) {
-    ::posix_spawn_file_actions_init(&actions_);
-    ::posix_spawnattr_init(&attributes_);
-    ::posix_spawn_file_actions_addopen(&actions_, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    ::posix_spawn_file_actions_addopen(&actions_, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-    ::posix_spawn_file_actions_addopen(&actions_, STDERR_FILENO, log.c_str(),
-                                       O_WRONLY | O_CREAT | O_APPEND, 0600);
-    ::posix_spawn_file_actions_adddup2(&actions_, ready, kReadyFd);
-    ::posix_spawn_file_actions_addclosefrom_np(&actions_, kReadyFd + 1);
-    sigset_t signals;
-    ::sigemptyset(&signals);
-    ::posix_spawnattr_setsigmask(&attributes_, &signals);
-    ::sigfillset(&signals);
-    ::posix_spawnattr_setsigdefault(&attributes_, &signals);
-    ::posix_spawnattr_setflags(&attributes_,
-                               POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  }
-  ~SpawnSetup() {
-    ::posix_spawn_file_actions_destroy(&actions_);
-    ::posix_spawnattr_destroy(&attributes_);
-  }
-  SpawnSetup(const SpawnSetup&) = delete;
-  SpawnSetup& operator=(const SpawnSetup&) = delete;
-
-  [[nodiscard]] const posix_spawn_file_actions_t* actions() const { return &actions_; }
-  [[nodiscard]] const posix_spawnattr_t* attributes() const { return &attributes_; }
-
- private:
-  posix_spawn_file_actions_t actions_{};
-  posix_spawnattr_t attributes_{};
-};
 
 // The soft limit of open files as a child started meanwhile is to inherit it. It is lowered for
 // this whole process: posix_spawn cannot set one.
@@ -88,18 +52,24 @@ absl::StatusOr<LauncherProcess> start_launcher(const LauncherOptions& options) {
   LauncherProcess process;
   process.ready.reset(pipe[0]);
   const UniqueFd ready_end(pipe[1]);
-  const SpawnSetup setup(ready_end.get(), folder + "/launcher.log");
-  std::vector<std::string> words = {
-      options.executable, "launcher",          "--data-dir", options.data_dir,
-      "--runtime-dir",    options.runtime_dir, "--ready-fd", std::to_string(kReadyFd)};
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
+  SpawnSetup setup;
+  setup.open(STDIN_FILENO, "/dev/null", O_RDONLY);
+  setup.open(STDOUT_FILENO, "/dev/null", O_WRONLY);
+  setup.open(STDERR_FILENO, folder + "/launcher.log", O_WRONLY | O_CREAT | O_APPEND);
+  setup.pass(ready_end.get(), kReadyFd);
+  setup.close_from(kReadyFd + 1);
+  setup.lead_session();
+  sigset_t all;
+  (void)::sigfillset(&all);
+  setup.handle_by_default(all);
   int error = 0;
   {
     const InheritedOpenFiles limit(options.open_files);
-    error = ::posix_spawn(&process.pid, options.executable.c_str(), setup.actions(),
-                          setup.attributes(), argv.data(), environ);
+    error = setup.start(
+        options.executable,
+        {options.executable, "launcher", "--data-dir", options.data_dir, "--runtime-dir",
+         options.runtime_dir, "--ready-fd", std::to_string(kReadyFd), "--cgroups", options.cgroups},
+        &process.pid);
   }
   if (error != 0) {
     return absl::InternalError(absl::StrCat(options.executable, ": ", std::strerror(error)));

@@ -37,6 +37,7 @@ v1::WorkerIdentity machine_identity() {
   identity.set_machine_id(machine.empty() ? "host:" + host_name() : machine);
   identity.set_version(version());
   identity.add_features("delete_outputs");
+  identity.add_features("limits");
   return identity;
 }
 
@@ -49,14 +50,6 @@ v1::Resources machine_capacity(const WorkerConfig::Capacity& configured) {
       static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   capacity.set_memory_bytes(configured.memory_bytes != 0 ? configured.memory_bytes : memory);
   return capacity;
-}
-
-absl::StatusOr<std::string> own_executable() {
-  std::string path(PATH_MAX, '\0');
-  const ssize_t length = readlink("/proc/self/exe", path.data(), path.size());
-  if (length < 0) return absl::ErrnoToStatus(errno, "readlink /proc/self/exe");
-  path.resize(static_cast<size_t>(length));
-  return path;
 }
 
 }  // namespace clusterd

@@ -19,7 +19,4 @@ namespace clusterd {
 // As configured; what is 0 there is what the machine has.
 [[nodiscard]] v1::Resources machine_capacity(const WorkerConfig::Capacity& configured);
 
-// The absolute path of the running executable.
-[[nodiscard]] absl::StatusOr<std::string> own_executable();
-
 }  // namespace clusterd

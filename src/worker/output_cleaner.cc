@@ -9,6 +9,7 @@
 #include "absl/strings/numbers.h"
 #include "core/log.h"
 #include "worker/output_log.h"
+#include "worker/scratch_paths.h"
 
 namespace clusterd {
 namespace fs = std::filesystem;
@@ -23,9 +24,18 @@ WallTime changed_at(const fs::path& path) {
                   std::chrono::nanoseconds(info.st_mtim.tv_nsec));
 }
 
+// When something about it last changed: unlike the time of its last write, no job can set it.
+WallTime last_touched(const std::string& path) {
+  struct stat info {};
+  if (lstat(path.c_str(), &info) != 0) return WallTime::min();
+  return WallTime(std::chrono::seconds(info.st_ctim.tv_sec) +
+                  std::chrono::nanoseconds(info.st_ctim.tv_nsec));
+}
+
 WallTime newest_change(const fs::path& folder) {
-  WallTime newest = changed_at(folder);
   std::error_code error;
+  if (!fs::exists(folder, error)) return WallTime::min();
+  WallTime newest = changed_at(folder);
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     newest = std::max(newest, changed_at(entry.path()));
   }
@@ -34,23 +44,44 @@ WallTime newest_change(const fs::path& folder) {
 
 }  // namespace
 
-OutputCleaner::OutputCleaner(std::string data_dir, std::chrono::nanoseconds max_age,
-                             EventLoop& core, EventLoop& files,
+OutputCleaner::OutputCleaner(std::string data_dir, std::string scratch_dir,
+                             std::chrono::nanoseconds max_age, EventLoop& core, EventLoop& files,
                              std::function<bool(const v1::AttemptKey&)> in_use)
     : data_dir_(std::move(data_dir)),
+      scratch_dir_(std::move(scratch_dir)),
       max_age_(max_age),
       core_(core),
       files_(files),
       in_use_(std::move(in_use)) {}
 
-std::vector<v1::AttemptKey> OutputCleaner::attempts_of(const std::string& job_id) const {
-  std::vector<v1::AttemptKey> attempts;
+OutputCleaner::KeptScratch OutputCleaner::find_kept_scratch() {
+  KeptScratch kept;
+  if (scratch_dir_.empty()) return kept;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(kept_scratch(scratch_dir_), error)) {
+    const std::string name = entry.path().filename().native();
+    if (ScratchFolders::is_being_removed(name)) scratch_.remove(entry.path().native());
+    const size_t dot = name.rfind('.');
+    uint32_t number = 0;
+    if (dot == std::string::npos || !absl::SimpleAtoi(name.substr(dot + 1), &number)) continue;
+    kept[name.substr(0, dot)].insert(number);
+  }
+  return kept;
+}
+
+std::vector<v1::AttemptKey> OutputCleaner::attempts_of(const std::string& job_id,
+                                                       const KeptScratch& kept) const {
+  std::set<uint32_t> numbers;
+  if (const auto found = kept.find(job_id); found != kept.end()) numbers = found->second;
   std::error_code error;
   for (const auto& attempt :
        fs::directory_iterator(data_dir_ + kOutputFolder + "/" + job_id, error)) {
-    v1::AttemptKey key;
     uint32_t number = 0;
-    if (!absl::SimpleAtoi(attempt.path().filename().native(), &number)) continue;
+    if (absl::SimpleAtoi(attempt.path().filename().native(), &number)) numbers.insert(number);
+  }
+  std::vector<v1::AttemptKey> attempts;
+  for (const uint32_t number : numbers) {
+    v1::AttemptKey key;
     key.set_job_id(job_id);
     key.set_attempt(number);
     attempts.push_back(std::move(key));
@@ -58,19 +89,26 @@ std::vector<v1::AttemptKey> OutputCleaner::attempts_of(const std::string& job_id
   return attempts;
 }
 
-std::vector<v1::AttemptKey> OutputCleaner::find_old(WallTime now) const {
-  std::vector<v1::AttemptKey> old;
+std::vector<v1::AttemptKey> OutputCleaner::find_old(WallTime now) {
+  const KeptScratch kept = find_kept_scratch();
+  std::set<std::string> job_ids;
+  for (const auto& [job_id, numbers] : kept) job_ids.insert(job_id);
   std::error_code error;
   for (const auto& job : fs::directory_iterator(data_dir_ + kOutputFolder, error)) {
-    for (v1::AttemptKey& key : attempts_of(job.path().filename().native())) {
-      if (newest_change(output_folder(data_dir_, key)) > now - max_age_) continue;
-      old.push_back(std::move(key));
+    job_ids.insert(job.path().filename().native());
+  }
+  std::vector<v1::AttemptKey> old;
+  for (const std::string& job_id : job_ids) {
+    for (v1::AttemptKey& key : attempts_of(job_id, kept)) {
+      const WallTime changed = std::max(newest_change(output_folder(data_dir_, key)),
+                                        last_touched(scratch_folder(scratch_dir_, key, true)));
+      if (changed <= now - max_age_) old.push_back(std::move(key));
     }
   }
   return old;
 }
 
-bool OutputCleaner::erase(const v1::AttemptKey& key) const {
+bool OutputCleaner::erase(const v1::AttemptKey& key) {
   const fs::path folder = output_folder(data_dir_, key);
   std::error_code error;
   fs::remove_all(folder, error);
@@ -80,6 +118,9 @@ bool OutputCleaner::erase(const v1::AttemptKey& key) const {
     return false;
   }
   fs::remove(folder.parent_path(), error);  // fails while another attempt is there
+  if (scratch_dir_.empty()) return true;
+  std::string kept = scratch_folder(scratch_dir_, key, true);
+  if (last_touched(kept) != WallTime::min()) scratch_.remove(std::move(kept));
   return true;
 }
 
@@ -101,9 +142,10 @@ void OutputCleaner::delete_jobs(std::vector<std::string> job_ids,
     return id.empty() || id.front() == '.' || id.find('/') != std::string::npos;
   });
   files_.post([this, job_ids = std::move(job_ids), deleted = std::move(deleted)]() mutable {
+    const KeptScratch kept = find_kept_scratch();
     std::vector<JobOutput> found;
     for (std::string& job_id : job_ids) {
-      found.push_back({.job_id = job_id, .attempts = attempts_of(job_id)});
+      found.push_back({.job_id = job_id, .attempts = attempts_of(job_id, kept)});
     }
     core_.post([this, found = std::move(found), deleted = std::move(deleted)]() mutable {
       std::erase_if(found, [this](const JobOutput& job) {

@@ -49,6 +49,7 @@ absl::StatusOr<uint64_t> read_first_kept(const std::string& folder,
   KeptRecord record;
   for (int attempt = 0; attempt < 3; ++attempt) {  // the launcher may be writing it
     const ssize_t size = ::pread(file.get(), &record, sizeof(record), 0);
+    if (size == 0) return 0;  // a full disk took the file, but nothing in it: nothing was released
     if (size == sizeof(record) && record.crc == crc_of(record.first_kept)) return record.first_kept;
   }
   return absl::DataLossError(absl::StrCat(path, ": damaged"));

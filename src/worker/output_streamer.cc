@@ -21,9 +21,11 @@ std::string name_of(const v1::AttemptKey& key) {
 
 }  // namespace
 
-OutputStreamer::OutputStreamer(WorkerCore& core, v1::StreamAttemptRequest request,
-                               std::string folder)
+OutputStreamer::OutputStreamer(WorkerCore& core, AccessControl& access,
+                               grpc::CallbackServerContext& context,
+                               v1::StreamAttemptRequest request, std::string folder)
     : core_(core),
+      admitted_(access, context, "/clusterd.v1.WorkerService/StreamJob"),
       request_(std::move(request)),
       folder_(std::move(folder)),
       id_(core.next_reader_id()) {
@@ -93,11 +95,12 @@ absl::Status OutputStreamer::open() {
   const auto extent = reader->extent();
   if (!extent.ok()) return extent.status();
   const uint64_t length = std::max(extent->total_bytes(), view_.length(*stream));
-  offset_ = std::max(request_.offset(), extent->first_kept());
+  const uint64_t released = std::max(extent->first_kept(), view_.first_kept(*stream));
+  offset_ = std::max(request_.offset(), released);
   if (request_.tail_lines() > 0) {
     const auto tail = reader->offset_of_tail(request_.tail_lines());
     if (!tail.ok()) return tail.status();
-    offset_ = *tail;
+    offset_ = std::max(*tail, released);
   } else if (request_.offset() > length) {
     return absl::OutOfRangeError("offset " + std::to_string(request_.offset()) +
                                  " is above the length, " + std::to_string(length));
@@ -107,13 +110,23 @@ absl::Status OutputStreamer::open() {
   const uint64_t most = std::numeric_limits<uint64_t>::max() - offset_;
   limit_ = offset_ + (request_.max_bytes() == 0 ? most : std::min(most, request_.max_bytes()));
   reader_ = *std::move(reader);
+  fill_start(released);
+  return absl::OkStatus();
+}
+
+void OutputStreamer::fill_start(uint64_t released) {
   v1::OutputStart& start = *message_.mutable_start();
   start.set_attempt(key().attempt());
   start.set_stream(stream_);
   start.set_offset(offset_);
-  start.set_released(extent->first_kept());
-  start.set_written(length);
-  return absl::OkStatus();
+  start.set_released(released);
+  start.set_written(std::max(stop_at_, view_.length(stream_)));
+}
+
+void OutputStreamer::jump_to(uint64_t offset) {
+  offset_ = offset;
+  fill_start(offset);
+  StartWrite(&message_);  // OnWriteDone goes on from there
 }
 
 void OutputStreamer::OnWriteDone(bool ok) {
@@ -125,9 +138,12 @@ void OutputStreamer::send_next() {
   const bool follow = request_.follow() && !view_.ended;
   const uint64_t end = view_.ended ? view_.length(stream_) : stop_at_;
   if (offset_ >= limit_ || (!follow && offset_ >= end)) return send_end();
+  // On a full disk the log itself may not be able to say what was thrown away.
+  if (view_.first_kept(stream_) > offset_) return jump_to(view_.first_kept(stream_));
   const uint64_t want = std::min(kFrameBytes, (follow ? limit_ : std::min(end, limit_)) - offset_);
   auto bytes = reader_->read(offset_, want);
   if (!bytes.ok()) return fail(bytes.status());
+  if (bytes->offset > offset_) return jump_to(bytes->offset);
   if (bytes->data.empty()) {
     if (follow && view_.length(stream_) <= offset_) return wait();
     return fail(absl::DataLossError("the output of " + name_of(key()) + " ends at byte " +

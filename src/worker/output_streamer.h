@@ -7,6 +7,7 @@
 #include <string>
 
 #include "clusterd/v1/worker_service.pb.h"
+#include "rpc/access_control.h"
 #include "worker/output_log.h"
 #include "worker/output_view.h"
 
@@ -23,8 +24,9 @@ class WorkerCore;
 // `cancelled_` is read and written by all.
 class OutputStreamer final : public grpc::ServerWriteReactor<v1::StreamJobResponse> {
  public:
-  // `core` outlives the server that made the call.
-  OutputStreamer(WorkerCore& core, v1::StreamAttemptRequest request, std::string folder);
+  // `core` and `access` outlive the server that made the call, whose `context` is.
+  OutputStreamer(WorkerCore& core, AccessControl& access, grpc::CallbackServerContext& context,
+                 v1::StreamAttemptRequest request, std::string folder);
 
   void OnWriteDone(bool ok) override;
   void OnCancel() override;
@@ -43,12 +45,16 @@ class OutputStreamer final : public grpc::ServerWriteReactor<v1::StreamJobRespon
   absl::Status open();
   absl::Status recall();
   absl::StatusOr<v1::OutputStream::Stream> choose_stream() const;
+  void fill_start(uint64_t released);
+  // Says that the bytes before `offset` are released, and goes on there.
+  void jump_to(uint64_t offset);
   void send_next();
   void send_end();
   void wait();
   void fail(const absl::Status& status);
 
   WorkerCore& core_;
+  const AccessControl::Stream admitted_;
   const v1::StreamAttemptRequest request_;
   const std::string folder_;
   const uint64_t id_;

@@ -22,6 +22,13 @@ struct OutputView {
     }
     return 0;
   }
+  // Bytes below it are released, as last heard.
+  [[nodiscard]] uint64_t first_kept(v1::OutputStream::Stream stream) const {
+    for (const v1::OutputStream& output : outputs) {
+      if (output.stream() == stream) return output.first_kept();
+    }
+    return 0;
+  }
 };
 
 }  // namespace clusterd

@@ -9,26 +9,33 @@
 
 #include <atomic>
 #include <csignal>
-#include <filesystem>
+#include <cstdlib>
 #include <memory>
 #include <utility>
 
 #include "core/address.h"
 #include "core/log.h"
 #include "core/port_file.h"
+#include "core/reloader.h"
 #include "core/signal_wait.h"
+#include "rpc/access_control.h"
 #include "rpc/credentials.h"
+#include "rpc/grpc_log.h"
+#include "rpc/link_security.h"
+#include "worker/executable_file.h"
+#include "worker/first_process.h"
+#include "worker/job_readiness.h"
 #include "worker/launcher_connection.h"
 #include "worker/machine.h"
-#include "worker/script_folder.h"
+#include "worker/original_services.h"
+#include "worker/scratch_paths.h"
 #include "worker/worker_core.h"
 #include "worker/worker_files.h"
+#include "worker/worker_folders.h"
 #include "worker/worker_service.h"
 
 namespace clusterd {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr int kUsage = 64;        // the configuration is at fault
 constexpr int kCannotStart = 70;  // anything else, as on the command line
@@ -49,38 +56,28 @@ uint64_t raise_open_files() {
   return before;
 }
 
-// The configured folders, absolute and made.
-absl::StatusOr<WorkerConfig::Jobs> prepare_folders(WorkerConfig::Jobs jobs) {
-  for (std::string* folder : {&jobs.data_dir, &jobs.scripts_dir}) {
-    std::error_code error;
-    std::string path = fs::absolute(*folder, error).lexically_normal().native();
-    if (error) return absl::InternalError("the current folder: " + error.message());
-    while (path.size() > 1 && path.back() == '/') path.pop_back();
-    if (auto status = make_folder(path); !status.ok()) return status;
-    *folder = std::move(path);
-  }
-  auto runtime_dir = choose_runtime_dir(jobs.runtime_dir, jobs.data_dir);
-  if (!runtime_dir.ok()) return runtime_dir.status();
-  jobs.runtime_dir = *std::move(runtime_dir);
-  return jobs;
-}
-
 // gRPC server with the service, health and reflection; fills in the port where it was 0.
 absl::StatusOr<std::unique_ptr<grpc::Server>> serve(const ListenerConfig& listener,
-                                                    WorkerServiceImpl& service, Address& address) {
-  auto credentials = server_credentials(listener);
-  if (!credentials.ok()) return credentials.status();
+                                                    const LinkSecurity& security,
+                                                    const AccessControl& access,
+                                                    const std::vector<grpc::Service*>& services,
+                                                    Address& address) {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   apply_server_limits(builder);
+  if (listener.use_tls) apply_connection_age(builder, listener.max_connection_age);
   int port = 0;
   const std::string host = address.host.empty() ? "::" : address.host;
-  builder.AddListeningPort(format_address({host, address.port}), *credentials, &port);
-  builder.RegisterService(&service);
+  builder.AddListeningPort(format_address({host, address.port}),
+                           security.server_credentials(/*demand_certificate=*/true, access), &port);
+  for (grpc::Service* service : services) builder.RegisterService(service);
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (server == nullptr || port == 0) {
-    return absl::UnavailableError("cannot listen on " + listener.addr);
+    return absl::UnavailableError(
+        "[grpc_server] addr = \"" + listener.addr +
+        "\": cannot listen there; is another program there, such as a "
+        "scheduler with that as its [http_server] or [grpc_server] addr?");
   }
   address.port = static_cast<uint16_t>(port);
   return server;
@@ -95,28 +92,97 @@ std::string advertised(const WorkerConfig::GrpcServer& config, const Address& li
   return format_address({wildcard ? "" : listening.host, listening.port});
 }
 
+// "host:port+1" of the first address, where a go-work scheduler takes what its leader does not.
+std::string next_port(const std::string& text) {
+  auto address = parse_address(text);
+  if (!address.ok()) return text;
+  ++address->port;
+  return format_address(*address);
+}
+
+// The configured name, else that in the certificate, else the host's. `is_ours` where it is for
+// nobody else to choose.
+absl::StatusOr<std::string> worker_name(const WorkerConfig& config, const LinkSecurity& security,
+                                        bool& is_ours) {
+  const std::string certified = security.own_name();
+  const std::string& configured = config.worker.name;
+  is_ours = !configured.empty() || !certified.empty();
+  if (certified.empty()) return configured.empty() ? host_name() : configured;
+  if (configured.empty() || configured == certified) return certified;
+  return absl::InvalidArgumentError("worker.name: \"" + configured +
+                                    "\" is not the name in its certificate, \"" + certified +
+                                    "\"; leave it out, or issue another certificate");
+}
+
 absl::StatusOr<SessionOptions> session_options(const WorkerConfig& config,
+                                               const LinkSecurity& security,
                                                const std::string& data_dir) {
   SessionOptions options;
   options.addresses = config.scheduler.addr;
   options.data_dir = data_dir;
-  const WorkerConfig::GrpcServer& server = config.grpc_server;
-  TlsFiles files;
-  if (server.use_tls) files = {server.crt_file, server.key_file, server.ca_file};
-  auto credentials = channel_credentials(files);
-  if (!credentials.ok()) return credentials.status();
-  options.credentials = *std::move(credentials);
+  options.credentials = [&security] {
+    return security.channel_credentials({ExpectedPeer::Kind::kScheduler, ""});
+  };
   auto kept = read_identity(data_dir);
   if (!kept.ok()) return kept.status();
   options.kept = *std::move(kept);
   v1::RegisterWorkerRequest& offer = options.offer;
   *offer.mutable_identity() = machine_identity();
   offer.mutable_identity()->set_worker_id(options.kept.worker_id());
-  offer.set_name(config.worker.name.empty() ? host_name() : config.worker.name);
-  offer.set_name_is_configured(!config.worker.name.empty());
+  bool name_is_ours = false;
+  auto name = worker_name(config, security, name_is_ours);
+  if (!name.ok()) return name.status();
+  offer.set_name(*std::move(name));
+  offer.set_name_is_configured(name_is_ours);
   offer.mutable_labels()->insert(config.worker.labels.begin(), config.worker.labels.end());
   *offer.mutable_capacity() = machine_capacity(config.capacity);
   return options;
+}
+
+absl::StatusOr<OriginalOptions> original_options(const WorkerConfig& config,
+                                                 const LinkSecurity& security,
+                                                 const Address& listening) {
+  const WorkerConfig::Scheduler& scheduler = config.scheduler;
+  bool name_is_ours = false;
+  auto name = worker_name(config, security, name_is_ours);
+  if (!name.ok()) return name.status();
+  OriginalOptions options;
+  options.protocol =
+      scheduler.protocol == "go-work" ? v1::Worker::GO_WORK : v1::Worker::JOBSCHEDULER;
+  options.addresses = scheduler.addr;
+  options.task_addr =
+      scheduler.task_addr.empty() ? next_port(scheduler.addr.front()) : scheduler.task_addr;
+  options.credentials = [&security] {
+    return security.channel_credentials({ExpectedPeer::Kind::kScheduler, ""});
+  };
+  options.name = *std::move(name);
+  options.address = advertised(config.grpc_server, listening);
+  options.task_script = config.compat.task_script;
+  options.keep_ends = config.retention.max_age;
+  return options;
+}
+
+// Says to the core whose member it is to be.
+absl::Status use_scheduler(const WorkerConfig& config, const LinkSecurity& security,
+                           const Address& listening, const std::string& data_dir,
+                           WorkerCore& core) {
+  if (config.scheduler.protocol != "clusterd") {
+    auto options = original_options(config, security, listening);
+    if (options.ok()) core.use_original(*std::move(options));
+    return options.status();
+  }
+  auto session = session_options(config, security, data_dir);
+  if (!session.ok()) return session.status();
+  session->offer.set_address(advertised(config.grpc_server, listening));
+  core.use_session(*std::move(session));
+  return absl::OkStatus();
+}
+
+// What is done about the jobs at the end. With the first process of a container they end too, so
+// they are stopped in order where they would have been kept.
+std::string on_stop_of(const WorkerConfig& config) {
+  const bool ends_jobs = std::getenv(kFirstProcessVariable) != nullptr;
+  return config.worker.on_stop == "keep" && ends_jobs ? "stop" : config.worker.on_stop;
 }
 
 // What `on_stop` says about the jobs, after the first signal. A second one ends the wait.
@@ -132,55 +198,114 @@ void settle_jobs(const std::string& on_stop, const WorkerConfig::Jobs& jobs,
   }
   // The news comes the way a second signal does, so that one wait serves both.
   core.call_when_idle(limit, [] { kill(getpid(), SIGTERM); });
-  (void)signals.wait();
+  for (int signal = SIGHUP; signal == SIGHUP || signal == SIGUSR2;) {
+    signal = signals.wait();  // what is left is to end
+  }
+}
+
+// The lock of the data_dir: left by an earlier executable of this process, or taken.
+absl::StatusOr<UniqueFd> take_lock(std::optional<Inherited>& inherited,
+                                   const std::string& data_dir) {
+  if (!inherited) return lock_data_dir(data_dir);
+  UniqueFd lock = inherited->take_lock();
+  if (is_lock_of(lock, data_dir)) return lock;
+  lock.reset();  // the configuration names another folder now
+  return lock_data_dir(data_dir);
+}
+
+// Waits for a signal to end, or to be replaced where that can be: then SIGUSR2. SIGHUP reloads.
+int wait_for_signal(const StopSignals& signals, Reloader& reloader, const std::string& executable,
+                    const WorkerStart& start) {
+  while (true) {
+    const int signal = signals.wait();
+    if (signal == SIGHUP) {
+      reloader.reload_now();
+      continue;
+    }
+    if (signal != SIGUSR2) return signal;
+    log_info("worker", "SIGUSR2: checking what is to replace this process",
+             {{"executable", executable}});
+    const absl::Status status = check_replacement(executable, start);
+    if (status.ok()) return signal;
+    log_error("worker", "goes on as it is", {{"error", status}});
+  }
+}
+
+void tell(const JobReadiness& readiness) {
+  for (const absl::Status& problem : readiness.problems) {
+    log_warning("worker", "jobs will be refused", {{"error", std::string(problem.message())}});
+  }
+  for (const std::string& warning : readiness.warnings) log_warning("worker", warning);
 }
 
 }  // namespace
 
-int run_worker(const WorkerConfig& config, const std::string& port_file) {
-  const StopSignals signals;
-  const uint64_t inherited_open_files = raise_open_files();
+int run_worker(const WorkerConfig& config, const WorkerStart& start) {
+  const StopSignals signals({SIGHUP, SIGUSR2});
+  std::optional<Inherited> inherited = take_worker_inheritance();
+  const uint64_t limit_before = raise_open_files();
+  const uint64_t open_files = inherited ? inherited->message().open_files_soft() : limit_before;
   if (auto status = set_log_level(config.log.level); !status.ok()) return fail(status);
   auto address = parse_address(config.grpc_server.addr);
   if (!address.ok()) return fail(address.status());
   const auto jobs = prepare_folders(config.jobs);
   if (!jobs.ok()) return fail(jobs.status());
-  // No reason not to start: jobs may be running that have to be looked after.
-  if (const auto status = ScriptFolder(jobs->scripts_dir).check(); !status.ok()) {
-    log_warning("worker", "no job can be started", {{"error", std::string(status.message())}});
+  if (config.is_original_file) {
+    log_warning("worker",
+                "the file is one of the original worker, which ran any path: scripts below the "
+                "current folder can be run; name another with [jobs] scripts_dir",
+                {{"scripts_dir", jobs->scripts_dir}});
   }
-  const auto lock = lock_data_dir(jobs->data_dir);
+  // No reason not to start: jobs may be running that have to be looked after.
+  tell(check_job_readiness(*jobs));
+  const auto lock = take_lock(inherited, jobs->data_dir);
   if (!lock.ok()) return fail(lock.status());
-  auto session = session_options(config, jobs->data_dir);
-  if (!session.ok()) return fail(session.status());
+  log_what_grpc_reports("worker");
+  const auto security = LinkSecurity::make("worker", Role::kWorker, config.grpc_server);
+  if (!security.ok()) return fail(security.status());
   const auto executable = own_executable();
   if (!executable.ok()) return fail(executable.status());
 
   const SystemClock clock;
   std::atomic<bool> replaced = false;
-  WorkerCore core(*jobs, config.retention.max_age, clock);
-  WorkerServiceImpl service(core);
-  auto server = serve(config.grpc_server, service, *address);
+  WorkerCore core(*jobs, LimitsPolicy(config.limits, read_system_bounds()),
+                  config.retention.max_age, clock);
+  AccessControl access("worker", (*security)->authenticator());
+  WorkerServiceImpl service(core, access);
+  JobschedulerWorkerService jobscheduler_service(core, access);
+  GoWorkWorkerService go_work_service(core, access);
+  std::vector<grpc::Service*> services = {&service};
+  if (config.compat.enabled) {
+    services.insert(services.end(), {&jobscheduler_service, &go_work_service});
+  }
+  auto server = serve(config.grpc_server, **security, access, services, *address);
   if (!server.ok()) return fail(server.status());
-  session->offer.set_address(advertised(config.grpc_server, *address));
-  core.use_session(*std::move(session));
+  if (const auto joined = use_scheduler(config, **security, *address, jobs->data_dir, core);
+      !joined.ok()) {
+    return fail(joined);
+  }
   auto launcher = std::make_unique<LauncherConnection>(
-      LauncherOptions{*executable, jobs->data_dir, jobs->runtime_dir, inherited_open_files}, clock,
-      core.launcher_observer([&replaced] {
+      LauncherOptions{*executable, jobs->data_dir, jobs->runtime_dir, open_files,
+                      config.limits.cgroups, passing_scratch(jobs->scratch_dir)},
+      clock, core.launcher_observer([&replaced] {
         replaced = true;
         kill(getpid(), SIGTERM);
-      }));
+      }),
+      std::move(inherited).value_or(Inherited()));
   core.use_launcher(launcher.get());
+  Reloader reloader(clock, (*security)->reloadables([&access] { access.end_revoked_streams(); }));
   absl::Status status = launcher->start();
-  if (status.ok()) status = write_port_file(port_file, {"grpc=" + format_address(*address)});
+  if (status.ok()) status = write_port_file(start.port_file, {"grpc=" + format_address(*address)});
+  bool is_upgrade = false;
   if (status.ok()) {
     log_info("worker", "listening", {{"grpc", format_address(*address)}});
-    (void)signals.wait();
-    if (!replaced) settle_jobs(config.worker.on_stop, *jobs, signals, core);
-    core.deregister();
+    is_upgrade = wait_for_signal(signals, reloader, *executable, start) == SIGUSR2;
+    if (!replaced && !is_upgrade) settle_jobs(on_stop_of(config), *jobs, signals, core);
+    if (!is_upgrade) core.deregister();
   }
-  core.close();
+  core.close(/*for_good=*/!is_upgrade);
   (*server)->Shutdown(std::chrono::system_clock::now() + kCallsEndWithin);
+  if (is_upgrade) status = replace_worker(*executable, start, *lock, *launcher);
   launcher.reset();
   log_info("worker", "stopped");
   if (!status.ok()) return fail(status);

@@ -1,13 +1,13 @@
 #pragma once
 
-#include <string>
-
 #include "core/config.h"
+#include "worker/worker_replacement.h"
 
 namespace clusterd {
 
-// Runs the worker until SIGTERM or SIGINT and returns the process's exit code. With `port_file`,
-// writes the address there once it listens.
-int run_worker(const WorkerConfig& config, const std::string& port_file);
+// Runs the worker until SIGTERM or SIGINT and returns the process's exit code. With a port file,
+// writes the address there once it listens. SIGUSR2: it replaces itself in place, by its executable
+// and configuration as they are on the disk then.
+int run_worker(const WorkerConfig& config, const WorkerStart& start);
 
 }  // namespace clusterd

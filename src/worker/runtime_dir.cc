@@ -1,3 +1,5 @@
+#include "worker/runtime_dir.h"
+
 #include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -7,23 +9,16 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
-#include "worker/launcher_connection.h"
+#include "worker/data_dir_name.h"
 
 namespace clusterd {
 namespace {
 
 constexpr const char* kSharedFolder = "/run/clusterd";
 constexpr size_t kLongestPath = sizeof(sockaddr_un::sun_path) - sizeof("/launcher.sock");
-
-// FNV-1a: the same in every version.
-uint64_t hash_of(std::string_view text) {
-  uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return hash;
-}
 
 bool is_on_tmpfs(const std::string& path) {
   struct statfs info {};
@@ -56,7 +51,7 @@ absl::StatusOr<std::string> choose_runtime_dir(const std::string& configured,
   if (real == nullptr) {
     return absl::InvalidArgumentError(absl::StrCat(data_dir, ": ", std::strerror(errno)));
   }
-  const std::string own_name = absl::StrCat("/", absl::StrFormat("%016x", hash_of(real.get())));
+  const std::string own_name = absl::StrCat("/", data_dir_name(real.get()));
   std::string path = configured;
   if (path.empty() && is_on_tmpfs("/run")) {
     // 0711: others may pass to folders of their own, which are private.

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <climits>
 #include <cstring>
@@ -24,6 +25,7 @@ namespace {
 constexpr int kMaxListDepth = 16;
 constexpr size_t kMaxListed = 100'000;
 constexpr uint32_t kMaxPage = 1'000;
+constexpr int kTriesWhenExchanged = 3;
 
 std::string quoted(const std::string& text) { return "\"" + text + "\""; }
 
@@ -47,6 +49,9 @@ absl::StatusOr<std::string> real_path(int fd) {
   const std::string link = "/proc/self/fd/" + std::to_string(fd);
   const ssize_t length = readlink(link.c_str(), target.data(), target.size());
   if (length < 0) return absl::ErrnoToStatus(errno, "readlink " + link);
+  if (static_cast<size_t>(length) == target.size()) {
+    return absl::InvalidArgumentError("a path of " + std::to_string(length) + " bytes or more");
+  }
   target.resize(static_cast<size_t>(length));
   return target;
 }
@@ -68,19 +73,42 @@ absl::Status check_writer(const std::string& field, const std::string& who,
   return absl::OkStatus();
 }
 
-// Each component of `relative` below `root_fd`, a path without symbolic links.
-absl::Status check_writers(const std::string& field, int root_fd, const std::string& relative) {
-  size_t end = 0;
-  while (end < relative.size()) {
-    end = std::min(relative.find('/', end + 1), relative.size());
+bool is_same_file(const struct stat& one, const struct stat& other) {
+  return one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+absl::Status exchanged(const std::string& field, const std::string& path) {
+  return field_error(absl::StatusCode::kAborted, field,
+                     quoted(path) + " was exchanged while it was looked at; try again");
+}
+
+// Each component of `relative` below `root_fd`, a path without symbolic links that led to `found`.
+// ABORTED where it leads elsewhere now.
+absl::Status check_writers(const std::string& field, int root_fd, const std::string& relative,
+                           const struct stat& found) {
+  UniqueFd held;
+  int parent = root_fd;
+  struct stat info {};
+  for (size_t begin = 0; begin < relative.size();) {
+    const size_t end = std::min(relative.find('/', begin), relative.size());
+    UniqueFd next(openat(parent, relative.substr(begin, end - begin).c_str(),
+                         O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    if (!next.valid() || fstat(next.get(), &info) != 0) return exchanged(field, relative);
     const std::string component = relative.substr(0, end);
-    struct stat info {};
-    if (fstatat(root_fd, component.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
-      return not_found(field, component, errno);
-    }
+    if (S_ISLNK(info.st_mode)) return exchanged(field, component);
     if (auto status = check_writer(field, quoted(component), info); !status.ok()) return status;
+    held = std::move(next);
+    parent = held.get();
+    begin = end + 1;
   }
-  return absl::OkStatus();
+  return is_same_file(info, found) ? absl::OkStatus() : exchanged(field, relative);
+}
+
+bool begins_with_interpreter(const std::string& path) {
+  const UniqueFd file(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  std::array<char, 2> begin{};
+  return file.valid() && read(file.get(), begin.data(), begin.size()) == 2 && begin[0] == '#' &&
+         begin[1] == '!';
 }
 
 }  // namespace
@@ -109,6 +137,16 @@ absl::Status ScriptFolder::check() const {
 
 absl::StatusOr<ScriptFolder::Found> ScriptFolder::find(const std::string& field,
                                                        const std::string& path) const {
+  auto found = find_once(field, path);
+  // A file that is replaced in order may be looked at just then.
+  for (int tries = 1; tries < kTriesWhenExchanged && absl::IsAborted(found.status()); ++tries) {
+    found = find_once(field, path);
+  }
+  return found;
+}
+
+absl::StatusOr<ScriptFolder::Found> ScriptFolder::find_once(const std::string& field,
+                                                            const std::string& path) const {
   const UniqueFd root(open(folder_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!root.valid()) {
     return invalid_field(
@@ -127,14 +165,14 @@ absl::StatusOr<ScriptFolder::Found> ScriptFolder::find(const std::string& field,
   if (!root_path.ok()) return root_path.status();
   auto file_path = real_path(file.get());
   if (!file_path.ok()) return file_path.status();
-  const std::string prefix = *root_path == "/" ? "/" : *root_path + "/";
-  if (*file_path != *root_path) {
-    if (file_path->rfind(prefix, 0) != 0) return not_found(field, path, EXDEV);
-    status = check_writers(field, root.get(), file_path->substr(prefix.size()));
-    if (!status.ok()) return status;
-  }
   Found found{*std::move(file_path), {}, false};
   if (fstat(file.get(), &found.info) != 0) return not_found(field, path, errno);
+  const std::string prefix = *root_path == "/" ? "/" : *root_path + "/";
+  if (found.path != *root_path) {
+    if (found.path.rfind(prefix, 0) != 0) return exchanged(field, path);  // moved away just now
+    status = check_writers(field, root.get(), found.path.substr(prefix.size()), found.info);
+    if (!status.ok()) return status;
+  }
   found.executable = faccessat(AT_FDCWD, found.path.c_str(), X_OK, AT_EACCESS) == 0;
   return found;
 }
@@ -145,7 +183,16 @@ absl::StatusOr<ResolvedScript> ScriptFolder::find_script(const std::string& path
   if (!S_ISREG(found->info.st_mode)) {
     return invalid_field("path", quoted(path) + " is not a regular file");
   }
-  return ResolvedScript{found->path, found->executable};
+  return ResolvedScript{found->path, found->executable, begins_with_interpreter(found->path)};
+}
+
+absl::StatusOr<std::string> ScriptFolder::find_input(const std::string& path) const {
+  const auto found = find("stdin_file", path);
+  if (!found.ok()) return found.status();
+  if (!S_ISREG(found->info.st_mode)) {
+    return invalid_field("stdin_file", quoted(path) + " is not a regular file");
+  }
+  return found->path;
 }
 
 absl::StatusOr<std::string> ScriptFolder::find_working_folder(const std::string& path) const {
@@ -158,7 +205,8 @@ absl::StatusOr<std::string> ScriptFolder::find_working_folder(const std::string&
 }
 
 absl::StatusOr<v1::ListWorkerScriptsResponse> ScriptFolder::list(
-    const v1::ListWorkerScriptsRequest& request) const {
+    const v1::ListWorkerScriptsRequest& request,
+    const std::function<bool(const std::string& path)>& is_allowed) const {
   namespace fs = std::filesystem;
   std::error_code error;
   std::vector<std::string> paths;
@@ -170,7 +218,7 @@ absl::StatusOr<v1::ListWorkerScriptsResponse> ScriptFolder::list(
     std::error_code ignored;
     if (hidden || !entry->is_regular_file(ignored)) continue;
     std::string path = entry->path().lexically_relative(folder_).native();
-    if (path <= request.page_token() || !is_valid_utf8(path)) continue;
+    if (path <= request.page_token() || !is_valid_utf8(path) || !is_allowed(path)) continue;
     paths.push_back(std::move(path));
     if (paths.size() >= kMaxListed) break;
   }

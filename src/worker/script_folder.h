@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -13,6 +14,7 @@ namespace clusterd {
 struct ResolvedScript {
   std::string path;  // absolute, without symbolic links
   bool executable = false;
+  bool has_interpreter = false;  // named in its first line, "#!"
 };
 
 // The folder below which every script and working folder lies. Names are resolved by the kernel
@@ -31,21 +33,28 @@ class ScriptFolder {
   [[nodiscard]] absl::Status check() const;
 
   // INVALID_ARGUMENT with field `path`: missing, outside, no regular file. PERMISSION_DENIED with
-  // field `path`: a component, or the folder, that others may write.
+  // field `path`: a component, or the folder, that others may write. ABORTED with field `path`: it
+  // was exchanged each time that it was looked at.
   [[nodiscard]] absl::StatusOr<ResolvedScript> find_script(const std::string& path) const;
+
+  // A file for standard input, by its real path. Errors as above with field `stdin_file`.
+  [[nodiscard]] absl::StatusOr<std::string> find_input(const std::string& path) const;
 
   // Empty: the folder itself. Errors as above with field `cwd`.
   [[nodiscard]] absl::StatusOr<std::string> find_working_folder(const std::string& path) const;
 
-  // Scripts that find_script accepts, by path, hidden ones left out. INVALID_ARGUMENT with field
-  // `page_token`: not one of ours. UNAVAILABLE: the folder cannot be read.
+  // Scripts that find_script and `is_allowed` accept, by path, hidden ones left out. UNAVAILABLE:
+  // the folder cannot be read.
   [[nodiscard]] absl::StatusOr<v1::ListWorkerScriptsResponse> list(
-      const v1::ListWorkerScriptsRequest& request) const;
+      const v1::ListWorkerScriptsRequest& request,
+      const std::function<bool(const std::string& path)>& is_allowed) const;
 
  private:
   struct Found;
   [[nodiscard]] absl::Status check_folder(const std::string& field, int root_fd) const;
   [[nodiscard]] absl::StatusOr<Found> find(const std::string& field, const std::string& path) const;
+  [[nodiscard]] absl::StatusOr<Found> find_once(const std::string& field,
+                                                const std::string& path) const;
 
   std::string folder_;
 };

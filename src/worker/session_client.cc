@@ -47,18 +47,26 @@ const std::string& SessionClient::address() const {
   return options_.addresses[next_address_ % options_.addresses.size()];
 }
 
-void SessionClient::start(const std::string& journal_id) {
-  const bool same = options_.offer.identity().journal_id() == journal_id;
+void SessionClient::start(const std::string& journal_id,
+                          const std::vector<internal::UnenforcedLimit>& unenforced) {
+  auto& known = *options_.offer.mutable_unenforced_limits();
+  bool same = options_.offer.identity().journal_id() == journal_id;
+  same = same && std::equal(known.begin(), known.end(), unenforced.begin(), unenforced.end(),
+                            [](const std::string& name, const internal::UnenforcedLimit& limit) {
+                              return name == limit.field();
+                            });
   options_.offer.mutable_identity()->set_journal_id(journal_id);
+  known.Clear();
+  for (const internal::UnenforcedLimit& limit : unenforced) *known.Add() = limit.field();
   if (phase_ == Phase::kIdle) return connect();
   if (same || phase_ == Phase::kStopped || phase_ == Phase::kWaiting) return;
-  retry(absl::AbortedError("the journal of attempts is another one"));
+  retry(absl::AbortedError("the launcher is another one"));
 }
 
 void SessionClient::connect() {
   phase_ = Phase::kRegistering;
   const uint64_t attempt = ++attempt_;
-  stub_ = v1::ClusterService::NewStub(make_channel(address(), options_.credentials));
+  stub_ = v1::ClusterService::NewStub(make_channel(address(), options_.credentials()));
   registration_ = std::make_shared<Registration>();
   v1::RegisterWorkerRequest& request = registration_->request;
   request = options_.offer;
@@ -202,7 +210,13 @@ void SessionClient::on_stream_done(uint64_t attempt, const absl::Status& status)
 
 void SessionClient::retry(const absl::Status& why) {
   const bool had_session = phase_ == Phase::kOpening || phase_ == Phase::kOpen;
-  const std::string error = why.ToString();
+  std::string error = why.ToString();
+  if (error.find("http1.x server") != std::string::npos) {  // gRPC's words
+    error +=
+        "; scheduler.addr = \"" + address() +
+        "\": the port may be its HTTP address; give the gRPC address, [grpc_server] addr of the "
+        "scheduler, by default port 50000";
+  }
   if (error != last_error_) {  // once for each cause, not for each attempt
     log_warning("worker", had_session ? "session lost" : "cannot join",
                 {{"scheduler", address()}, {"error", error}});
@@ -224,20 +238,26 @@ void SessionClient::retry(const absl::Status& why) {
   if (had_session) owner_.on_closed();
 }
 
-void SessionClient::send(v1::JobEvents events) {
-  if (phase_ != Phase::kOpen) return;
-  const bool joins = !pending_.empty() && pending_.back().has_events() &&
-                     pending_.back().events().events_size() + events.events_size() <=
-                         kMaxEventsInMessage;
+void SessionClient::send(v1::SessionRequest news) {
+  if (phase_ != Phase::kOpen) return;  // the next session tells it
+  if (news.has_events()) return send_events(std::move(*news.mutable_events()));
+  pending_.push_back(std::move(news));
+}
+
+MemberSelf SessionClient::self() const {
+  MemberSelf self{.identity = options_.offer.identity(), .name = membership_.name()};
+  self.identity.set_worker_id(membership_.worker_id());
+  return self;
+}
+
+void SessionClient::send_events(v1::JobEvents events) {
+  const bool joins =
+      !pending_.empty() && pending_.back().has_events() &&
+      pending_.back().events().events_size() + events.events_size() <= kMaxEventsInMessage;
   if (!joins) pending_.emplace_back().mutable_events();
   for (v1::JobEvent& event : *events.mutable_events()) {
     *pending_.back().mutable_events()->add_events() = std::move(event);
   }
-}
-
-void SessionClient::send(v1::OutputsDeleted deleted) {
-  if (phase_ != Phase::kOpen) return;  // the next session's order is answered
-  *pending_.emplace_back().mutable_outputs_deleted() = std::move(deleted);
 }
 
 void SessionClient::pump() {

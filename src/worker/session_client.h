@@ -1,6 +1,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -10,8 +11,10 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "clusterd/internal/launcher.pb.h"
 #include "core/clock.h"
 #include "core/event_loop.h"
+#include "worker/membership.h"
 #include "worker/session_stream.h"
 
 namespace grpc {
@@ -23,7 +26,8 @@ namespace clusterd {
 // What the worker presents to the scheduler.
 struct SessionOptions {
   std::vector<std::string> addresses;  // tried in turn
-  std::shared_ptr<grpc::ChannelCredentials> credentials;
+  // What the next connection shows and demands.
+  std::function<std::shared_ptr<grpc::ChannelCredentials>()> credentials;
   std::string data_dir;             // of identity.pb
   v1::RegisterWorkerRequest offer;  // identity without journal, name, address, labels, capacity
   v1::RegisterWorkerResponse kept;  // as read from identity.pb
@@ -40,31 +44,25 @@ struct SessionOwner {
   absl::AnyInvocable<v1::Heartbeat()> make_heartbeat;
 };
 
-// Keeps this worker a member: registers, opens the session, sends heartbeats and events, and
-// begins anew, with the next address, whenever the scheduler is not heard for 10 s.
+// Keeps this worker a member of a scheduler of ours: registers, opens the session, sends heartbeats
+// and events, and begins anew, with the next address, whenever the scheduler is not heard for 10 s.
 //
 // Owned by WorkerCore; core thread only. Ends by stop(), whose callback is the last thing it does.
-class SessionClient {
+class SessionClient final : public Membership {
  public:
   // `core` is the loop that this runs on, `files` may block; both and `clock` outlive this.
   SessionClient(SessionOptions options, EventLoop& core, EventLoop& files, const Clock& clock,
                 SessionOwner owner);
 
-  // Begins, or opens a new session where the journal is another one than before.
-  void start(const std::string& journal_id);
-  void send(v1::JobEvents events);
-  void send(v1::OutputsDeleted deleted);
-  // To be called once a turn; returns when it wants to be called again.
-  [[nodiscard]] std::optional<BootTime> on_turn();
-  // Tells the scheduler that this worker goes, where a session is open. `done` follows within a
-  // second. From now on none is opened.
-  void deregister(bool leaving, absl::AnyInvocable<void()> done);
-  // Ends the session. `done` follows when no call is under way any more.
-  void stop(absl::AnyInvocable<void()> done);
-
-  // As given by the scheduler; empty before the first registration.
-  [[nodiscard]] const v1::RegisterWorkerResponse& membership() const { return membership_; }
-  [[nodiscard]] const v1::WorkerIdentity& identity() const { return options_.offer.identity(); }
+  // A new session also where what of limits cannot be enforced is another than before.
+  void start(const std::string& journal_id,
+             const std::vector<internal::UnenforcedLimit>& unenforced) override;
+  void send(v1::SessionRequest news) override;
+  [[nodiscard]] std::optional<BootTime> on_turn() override;
+  // Where a session is open.
+  void deregister(bool leaving, absl::AnyInvocable<void()> done) override;
+  void stop(absl::AnyInvocable<void()> done) override;
+  [[nodiscard]] MemberSelf self() const override;
 
  private:
   enum class Phase { kIdle, kWaiting, kRegistering, kKeeping, kOpening, kOpen, kStopped };
@@ -82,6 +80,7 @@ class SessionClient {
   void on_stream_done(uint64_t attempt, const absl::Status& status);
   // Gives up what was tried and waits, longer each time, before the next address is tried.
   void retry(const absl::Status& why);
+  void send_events(v1::JobEvents events);
   void pump();
   void write(v1::SessionRequest request);
   // Ends what is open or under way; nothing is begun any more.

@@ -21,22 +21,24 @@ constexpr std::chrono::seconds kRetryEndsInterval(1);
 
 }  // namespace
 
-WorkerCore::WorkerCore(const WorkerConfig::Jobs& jobs, std::chrono::nanoseconds max_age,
-                       const Clock& clock)
+WorkerCore::WorkerCore(const WorkerConfig::Jobs& jobs, LimitsPolicy limits,
+                       std::chrono::nanoseconds max_age, const Clock& clock)
     : data_dir_(jobs.data_dir),
       clock_(clock),
-      admission_(jobs),
+      admission_(jobs, std::move(limits)),
       decider_([data_dir = jobs.data_dir](const v1::AttemptKey& key) {
         return output_folder(data_dir, key);
       }),
       core_("core", clock, [this] { return on_turn(); }),
       files_("files", clock, [this] { return on_files_turn(); }),
       reading_("reading", clock, [] { return std::nullopt; }),
-      cleaner_(jobs.data_dir, max_age, core_, files_, [this](const v1::AttemptKey& key) {
-        return decider_.find(key) != nullptr || readers_->has_readers(to_id(key));
-      }) {
+      cleaner_(jobs.data_dir, jobs.scratch_dir, max_age, core_, files_,
+               [this](const v1::AttemptKey& key) {
+                 return decider_.find(key) != nullptr || readers_->has_readers(to_id(key));
+               }) {
   readers_ = std::make_unique<OutputReaders>(reading_);
-  for (const AllowList* list : {&admission_.commands(), &admission_.programs()}) {
+  for (const AllowList* list :
+       {&admission_.commands(), &admission_.programs(), &admission_.archivers()}) {
     for (const std::string& text : list->missing()) {
       log_warning("worker", "an allowed command is not on this machine", {{"command", text}});
     }
@@ -51,9 +53,22 @@ WorkerCore::~WorkerCore() {
 
 void WorkerCore::use_session(SessionOptions options) {
   core_.post([this, options = std::move(options)]() mutable {
-    session_ =
+    membership_ =
         std::make_unique<SessionClient>(std::move(options), core_, files_, clock_, session_owner());
   });
+}
+
+void WorkerCore::use_original(OriginalOptions options) {
+  core_.post([this, options = std::move(options)]() mutable {
+    auto original =
+        std::make_unique<OriginalMembership>(std::move(options), core_, clock_, session_owner());
+    original_ = original.get();
+    membership_ = std::move(original);
+  });
+}
+
+void WorkerCore::with_original(absl::AnyInvocable<void(OriginalMembership*)> task) {
+  core_.post([this, task = std::move(task)]() mutable { task(original_); });
 }
 
 SessionOwner WorkerCore::session_owner() {
@@ -75,7 +90,8 @@ LauncherObserver WorkerCore::launcher_observer(absl::AnyInvocable<void()> on_rep
   observer.on_connected = [this](internal::LauncherHello hello) {
     core_.post([this, hello = std::move(hello)] {
       decider_.on_launcher_connected(hello, clock_.now());
-      session_->start(hello.journal_id());
+      note_unenforced(hello);
+      membership_->start(hello.journal_id(), unenforced_);
       if (std::exchange(launcher_seen_, true)) return;
       files_.post([this] { next_sweep_ = clock_.now().boot; });
     });
@@ -92,11 +108,23 @@ LauncherObserver WorkerCore::launcher_observer(absl::AnyInvocable<void()> on_rep
       }
       decider_.on_launcher_disconnected();
       if (!absl::IsFailedPrecondition(status)) return;
-      session_->stop([] {});  // what it would say belongs to the other process now
+      membership_->stop([] {});  // what it would say belongs to the other process now
       on_replaced_();
     });
   };
   return observer;
+}
+
+void WorkerCore::note_unenforced(const internal::LauncherHello& hello) {
+  unenforced_ = unenforced_limits(hello);
+  if (launcher_seen_) return;  // said already
+  for (const internal::UnenforcedLimit& limit : unenforced_) {
+    log_warning("worker", "jobs that ask for this limit are refused: it cannot be enforced here",
+                {{"limit", limit.field()}, {"reason", limit.reason()}});
+  }
+  for (const std::string& key : admission_.limits().keys_without_effect(unenforced_)) {
+    log_warning("worker", "a configured limit has no effect", {{"key", key}});
+  }
 }
 
 void WorkerCore::use_launcher(ProcessLauncher* launcher) {
@@ -109,13 +137,13 @@ void WorkerCore::use_launcher(ProcessLauncher* launcher) {
 std::optional<BootTime> WorkerCore::on_turn() {
   const Now now = clock_.now();
   decider_.on_tick(now);
-  std::optional<BootTime> deadline = session_ ? session_->on_turn() : std::nullopt;
+  std::optional<BootTime> deadline = membership_ ? membership_->on_turn() : std::nullopt;
   bool acted = false;
   for (WorkerEffect& effect : decider_.take_effects()) {
     carry_out(std::move(effect));
     acted = true;
   }
-  if (acted && session_) deadline = session_->on_turn();
+  if (acted && membership_) deadline = membership_->on_turn();
   check_idle(now);
   for (const auto& other : {decider_.next_deadline(), idle_limit_}) {
     if (other && (!deadline || *other < *deadline)) deadline = other;
@@ -156,7 +184,9 @@ void WorkerCore::carry_out(WorkerEffect effect) {
   } else if (auto* orders = std::get_if<SendOrders>(&effect)) {
     if (launcher_ != nullptr) launcher_->send(std::move(orders->orders));
   } else if (auto* events = std::get_if<SendEvents>(&effect)) {
-    session_->send(std::move(events->events));
+    v1::SessionRequest news;
+    *news.mutable_events() = std::move(events->events);
+    membership_->send(std::move(news));
   } else if (auto* keep = std::get_if<KeepEnd>(&effect)) {
     keep_end(std::move(*keep));
   } else if (const auto* wake = std::get_if<WakeReaders>(&effect)) {
@@ -169,9 +199,10 @@ void WorkerCore::carry_out(WorkerEffect effect) {
 }
 
 void WorkerCore::check_start(CheckStart check) {
-  WorkerNames names{session_->membership().worker_id(), session_->membership().name()};
-  files_.post([this, names = std::move(names), check = std::move(check)] {
-    auto plan = admission_.check(check.attempt, names);
+  const MemberSelf self = membership_->self();
+  WorkerNames names{self.identity.worker_id(), self.name};
+  files_.post([this, names = std::move(names), check = std::move(check), unenforced = unenforced_] {
+    auto plan = admission_.check(check.attempt, names, unenforced);
     core_.post([this, id = check.check, plan = std::move(plan)]() mutable {
       decider_.on_checked(id, std::move(plan), clock_.now());
     });
@@ -210,7 +241,9 @@ void WorkerCore::on_session_message(const v1::SessionResponse& message) {
     case v1::SessionResponse::kDeleteOutputs: {
       const auto& ids = message.delete_outputs().job_ids();
       return cleaner_.delete_jobs({ids.begin(), ids.end()}, [this](v1::OutputsDeleted deleted) {
-        session_->send(std::move(deleted));
+        v1::SessionRequest news;
+        *news.mutable_outputs_deleted() = std::move(deleted);
+        membership_->send(std::move(news));
       });
     }
     case v1::SessionResponse::kHeartbeat:
@@ -302,13 +335,13 @@ void WorkerCore::list_jobs(Done<v1::ListAttemptsResponse> done) {
 void WorkerCore::list_scripts(v1::ListWorkerScriptsRequest request,
                               Done<v1::ListWorkerScriptsResponse> done) {
   files_.post([this, request = std::move(request), done = std::move(done)]() mutable {
-    done(admission_.scripts().list(request));
+    done(admission_.list_scripts(request));
   });
 }
 
 void WorkerCore::identify(Done<v1::WorkerIdentity> done) {
   core_.post([this, done = std::move(done)]() mutable {
-    done(session_ ? session_->identity() : v1::WorkerIdentity());
+    done(membership_ ? membership_->self().identity : v1::WorkerIdentity());
   });
 }
 
@@ -335,16 +368,16 @@ void WorkerCore::call_when_idle(std::optional<std::chrono::nanoseconds> limit,
 
 void WorkerCore::deregister() {
   block_on([this](absl::AnyInvocable<void()> done) {
-    session_->deregister(/*leaving=*/decider_.held() == 0, std::move(done));
+    membership_->deregister(/*leaving=*/decider_.held() == 0, std::move(done));
   });
 }
 
-void WorkerCore::close() {
-  block_on([this](absl::AnyInvocable<void()> done) { session_->stop(std::move(done)); });
-  block_on([this](absl::AnyInvocable<void()> done) {
+void WorkerCore::close(bool for_good) {
+  block_on([this](absl::AnyInvocable<void()> done) { membership_->stop(std::move(done)); });
+  block_on([this, for_good](absl::AnyInvocable<void()> done) {
     internal::ToLauncher orders;
     orders.set_leave(true);
-    if (launcher_ != nullptr) launcher_->send(std::move(orders));
+    if (launcher_ != nullptr && for_good) launcher_->send(std::move(orders));
     launcher_ = nullptr;
     done();
   });

@@ -11,6 +11,7 @@
 #include "absl/functional/any_invocable.h"
 #include "core/event_loop.h"
 #include "worker/admission.h"
+#include "worker/original_membership.h"
 #include "worker/output_cleaner.h"
 #include "worker/output_readers.h"
 #include "worker/process_launcher.h"
@@ -31,13 +32,16 @@ class WorkerCore {
   using Done = absl::AnyInvocable<void(absl::StatusOr<Response>)>;
 
   // `jobs` has absolute folders; output older than `max_age` goes; `clock` outlives this.
-  WorkerCore(const WorkerConfig::Jobs& jobs, std::chrono::nanoseconds max_age, const Clock& clock);
+  WorkerCore(const WorkerConfig::Jobs& jobs, LimitsPolicy limits, std::chrono::nanoseconds max_age,
+             const Clock& clock);
   ~WorkerCore();
   WorkerCore(const WorkerCore&) = delete;
   WorkerCore& operator=(const WorkerCore&) = delete;
 
   // ---- once each, before the launcher is started; `launcher` outlives close()
   void use_session(SessionOptions options);
+  // The same with a scheduler of an earlier system.
+  void use_original(OriginalOptions options);
   // `on_replaced` is called when another process has taken the launcher over: this one has ended
   // its session and is to go, without a word about the jobs.
   [[nodiscard]] LauncherObserver launcher_observer(absl::AnyInvocable<void()> on_replaced);
@@ -51,6 +55,10 @@ class WorkerCore {
   void list_jobs(Done<v1::ListAttemptsResponse> done);
   void list_scripts(v1::ListWorkerScriptsRequest request, Done<v1::ListWorkerScriptsResponse> done);
   void identify(Done<v1::WorkerIdentity> done);
+
+  // ---- a scheduler of an earlier system
+  // Runs `task` on the core thread; with null where the scheduler is one of ours.
+  void with_original(absl::AnyInvocable<void(OriginalMembership*)> task);
 
   // ---- readers of output
   [[nodiscard]] uint64_t next_reader_id() { return ++last_reader_id_; }
@@ -66,8 +74,8 @@ class WorkerCore {
                       absl::AnyInvocable<void()> idle);
   // LEFT where no attempt is held, else OFFLINE.
   void deregister();
-  // Ends the session and tells the launcher to leave when it can.
-  void close();
+  // Ends the session. `for_good`: tells the launcher to leave when it can.
+  void close(bool for_good);
 
  private:
   std::optional<BootTime> on_turn();
@@ -76,6 +84,7 @@ class WorkerCore {
   void keep_end(KeepEnd keep);
   // OK: kept, or there is nothing to keep it for.
   absl::Status try_to_keep(const v1::HeldAttempt& attempt);
+  void note_unenforced(const internal::LauncherHello& hello);
   void check_idle(Now now);
   std::optional<BootTime> on_files_turn();
   void on_session_message(const v1::SessionResponse& message);
@@ -88,7 +97,7 @@ class WorkerCore {
 
   const std::string data_dir_;
   const Clock& clock_;
-  const Admission admission_;
+  Admission admission_;  // `files` thread only, but for what does not change
   std::atomic<uint64_t> last_reader_id_ = 0;
 
   // Core thread only.
@@ -96,12 +105,14 @@ class WorkerCore {
   ProcessLauncher* launcher_ = nullptr;
   CallId last_call_ = 0;
   absl::flat_hash_map<CallId, Done<v1::StartJobsResponse>> calls_;
-  std::unique_ptr<SessionClient> session_;  // null until use_session
+  std::unique_ptr<Membership> membership_;  // null until use_session or use_original
+  OriginalMembership* original_ = nullptr;  // the same, where it is one
   absl::AnyInvocable<void()> idle_;         // null: nobody asked
   std::optional<BootTime> idle_limit_;
   std::unique_ptr<OutputReaders> readers_;
   absl::AnyInvocable<void()> on_replaced_;
   bool launcher_seen_ = false;
+  std::vector<internal::UnenforcedLimit> unenforced_;  // by the launcher that is connected
 
   // `files` thread only.
   std::optional<BootTime> next_sweep_;   // none before the launcher has said what it holds
@@ -113,7 +124,7 @@ class WorkerCore {
   EventLoop files_;
   EventLoop reading_;
 
-  OutputCleaner cleaner_;  // posts to both; stateless, so it need not outlive what it posted
+  OutputCleaner cleaner_;  // posts to both
 };
 
 }  // namespace clusterd

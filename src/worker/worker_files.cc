@@ -14,6 +14,7 @@ namespace clusterd {
 namespace {
 
 constexpr char kIdentityFile[] = "/identity.pb";
+constexpr char kLockFile[] = "/worker.lock";
 constexpr char kEndFile[] = "/end.pb";
 
 absl::Status write_all(int fd, const std::string& content, const std::string& path) {
@@ -79,7 +80,7 @@ absl::Status make_folder(const std::string& path) {
 }
 
 absl::StatusOr<UniqueFd> lock_data_dir(const std::string& data_dir) {
-  const std::string path = data_dir + "/worker.lock";
+  const std::string path = data_dir + kLockFile;
   UniqueFd lock(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!lock.valid()) return absl::ErrnoToStatus(errno, "opening " + path);
   if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
@@ -88,6 +89,13 @@ absl::StatusOr<UniqueFd> lock_data_dir(const std::string& data_dir) {
                                          " is in use by another worker process");
   }
   return lock;
+}
+
+bool is_lock_of(const UniqueFd& lock, const std::string& data_dir) {
+  struct stat held {};
+  struct stat named {};
+  return fstat(lock.get(), &held) == 0 && stat((data_dir + kLockFile).c_str(), &named) == 0 &&
+         held.st_dev == named.st_dev && held.st_ino == named.st_ino;
 }
 
 absl::StatusOr<v1::RegisterWorkerResponse> read_identity(const std::string& data_dir) {

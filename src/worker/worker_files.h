@@ -21,6 +21,8 @@ namespace clusterd {
 
 // FAILED_PRECONDITION: another worker process uses `data_dir`. The descriptor holds the lock.
 [[nodiscard]] absl::StatusOr<UniqueFd> lock_data_dir(const std::string& data_dir);
+// True if `lock` is the open lock file of `data_dir`.
+[[nodiscard]] bool is_lock_of(const UniqueFd& lock, const std::string& data_dir);
 
 // Empty before the first registration. DATA_LOSS: the file is damaged.
 [[nodiscard]] absl::StatusOr<v1::RegisterWorkerResponse> read_identity(const std::string& data_dir);

@@ -68,6 +68,8 @@ class RefusedReader final : public grpc::ServerWriteReactor<v1::StreamJobRespons
 grpc::ServerUnaryReactor* WorkerServiceImpl::Identify(grpc::CallbackServerContext* context,
                                                       const v1::IdentifyRequest* /*request*/,
                                                       v1::WorkerIdentity* response) {
+  const auto caller = access_.admit(*context, "/clusterd.v1.WorkerService/Identify");
+  if (!caller.ok()) return fail(context, caller.status());
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   core_.identify(answer_with(reactor, response));
   return reactor;
@@ -76,28 +78,40 @@ grpc::ServerUnaryReactor* WorkerServiceImpl::Identify(grpc::CallbackServerContex
 grpc::ServerUnaryReactor* WorkerServiceImpl::StartJob(grpc::CallbackServerContext* context,
                                                       const v1::StartJobsRequest* request,
                                                       v1::StartJobsResponse* response) {
+  const auto caller = access_.admit(*context, "/clusterd.v1.WorkerService/StartJob");
+  if (!caller.ok()) return fail(context, caller.status());
   if (request->attempts_size() != 1) {
     return fail(context, invalid_field("attempts", "exactly one is allowed"));
   }
-  return StartJobs(context, request, response);
+  return start_jobs(context, *request, response);
 }
 
 grpc::ServerUnaryReactor* WorkerServiceImpl::StartJobs(grpc::CallbackServerContext* context,
                                                        const v1::StartJobsRequest* request,
                                                        v1::StartJobsResponse* response) {
-  absl::Status status = check_count("attempts", request->attempts_size());
-  for (const v1::StartAttempt& attempt : request->attempts()) {
+  const auto caller = access_.admit(*context, "/clusterd.v1.WorkerService/StartJobs");
+  if (!caller.ok()) return fail(context, caller.status());
+  return start_jobs(context, *request, response);
+}
+
+grpc::ServerUnaryReactor* WorkerServiceImpl::start_jobs(grpc::CallbackServerContext* context,
+                                                        const v1::StartJobsRequest& request,
+                                                        v1::StartJobsResponse* response) {
+  absl::Status status = check_count("attempts", request.attempts_size());
+  for (const v1::StartAttempt& attempt : request.attempts()) {
     if (status.ok()) status = check_key(attempt.key());
   }
   if (!status.ok()) return fail(context, status);
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  core_.start_jobs(*request, answer_with(reactor, response));
+  core_.start_jobs(request, answer_with(reactor, response));
   return reactor;
 }
 
 grpc::ServerUnaryReactor* WorkerServiceImpl::StopJobs(grpc::CallbackServerContext* context,
                                                       const v1::StopJobsRequest* request,
                                                       v1::StopJobsResponse* /*response*/) {
+  const auto caller = access_.admit(*context, "/clusterd.v1.WorkerService/StopJobs");
+  if (!caller.ok()) return fail(context, caller.status());
   absl::Status status = check_count("keys", request->keys_size());
   for (const v1::AttemptKey& key : request->keys()) {
     if (status.ok()) status = check_key(key);
@@ -111,6 +125,8 @@ grpc::ServerUnaryReactor* WorkerServiceImpl::StopJobs(grpc::CallbackServerContex
 grpc::ServerUnaryReactor* WorkerServiceImpl::SignalJob(grpc::CallbackServerContext* context,
                                                        const v1::SignalAttemptRequest* request,
                                                        v1::SignalAttemptResponse* /*response*/) {
+  const auto caller = access_.admit(*context, "/clusterd.v1.WorkerService/SignalJob");
+  if (!caller.ok()) return fail(context, caller.status());
   if (request->signal() < 1 || request->signal() > SIGRTMAX) {
     return fail(context, invalid_field("signal", std::to_string(request->signal()) +
                                                      " is no signal: 1 to 64"));
@@ -123,22 +139,28 @@ grpc::ServerUnaryReactor* WorkerServiceImpl::SignalJob(grpc::CallbackServerConte
 grpc::ServerUnaryReactor* WorkerServiceImpl::QueryJob(grpc::CallbackServerContext* context,
                                                       const v1::QueryAttemptRequest* request,
                                                       v1::AttemptStatus* response) {
+  const auto caller = access_.admit(*context, "/clusterd.v1.WorkerService/QueryJob");
+  if (!caller.ok()) return fail(context, caller.status());
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   core_.query_job(request->key(), answer_with(reactor, response));
   return reactor;
 }
 
 grpc::ServerWriteReactor<v1::StreamJobResponse>* WorkerServiceImpl::StreamJob(
-    grpc::CallbackServerContext* /*context*/, const v1::StreamAttemptRequest* request) {
+    grpc::CallbackServerContext* context, const v1::StreamAttemptRequest* request) {
+  const auto caller = access_.admit(*context, "/clusterd.v1.WorkerService/StreamJob");
+  if (!caller.ok()) return new RefusedReader(caller.status());
   if (const absl::Status status = check_key(request->key()); !status.ok()) {
     return new RefusedReader(status);
   }
-  return new OutputStreamer(core_, *request, core_.folder_of(request->key()));
+  return new OutputStreamer(core_, access_, *context, *request, core_.folder_of(request->key()));
 }
 
 grpc::ServerUnaryReactor* WorkerServiceImpl::ListJobs(grpc::CallbackServerContext* context,
                                                       const v1::ListAttemptsRequest* /*request*/,
                                                       v1::ListAttemptsResponse* response) {
+  const auto caller = access_.admit(*context, "/clusterd.v1.WorkerService/ListJobs");
+  if (!caller.ok()) return fail(context, caller.status());
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   core_.list_jobs(answer_with(reactor, response));
   return reactor;
@@ -147,6 +169,8 @@ grpc::ServerUnaryReactor* WorkerServiceImpl::ListJobs(grpc::CallbackServerContex
 grpc::ServerUnaryReactor* WorkerServiceImpl::ListScripts(
     grpc::CallbackServerContext* context, const v1::ListWorkerScriptsRequest* request,
     v1::ListWorkerScriptsResponse* response) {
+  const auto caller = access_.admit(*context, "/clusterd.v1.WorkerService/ListScripts");
+  if (!caller.ok()) return fail(context, caller.status());
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   core_.list_scripts(*request, answer_with(reactor, response));
   return reactor;

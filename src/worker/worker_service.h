@@ -1,16 +1,17 @@
 #pragma once
 
 #include "clusterd/v1/worker_service.grpc.pb.h"
+#include "rpc/access_control.h"
 #include "worker/worker_core.h"
 
 namespace clusterd {
 
 // The worker's door for the scheduler: takes a call apart, hands it to WorkerCore, answers.
-// Owned by run_worker; gRPC's threads. Holds no state.
+// Obeys a scheduler and nobody else. Owned by run_worker; gRPC's threads. Holds no state.
 class WorkerServiceImpl final : public v1::WorkerService::CallbackService {
  public:
-  // `core` outlives the server.
-  explicit WorkerServiceImpl(WorkerCore& core) : core_(core) {}
+  // Both outlive the server.
+  WorkerServiceImpl(WorkerCore& core, AccessControl& access) : core_(core), access_(access) {}
 
   grpc::ServerUnaryReactor* Identify(grpc::CallbackServerContext* context,
                                      const v1::IdentifyRequest* request,
@@ -40,7 +41,12 @@ class WorkerServiceImpl final : public v1::WorkerService::CallbackService {
                                         v1::ListWorkerScriptsResponse* response) override;
 
  private:
+  grpc::ServerUnaryReactor* start_jobs(grpc::CallbackServerContext* context,
+                                       const v1::StartJobsRequest& request,
+                                       v1::StartJobsResponse* response);
+
   WorkerCore& core_;
+  AccessControl& access_;
 };
 
 }  // namespace clusterd

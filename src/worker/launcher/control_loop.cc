@@ -3,7 +3,9 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
+#include <sys/wait.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <vector>
@@ -16,10 +18,16 @@ namespace {
 constexpr std::chrono::seconds kAloneBeforeExit{10};
 constexpr uint32_t kProtocolVersion = 1;
 
-UniqueFd open_child_signal() {
+// Signals of a container that are for its worker.
+constexpr std::array<int, 6> kPassedOn = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
+
+UniqueFd open_signals(bool passes_on) {
   sigset_t set;
   (void)::sigemptyset(&set);
   (void)::sigaddset(&set, SIGCHLD);
+  if (passes_on) {
+    for (const int signal : kPassedOn) (void)::sigaddset(&set, signal);
+  }
   return UniqueFd(::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
 }
 
@@ -33,30 +41,89 @@ bool is_trusted(int peer) {
 }  // namespace
 
 ControlLoop::ControlLoop(SupervisorOptions options, Journal journal, JournalContent content,
-                         UniqueFd listener, const Clock& clock)
+                         UniqueFd listener, Inherited inherited, CompanionOptions companion,
+                         const Clock& clock)
     : clock_(clock),
       listener_(std::move(listener)),
-      child_signal_(open_child_signal()),
+      child_signal_(open_signals(!companion.config_file.empty())),
       timer_(::timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC)),
       alone_since_(clock.now().boot),
+      companion_(std::move(companion)),
+      baseline_(options.baseline),
       supervisor_(std::move(options), std::move(journal), clock, poller_,
                   [this](SupervisorEvent event) { mailbox_.push(std::move(event)); }) {
   poller_.add(listener_.get(), PollKind::kListener);
   poller_.add(mailbox_.fd(), PollKind::kMailbox);
   poller_.add(child_signal_.get(), PollKind::kChildSignal);
   poller_.add(timer_.get(), PollKind::kTimer);
-  supervisor_.take_up(std::move(content));
+  const pid_t worker = inherited.message().companion();
+  supervisor_.take_up(std::move(content), std::move(inherited));
+  if (worker > 0) on_companion_started({worker});
 }
 
-void ControlLoop::run() {
+int ControlLoop::run(const Replace& replace) {
   std::array<epoll_event, 128> events;
   while (!is_done()) {
+    start_companion_if_due();
     set_timer();
     const int count = ::epoll_wait(poller_.fd(), events.data(), events.size(), -1);
     for (int i = 0; i < count; ++i) handle(events[static_cast<size_t>(i)]);
     supervisor_.on_tick();
     tell_news();
+    replace_if_due(replace);
   }
+  return companion_.exit_code();
+}
+
+void ControlLoop::start_companion_if_due() {
+  const std::optional<BootTime> due = companion_.start_due();
+  if (!due || clock_.now().boot < *due) return;
+  supervisor_.run([this, start = companion_.begin_start(baseline_)] { mailbox_.push(start()); });
+}
+
+void ControlLoop::on_companion_started(const CompanionStarted& started) {
+  companion_.on_started(started, clock_.now().boot);
+  if (companion_.pid() == 0) return;
+  supervisor_.keep_child(companion_.pid());
+  poller_.add(companion_.pidfd(), PollKind::kCompanion);
+}
+
+void ControlLoop::on_companion_ended() {
+  const pid_t pid = companion_.pid();
+  int status = 0;
+  if (pid == 0 || ::waitpid(pid, &status, WNOHANG) != pid) return;
+  poller_.remove(companion_.pidfd());
+  supervisor_.drop_child(pid);
+  companion_.on_ended(status, supervisor_.holds_job(), clock_.now().boot);
+  if (companion_.is_over()) supervisor_.stop_all();
+}
+
+void ControlLoop::on_signals() {
+  signalfd_siginfo info;
+  while (::read(child_signal_.get(), &info, sizeof(info)) == sizeof(info)) {
+    if (info.ssi_signo == SIGCHLD) continue;
+    companion_.on_signal(static_cast<int>(info.ssi_signo));
+    if (companion_.is_over()) supervisor_.stop_all();
+  }
+  supervisor_.on_child_signal();
+}
+
+void ControlLoop::replace_if_due(const Replace& replace) {
+  const std::optional<std::string> executable = supervisor_.upgrade_due();
+  if (!executable || leaving_) return;
+  if (worker_ >= 0) {
+    internal::FromLauncher last;
+    last.set_replaces_itself(true);
+    peers_.at(worker_).socket->queue(last);
+    flush(worker_);
+  }
+  KeptDescriptors kept;
+  internal::Inheritance inheritance = supervisor_.bequeath(&kept);
+  kept.keep(listener_.get());
+  inheritance.set_companion(companion_.pid());
+  inheritance.set_listener(listener_.get());
+  const absl::Status status = replace(*executable, std::move(inheritance));
+  supervisor_.on_upgrade_failed(status);
 }
 
 void ControlLoop::handle(const epoll_event& event) {
@@ -69,15 +136,20 @@ void ControlLoop::handle(const epoll_event& event) {
       if (peers_.contains(static_cast<int>(number))) on_peer(static_cast<int>(number));
       return;
     case PollKind::kMailbox:
-      for (SupervisorEvent& news : mailbox_.take()) supervisor_.on_event(std::move(news));
-      return;
-    case PollKind::kChildSignal: {
-      signalfd_siginfo info;
-      while (::read(child_signal_.get(), &info, sizeof(info)) == sizeof(info)) {
+      for (SupervisorEvent& news : mailbox_.take()) {
+        if (const auto* started = std::get_if<CompanionStarted>(&news)) {
+          on_companion_started(*started);
+        } else {
+          supervisor_.on_event(std::move(news));
+        }
       }
-      supervisor_.on_child_signal();
       return;
-    }
+    case PollKind::kChildSignal:
+      on_signals();
+      return;
+    case PollKind::kCompanion:
+      on_companion_ended();
+      return;
     case PollKind::kTimer: {
       uint64_t expirations = 0;
       (void)!::read(timer_.get(), &expirations, sizeof(expirations));
@@ -88,6 +160,9 @@ void ControlLoop::handle(const epoll_event& event) {
       return;
     case PollKind::kTreeMember:
       supervisor_.on_tree_member(number);
+      return;
+    case PollKind::kArchive:
+      supervisor_.on_archive_process(number);
       return;
   }
 }
@@ -131,6 +206,7 @@ bool ControlLoop::on_message(int fd, internal::ToLauncher message) {
   if (message.has_hello()) {
     if (message.hello().protocol_version() != kProtocolVersion) return false;
     leaving_ = false;
+    companion_.on_greeted();
     supervisor_.on_orders(message, std::move(descriptors));
     if (worker_ != fd) greet(fd);
     return true;
@@ -138,6 +214,7 @@ bool ControlLoop::on_message(int fd, internal::ToLauncher message) {
   // Before its hello a worker passes what does not fit beside it.
   if (worker_ != fd && message.descriptors_size() == 0) return false;
   if (message.leave()) leaving_ = true;
+  if (message.has_upgrade()) supervisor_.upgrade(message.upgrade().executable());
   supervisor_.on_orders(message, std::move(descriptors));
   return true;
 }
@@ -191,7 +268,8 @@ void ControlLoop::flush(int fd) {
 
 void ControlLoop::set_timer() {
   std::optional<BootTime> deadline = supervisor_.next_deadline();
-  if (worker_ < 0 && !supervisor_.holds_job()) {
+  if (const auto due = companion_.start_due()) deadline = std::min(deadline.value_or(*due), *due);
+  if (worker_ < 0 && !supervisor_.holds_job() && !companion_.is_wanted()) {
     const BootTime exit_at = alone_since_ + kAloneBeforeExit;
     if (!deadline || exit_at < *deadline) deadline = exit_at;
   }
@@ -209,6 +287,7 @@ bool ControlLoop::is_done() {
     if (worker_ < 0) alone_since_ = clock_.now().boot;
     return false;
   }
+  if (companion_.is_wanted()) return companion_.is_over();
   if (leaving_) return true;
   return worker_ < 0 && clock_.now().boot >= alone_since_ + kAloneBeforeExit;
 }

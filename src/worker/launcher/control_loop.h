@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -8,6 +9,7 @@
 #include "absl/status/status.h"
 #include "core/clock.h"
 #include "worker/frame_socket.h"
+#include "worker/inheritance.h"
 #include "worker/launcher/mailbox.h"
 #include "worker/launcher/poller.h"
 #include "worker/launcher/supervisor.h"
@@ -21,12 +23,19 @@ namespace clusterd {
 // run_launcher, on whose thread run() works.
 class ControlLoop {
  public:
-  // `listener` listens on the launcher's socket. `clock` outlives this.
+  // `listener` listens on the launcher's socket; `inherited` is what an earlier executable of this
+  // process has left. `clock` outlives this.
   ControlLoop(SupervisorOptions options, Journal journal, JournalContent content, UniqueFd listener,
-              const Clock& clock);
+              Inherited inherited, CompanionOptions companion, const Clock& clock);
 
-  // Returns when no job is held and no worker has been there for 10 s, or the worker took leave.
-  void run();
+  // Returns when no job is held and no worker has been there for 10 s, or the worker took leave;
+  // with a companion, when no job is held and that has ended in order.
+  // `replace` is called when this process is to become another executable, with what it leaves to
+  // it; it returns where that failed, and says why.
+  using Replace =
+      std::function<absl::Status(const std::string& executable, internal::Inheritance inheritance)>;
+  // Returns what the process is to exit with.
+  int run(const Replace& replace);
 
  private:
   struct Peer {
@@ -42,6 +51,11 @@ class ControlLoop {
   void greet(int fd);
   void drop_peer(int fd);
   void tell_news();
+  void on_signals();
+  void start_companion_if_due();
+  void on_companion_started(const CompanionStarted& started);
+  void on_companion_ended();
+  void replace_if_due(const Replace& replace);
   void flush(int fd);
   void set_timer();
   [[nodiscard]] bool is_done();
@@ -56,6 +70,8 @@ class ControlLoop {
   int worker_ = -1;  // the peer that has said hello last
   bool leaving_ = false;
   BootTime alone_since_;
+  Companion companion_;
+  const ChildBaseline baseline_;
   Supervisor supervisor_;
 };
 

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/proto_time.h"
+#include "core/units.h"
 #include "core/utf8.h"
 
 namespace clusterd {
@@ -36,12 +37,56 @@ void add_status(const internal::ReapedChild& child, v1::JobEnd* end) {
   *end->mutable_system_time() = to_proto(std::chrono::microseconds(child.system_time_us()));
 }
 
-void add_reason(const JournalAttempt& attempt, bool main_killed, v1::JobEnd* end) {
+void add_usage(const CgroupUsage& usage, v1::JobEnd* end) {
+  if (usage.user_us && usage.system_us) {
+    *end->mutable_user_time() = to_proto(std::chrono::microseconds(*usage.user_us));
+    *end->mutable_system_time() = to_proto(std::chrono::microseconds(*usage.system_us));
+  }
+  if (usage.peak_memory_bytes) end->set_peak_memory_bytes(*usage.peak_memory_bytes);
+}
+
+void append_text(std::string_view text, v1::JobEnd* end) {
+  if (text.empty()) return;
+  absl::StrAppend(end->mutable_message(), end->message().empty() ? "" : "; ",
+                  absl::string_view(text.data(), text.size()));
+}
+
+std::string oom_message(const v1::Limits& limits, uint64_t kills) {
+  const std::string who =
+      absl::StrCat("the kernel killed ", kills, kills == 1 ? " process" : " processes", " of it: ");
+  if (!limits.has_memory_bytes()) return who + "memory was short";
+  return absl::StrCat(who, "more memory than limits.memory_bytes of ", limits.memory_bytes(), " (",
+                      format_size(limits.memory_bytes()), ")");
+}
+
+// What the kernel refused it.
+void add_refusals(const v1::Limits& limits, const CgroupUsage& usage, v1::JobEnd* end) {
+  const bool is_success = end->has_exit_code() && end->exit_code() == 0;
+  // A child that was killed need not make the job fail; one that failed and had none of its own
+  // reasons to end did so because of it.
+  const bool by_itself =
+      end->reason() == v1::JobEnd::EXITED || end->reason() == v1::JobEnd::SIGNALED;
+  if (usage.oom_kills > 0) {
+    if (by_itself && !is_success) {
+      end->set_reason(v1::JobEnd::OUT_OF_MEMORY);
+      end->clear_message();
+    }
+    append_text(oom_message(limits, usage.oom_kills), end);
+  }
+  if (usage.refused_forks > 0 && limits.has_pids()) {
+    append_text(absl::StrCat("limits.pids of ", limits.pids(), " was reached: ",
+                             usage.refused_forks, " new processes or threads were refused"),
+                end);
+  }
+}
+
+void add_reason(const JournalAttempt& attempt, v1::JobEnd* end) {
   const internal::JournalIntent& intent = attempt.intent;
   const std::string killed =
-      main_killed ? absl::StrCat("killed: it had not ended ", seconds_text(intent.stop_grace()),
-                                 " after signal ", intent.stop_signal())
-                  : "";
+      attempt.state.main_killed()
+          ? absl::StrCat("killed: it had not ended ", seconds_text(intent.stop_grace()),
+                         " after signal ", intent.stop_signal())
+          : "";
   switch (attempt.state.ending()) {
     case JournalState::STOP:
     case JournalState::FENCE:
@@ -61,7 +106,11 @@ void add_reason(const JournalAttempt& attempt, bool main_killed, v1::JobEnd* end
     default:
       break;
   }
-  if (!attempt.exit) {
+  if (!attempt.state.output_limit().empty()) {
+    end->set_reason(v1::JobEnd::OUTPUT_LIMIT);
+    end->set_message(attempt.state.output_limit());
+    append_text(killed, end);
+  } else if (!attempt.exit) {
     end->set_reason(v1::JobEnd::EXIT_STATUS_UNKNOWN);
     end->set_message(attempt.state.pipe_was_lost()
                          ? "it ended while neither worker nor launcher ran"
@@ -87,12 +136,21 @@ internal::ReapedChild make_reaped_child(pid_t pid, int wait_status, const rusage
   return child;
 }
 
-v1::JobEnd make_job_end(const JournalAttempt& attempt, bool main_killed) {
+v1::JobEnd make_job_end(const JournalAttempt& attempt, const std::optional<CgroupUsage>& usage) {
   v1::JobEnd end;
   if (attempt.exit) add_status(attempt.exit->child(), &end);
-  add_reason(attempt, main_killed, &end);
-  if (attempt.state.pipe_was_lost()) {
-    absl::StrAppend(end.mutable_message(), end.message().empty() ? "" : "; ", kPipeWasLost);
+  if (usage) add_usage(*usage, &end);
+  add_reason(attempt, &end);
+  if (usage) add_refusals(attempt.intent.limits(), *usage, &end);
+  end.set_killed(attempt.state.killing());
+  if (end.killed() && !attempt.state.main_killed()) {
+    append_text("what it had left behind was killed", &end);
+  }
+  if (attempt.state.pipe_was_lost()) append_text(kPipeWasLost, &end);
+  if (!attempt.state.lost_because().empty()) {
+    append_text(absl::StrCat(attempt.state.lost_bytes(),
+                             " bytes of output could not be kept: ", attempt.state.lost_because()),
+                &end);
   }
   return end;
 }

@@ -48,7 +48,19 @@ struct JournalSpawned {
 };
 
 // How far a child came on its way to its program.
-enum class SpawnStage : uint32_t { kPrepare = 0, kSession, kFolder, kInput, kJournal, kExecute };
+enum class SpawnStage : uint32_t {
+  kPrepare = 0,
+  kSession,
+  kFolder,
+  kInput,
+  kJournal,
+  kExecute,
+  kUser = 8,
+  kScript,
+  kScratch,
+  kCgroup,
+  kLimits,
+};
 
 struct JournalSpawnFailed {
   uint64_t handle = 0;

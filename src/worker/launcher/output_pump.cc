@@ -1,14 +1,17 @@
 #include "worker/launcher/output_pump.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <optional>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "core/log.h"
 
 namespace clusterd {
@@ -16,6 +19,11 @@ namespace {
 
 constexpr int64_t kGrowthIntervalMs = 2;
 constexpr int64_t kRetryMs = 200;
+// After so little it is worth while to let more come together: each look wakes this thread and
+// holds up the writer. A pipe takes 1 MiB meanwhile.
+constexpr uint64_t kLittleBytes = 64 << 10;
+constexpr int kGatherMs = 1;
+constexpr int64_t kLookAtSpaceMs = 1000;
 constexpr uint64_t kTailBytes = 4096;
 
 int64_t now_ms() {
@@ -30,8 +38,8 @@ uint64_t bytes_in(int fifo) {
 
 }  // namespace
 
-OutputPump::OutputPump(std::function<void(OutputNews)> on_news, std::chrono::milliseconds patience)
-    : on_news_(std::move(on_news)), patience_(patience), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
+OutputPump::OutputPump(std::function<void(OutputNews)> on_news)
+    : on_news_(std::move(on_news)), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
   epoll_event event{.events = EPOLLIN, .data = {.fd = orders_.fd()}};
   (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, orders_.fd(), &event);
   thread_ = std::thread([this] { run(); });
@@ -43,9 +51,9 @@ OutputPump::~OutputPump() {
   thread_.join();
 }
 
-void OutputPump::add(uint64_t handle, std::string folder, uint64_t max_bytes,
+void OutputPump::add(uint64_t handle, std::string folder, OutputBounds bounds,
                      std::vector<OutputPipe> pipes) {
-  orders_.push(Add{handle, std::move(folder), max_bytes, std::move(pipes)});
+  orders_.push(Add{handle, std::move(folder), bounds, std::move(pipes)});
 }
 
 void OutputPump::finish(uint64_t handle) { orders_.push(Finish{handle}); }
@@ -56,6 +64,7 @@ int OutputPump::wait_ms() const {
   std::optional<int64_t> until;
   if (!grown_.empty()) until = told_at_ms_ + kGrowthIntervalMs;
   if (waits_for_room()) until = std::min(until.value_or(retry_at_ms_), retry_at_ms_);
+  if (!streams_.empty()) until = std::min(until.value_or(look_at_space_ms_), look_at_space_ms_);
   if (!until) return -1;
   return static_cast<int>(std::max<int64_t>(*until - now_ms(), 0));
 }
@@ -65,18 +74,26 @@ void OutputPump::run() {
   while (true) {
     const int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), wait_ms());
     bool has_orders = false;
+    uint64_t moved = 0;
     for (int i = 0; i < count; ++i) {
       const int fd = events[static_cast<size_t>(i)].data.fd;
       if (fd == orders_.fd()) {
         has_orders = true;
       } else {
-        move_from(fd);
+        moved += move_from(fd);
       }
     }
     if (has_orders && !carry_out_orders()) return;
     if (waits_for_room() && now_ms() >= retry_at_ms_) retry();
+    if (!streams_.empty() && now_ms() >= look_at_space_ms_) look_at_space();
     if (!grown_.empty() && now_ms() >= told_at_ms_ + kGrowthIntervalMs) tell_growth();
+    if (moved > 0 && moved < kLittleBytes) gather();
   }
+}
+
+void OutputPump::gather() const {
+  pollfd orders{orders_.fd(), POLLIN, 0};  // they do not wait
+  (void)::poll(&orders, 1, kGatherMs);
 }
 
 bool OutputPump::carry_out_orders() {
@@ -91,7 +108,7 @@ bool OutputPump::carry_out_orders() {
 void OutputPump::add_streams(Add order) {
   for (OutputPipe& pipe : order.pipes) {
     const int fifo = pipe.fd.get();
-    StreamLog log(order.folder, pipe.stream, order.max_bytes, std::move(pipe.fd));
+    StreamLog log(order.folder, pipe.stream, order.bounds, std::move(pipe.fd));
     if (log.extent().total_bytes() > 0) grown_.insert(fifo);
     streams_.emplace(fifo, Stream{order.handle, std::move(log), std::move(pipe.path)});
     attempts_[order.handle].push_back(fifo);
@@ -105,24 +122,83 @@ void OutputPump::watch(int fifo, bool on) {
   (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fifo, &event);
 }
 
-void OutputPump::move_from(int fifo) {
-  const auto found = streams_.find(fifo);
-  if (found == streams_.end()) return;
-  const absl::StatusOr<uint64_t> moved = found->second.log.move_some();
-  if (moved.ok()) {
-    if (*moved > 0) grown_.insert(fifo);
+uint64_t OutputPump::move_from(int fifo) {
+  if (!streams_.contains(fifo)) return 0;
+  const std::optional<uint64_t> taken = take_some(fifo);
+  if (taken) {
     if (stalled_.erase(fifo) > 0) watch(fifo, true);
-    return;
+  } else if (stalled_.insert(fifo).second) {
+    watch(fifo, false);
   }
-  if (!stalled_.insert(fifo).second) return;
-  log_error("launcher", "output cannot be written; its job waits", {{"error", moved.status()}});
-  watch(fifo, false);
+  return taken.value_or(0);
+}
+
+std::optional<uint64_t> OutputPump::take_some(int fifo) {
+  Stream& stream = streams_.at(fifo);
+  if (stream.is_dropped) return stream.log.drop_some();
+  if (stream.give_up_at_ms != 0 && now_ms() < stream.try_again_at_ms) return skip_some(fifo);
+  const absl::StatusOr<uint64_t> moved = stream.log.move_some();
+  if (moved.ok()) {
+    stream.give_up_at_ms = 0;
+    if (*moved > 0) grown_.insert(fifo);
+    note_given_up(stream, "the disk is full");
+    return *moved;
+  }
+  if (!absl::IsResourceExhausted(moved.status())) return on_unwritable(fifo, moved.status());
+  meet_limit(stream, moved.status());
+  return stream.log.drop_some();
+}
+
+std::optional<uint64_t> OutputPump::on_unwritable(int fifo, const absl::Status& why) {
+  Stream& stream = streams_.at(fifo);
+  if (stream.give_up_at_ms == 0) {
+    stream.give_up_at_ms = now_ms() + stream.log.bounds().patience.count();
+    log_error("launcher", "output cannot be written; its job waits", {{"error", why}});
+  }
+  if (now_ms() < stream.give_up_at_ms) return std::nullopt;
+  if (stream.log.bounds().stops) {
+    meet_limit(stream, absl::ResourceExhaustedError(
+                           absl::StrCat("its output could not be written, and its policy is to "
+                                        "stop: ",
+                                        why.message())));
+    return stream.log.drop_some();
+  }
+  stream.try_again_at_ms = now_ms() + kRetryMs;
+  stream.unwritable_because = std::string(why.message());
+  return skip_some(fifo);
+}
+
+uint64_t OutputPump::skip_some(int fifo) {
+  Stream& stream = streams_.at(fifo);
+  const uint64_t skipped = stream.log.skip_some();
+  if (skipped > 0) grown_.insert(fifo);
+  note_given_up(stream, stream.unwritable_because);
+  return skipped;
+}
+
+void OutputPump::note_given_up(Stream& stream, const std::string& because) {
+  const uint64_t bytes = stream.log.take_given_up();
+  if (bytes == 0) return;
+  losses_[stream.handle].bytes += bytes;
+  losses_[stream.handle].because = because;
+}
+
+void OutputPump::meet_limit(Stream& stream, const absl::Status& limit) {
+  stream.is_dropped = true;
+  on_news_(OutputLimitMet{stream.handle, std::string(limit.message())});
 }
 
 void OutputPump::retry() {
-  for (const int fifo : std::set(stalled_)) move_from(fifo);
-  for (const auto& [handle, give_up_at_ms] : std::map(finishing_)) (void)try_to_finish(handle);
+  for (const int fifo : std::set(stalled_)) (void)move_from(fifo);
+  for (const uint64_t handle : std::set(finishing_)) (void)try_to_finish(handle);
   retry_at_ms_ = now_ms() + kRetryMs;
+}
+
+void OutputPump::look_at_space() {
+  for (auto& [fifo, stream] : streams_) {
+    if (stream.log.needs_reserve()) stream.log.take_reserve();
+  }
+  look_at_space_ms_ = now_ms() + kLookAtSpaceMs;
 }
 
 void OutputPump::begin_to_finish(uint64_t handle) {
@@ -133,25 +209,17 @@ void OutputPump::begin_to_finish(uint64_t handle) {
     (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fifo, nullptr);
     stalled_.erase(fifo);
   }
-  finishing_[handle] = now_ms() + patience_.count();
-  const absl::Status status = try_to_finish(handle);
-  if (status.ok()) return;
-  log_error("launcher", "the rest of an output cannot be written; its end waits",
-            {{"error", status}});
+  finishing_.insert(handle);
+  (void)try_to_finish(handle);
 }
 
-absl::Status OutputPump::try_to_finish(uint64_t handle) {
+bool OutputPump::try_to_finish(uint64_t handle) {
+  bool is_whole = true;
+  for (const int fifo : attempts_.at(handle)) is_whole = take_rest(fifo) && is_whole;
+  if (!is_whole) return false;
   OutputFinished finished;
   finished.handle = handle;
-  absl::Status status;
-  for (const int fifo : attempts_.at(handle)) {
-    const absl::Status taken = take_rest(fifo);
-    if (taken.ok()) continue;
-    finished.lost_bytes += streams_.at(fifo).left;
-    finished.lost_because = std::string(taken.message());
-    status = taken;
-  }
-  if (!status.ok() && now_ms() < finishing_.at(handle)) return status;
+  tell_losses();
   for (const int fifo : attempts_.at(handle)) {
     const StreamLog& log = streams_.at(fifo).log;
     const v1::OutputStream extent = log.extent();
@@ -161,19 +229,19 @@ absl::Status OutputPump::try_to_finish(uint64_t handle) {
   }
   attempts_.erase(handle);
   finishing_.erase(handle);
+  losses_.erase(handle);
   on_news_(std::move(finished));
-  return status;
+  return true;
 }
 
-absl::Status OutputPump::take_rest(int fifo) {
+bool OutputPump::take_rest(int fifo) {
   Stream& stream = streams_.at(fifo);
   while (stream.left > 0) {
-    const absl::StatusOr<uint64_t> moved = stream.log.move_some();
-    if (!moved.ok()) return moved.status();
-    if (*moved > 0) grown_.insert(fifo);
-    stream.left -= *moved == 0 ? stream.left : std::min(stream.left, *moved);
+    const std::optional<uint64_t> taken = take_some(fifo);
+    if (!taken) return false;
+    stream.left -= *taken == 0 ? stream.left : std::min(stream.left, *taken);
   }
-  return absl::OkStatus();
+  return true;
 }
 
 void OutputPump::close(int fifo) {
@@ -190,6 +258,15 @@ void OutputPump::tell_growth() {
   }
   told_at_ms_ = now_ms();
   on_news_(std::move(grown));
+  tell_losses();
+}
+
+void OutputPump::tell_losses() {
+  for (auto& [handle, losses] : losses_) {
+    if (losses.bytes == losses.told) continue;
+    losses.told = losses.bytes;
+    on_news_(OutputLost{handle, losses.bytes, losses.because});
+  }
 }
 
 }  // namespace clusterd

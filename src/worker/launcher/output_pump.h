@@ -1,9 +1,9 @@
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -21,9 +21,7 @@ namespace clusterd {
 struct OutputFinished {
   uint64_t handle = 0;
   std::vector<v1::OutputStream> outputs;
-  std::string tail;          // last bytes of the merged stream, or of stderr, or of stdout
-  uint64_t lost_bytes = 0;   // which the log could not take
-  std::string lost_because;  // where bytes were lost
+  std::string tail;  // last bytes of the merged stream, or of stderr, or of stdout
 };
 
 // Lengths of streams that have grown.
@@ -35,29 +33,42 @@ struct OutputGrown {
   std::vector<Item> items;
 };
 
-using OutputNews = std::variant<OutputFinished, OutputGrown>;
+// The output of an attempt that stops at its limits has met one: more than it may write, or a disk
+// that could not take it. What follows is thrown away. Told once, before its end.
+struct OutputLimitMet {
+  uint64_t handle = 0;
+  std::string limit;
+};
+
+// Bytes of an attempt were lost for want of a disk that takes them; they count as released.
+struct OutputLost {
+  uint64_t handle = 0;
+  uint64_t bytes = 0;  // in all, by this pump
+  std::string because;
+};
+
+using OutputNews = std::variant<OutputFinished, OutputGrown, OutputLimitMet, OutputLost>;
 
 // Moves the output of all attempts from FIFOs to logs.
 //
-// A log that cannot be written, as on a full disk, is tried again five times a second; its job
-// waits at its pipe meanwhile.
+// A log that cannot be written, as on a full disk, is tried again five times a second, while its
+// job waits at its pipe. When patience with it has ended, its output is thrown away until it can be
+// written again, or the attempt stops, as its bounds say: nobody waits for ever.
 //
 // Owned by the control loop; news come on its own thread, growth at most every 2 ms. The destructor
 // stops the thread and leaves all as it is: what is still in a FIFO stays there.
 class OutputPump {
  public:
-  // `patience`: how long the end of an attempt waits for room for the rest of its output.
-  explicit OutputPump(std::function<void(OutputNews)> on_news,
-                      std::chrono::milliseconds patience = std::chrono::minutes(1));
+  explicit OutputPump(std::function<void(OutputNews)> on_news);
   ~OutputPump();
   OutputPump(const OutputPump&) = delete;
   OutputPump& operator=(const OutputPump&) = delete;
 
   // The control thread. Takes the FIFOs over; they stay open until finish() was carried out.
-  void add(uint64_t handle, std::string folder, uint64_t max_bytes, std::vector<OutputPipe> pipes);
+  void add(uint64_t handle, std::string folder, OutputBounds bounds, std::vector<OutputPipe> pipes);
 
   // When nobody writes any more: takes what is left, closes, unlinks, and answers with
-  // OutputFinished; where the log cannot be written, as soon as it can or patience is at its end.
+  // OutputFinished; where the log cannot be written, as soon as it can or patience has ended.
   // An attempt that was never added has no output.
   void finish(uint64_t handle);
 
@@ -65,7 +76,7 @@ class OutputPump {
   struct Add {
     uint64_t handle;
     std::string folder;
-    uint64_t max_bytes;
+    OutputBounds bounds;
     std::vector<OutputPipe> pipes;
   };
   struct Finish {
@@ -76,35 +87,55 @@ class OutputPump {
   struct Stream {
     uint64_t handle;
     StreamLog log;
-    std::string path;   // of the FIFO, which goes with finish()
-    uint64_t left = 0;  // bytes in the FIFO that finish() has not moved yet
+    std::string path;             // of the FIFO, which goes with finish()
+    uint64_t left = 0;            // bytes in the FIFO that finish() has not moved yet
+    int64_t give_up_at_ms = 0;    // while the log cannot be written: when patience ends
+    int64_t try_again_at_ms = 0;  // after that
+    std::string unwritable_because;
+    bool is_dropped = false;  // a limit was met: what comes is thrown away
+  };
+  struct Losses {
+    uint64_t bytes = 0;
+    uint64_t told = 0;
+    std::string because;
   };
 
   void run();
   [[nodiscard]] bool carry_out_orders();
   void add_streams(Add order);
   void begin_to_finish(uint64_t handle);
-  [[nodiscard]] absl::Status try_to_finish(uint64_t handle);
-  [[nodiscard]] absl::Status take_rest(int fifo);
+  [[nodiscard]] bool try_to_finish(uint64_t handle);
+  [[nodiscard]] bool take_rest(int fifo);
   void close(int fifo);
-  void move_from(int fifo);
+  uint64_t move_from(int fifo);
+  void gather() const;
+  // Moves some of a stream, or throws it away where it has to be. 0: nothing is there. Absent: it
+  // has to wait.
+  [[nodiscard]] std::optional<uint64_t> take_some(int fifo);
+  [[nodiscard]] std::optional<uint64_t> on_unwritable(int fifo, const absl::Status& why);
+  [[nodiscard]] uint64_t skip_some(int fifo);
+  void note_given_up(Stream& stream, const std::string& because);
+  void meet_limit(Stream& stream, const absl::Status& limit);
   void watch(int fifo, bool on);
   [[nodiscard]] bool waits_for_room() const;
   void retry();
+  void look_at_space();
   void tell_growth();
+  void tell_losses();
   [[nodiscard]] int wait_ms() const;
 
   std::function<void(OutputNews)> on_news_;
-  const std::chrono::milliseconds patience_;
   Mailbox<Order> orders_;
   UniqueFd epoll_;
   std::map<int, Stream> streams_;                  // by FIFO; the thread's own, as all below
   std::map<uint64_t, std::vector<int>> attempts_;  // handle to FIFOs
   std::set<int> grown_;
-  std::set<int> stalled_;                  // whose logs cannot be written at present
-  std::map<uint64_t, int64_t> finishing_;  // the same of ended attempts: when patience ends, ms
+  std::set<int> stalled_;         // whose logs cannot be written at present
+  std::set<uint64_t> finishing_;  // the same of attempts that have ended
+  std::map<uint64_t, Losses> losses_;
   int64_t told_at_ms_ = 0;
   int64_t retry_at_ms_ = 0;  // of stalled_ and finishing_
+  int64_t look_at_space_ms_ = 0;
   std::thread thread_;
 };
 

@@ -15,8 +15,10 @@ enum class PollKind : uint8_t {
   kMailbox,
   kChildSignal,
   kTimer,
+  kCompanion,
   kMainProcess,  // number: the attempt's handle
   kTreeMember,   // number: the attempt's handle
+  kArchive,      // number: the attempt's handle
 };
 
 // epoll(7) for the control loop, level-triggered. Owned by it; its thread only.

@@ -3,10 +3,12 @@
 #include <dirent.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <csignal>
 #include <cstring>
 #include <memory>
+#include <set>
 
 #include "worker/process_info.h"
 
@@ -30,10 +32,21 @@ std::map<pid_t, ProcessStat> read_all_processes() {
 
 }  // namespace
 
-ProcessTree::ProcessTree(pid_t main_pid, uint64_t start_ticks)
-    : main_pid_(main_pid), sessions_{{main_pid, start_ticks}} {}
+ProcessTree::ProcessTree(pid_t main_pid, uint64_t start_ticks, JobCgroup* cgroup)
+    : main_pid_(main_pid), cgroup_(cgroup), sessions_{{main_pid, start_ticks}} {}
+
+std::vector<TreeMember> ProcessTree::scan_cgroup() const {
+  std::vector<TreeMember> living;
+  if (cgroup_->is_empty()) return living;
+  for (const pid_t pid : cgroup_->members()) {
+    const auto stat = read_process_stat(pid);
+    if (stat && stat->is_alive()) living.push_back({pid, stat->start_ticks, stat->group});
+  }
+  return living;
+}
 
 std::vector<TreeMember> ProcessTree::scan() {
+  if (cgroup_ != nullptr) return scan_cgroup();
   const std::map<pid_t, ProcessStat> all = read_all_processes();
   // A number that has another owner now is not our session any more.
   std::erase_if(sessions_, [&all](const auto& session) {
@@ -65,6 +78,18 @@ std::vector<TreeMember> ProcessTree::scan() {
 std::vector<TreeMember> ProcessTree::send(int signal, bool by_group) {
   std::vector<TreeMember> living = scan();
   if (by_group) (void)::kill(-main_pid_, signal);
+  if (cgroup_ != nullptr) {
+    std::set<pid_t> reached;
+    for (const TreeMember& member : living) {
+      if (by_group && member.group == main_pid_) reached.insert(member.pid);
+    }
+    cgroup_->send(signal, [&reached](pid_t pid) { return !reached.contains(pid); });
+    const bool is_there = std::any_of(living.begin(), living.end(), [this](const TreeMember& one) {
+      return one.pid == main_pid_;
+    });
+    if (!by_group && !is_there) send_to_main(signal);
+    return living;
+  }
   for (const TreeMember& member : living) {
     if (by_group && member.group == main_pid_) continue;
     const UniqueFd pidfd = open_pidfd(member.pid);
@@ -73,6 +98,25 @@ std::vector<TreeMember> ProcessTree::send(int signal, bool by_group) {
     if (pidfd.valid() && is_same) (void)signal_by_pidfd(pidfd.get(), signal);
   }
   return living;
+}
+
+std::vector<TreeMember> ProcessTree::kill(bool by_group) {
+  if (cgroup_ == nullptr) return send(SIGKILL, by_group);
+  cgroup_->kill();
+  if (by_group) {
+    (void)::kill(-main_pid_, SIGKILL);
+  } else {
+    send_to_main(SIGKILL);
+  }
+  return scan();
+}
+
+void ProcessTree::send_to_main(int signal) {
+  const UniqueFd pidfd = open_pidfd(main_pid_);
+  const auto stat = read_process_stat(main_pid_);
+  const auto known = sessions_.find(main_pid_);
+  const bool is_same = stat && known != sessions_.end() && stat->start_ticks == known->second;
+  if (pidfd.valid() && is_same) (void)signal_by_pidfd(pidfd.get(), signal);
 }
 
 }  // namespace clusterd

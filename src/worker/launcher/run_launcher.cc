@@ -12,16 +12,23 @@
 #include <cerrno>
 #include <charconv>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "clusterd/version.h"
 #include "core/crc32c.h"
 #include "core/log.h"
+#include "worker/executable_file.h"
+#include "worker/inheritance.h"
 #include "worker/launcher/control_loop.h"
 #include "worker/process_info.h"
+#include "worker/spawn_setup.h"
 
 namespace clusterd {
 namespace {
@@ -30,12 +37,35 @@ constexpr int kExitUsage = 64;
 constexpr int kExitFailed = 70;
 constexpr int kExitBusy = 75;
 constexpr std::string_view kProtected = "-900";
+constexpr char kInheritedFd[] = "--inherited-fd";
+constexpr char kWorkerConfig[] = "--worker-config";
+constexpr char kWorkerPortFile[] = "--worker-port-file";
+// A test's word for a kernel before 6.15 (docs/architecture.md).
+constexpr char kKernelWithout[] = "CLUSTERD_KERNEL_WITHOUT";
 
 struct Arguments {
   std::string data_dir;
   std::string runtime_dir;
   int ready_fd = -1;
+  std::string cgroups = "auto";  // the word for the next
+  CgroupMode cgroup_mode = CgroupMode::kAuto;
+  int inherited_fd = -1;
+  std::string worker_config;     // set: the first process of a container, which runs the worker
+  std::string worker_port_file;  // empty: none
 };
+
+absl::StatusOr<CgroupMode> parse_cgroup_mode(std::string_view word) {
+  if (word == "auto") return CgroupMode::kAuto;
+  if (word == "v1") return CgroupMode::kVersion1;
+  if (word == "off") return CgroupMode::kOff;
+  return absl::InvalidArgumentError(
+      absl::StrCat("--cgroups ", std::string(word), ": allowed are auto, v1, off"));
+}
+
+bool to_number(std::string_view text, int* number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *number);
+  return error == std::errc() && end == text.data() + text.size();
+}
 
 absl::StatusOr<Arguments> parse_arguments(int argc, char** argv) {
   Arguments arguments;
@@ -46,10 +76,18 @@ absl::StatusOr<Arguments> parse_arguments(int argc, char** argv) {
       arguments.data_dir = value;
     } else if (name == "--runtime-dir") {
       arguments.runtime_dir = value;
-    } else if (name == "--ready-fd") {
-      (void)std::from_chars(value.data(), value.data() + value.size(), arguments.ready_fd);
-    } else {
-      return absl::InvalidArgumentError(absl::StrCat("unknown flag ", argv[i]));
+    } else if (name == "--cgroups") {
+      const auto mode = parse_cgroup_mode(value);
+      if (!mode.ok()) return mode.status();
+      arguments.cgroups = value;
+      arguments.cgroup_mode = *mode;
+    } else if (name == kWorkerConfig) {
+      arguments.worker_config = value;
+    } else if (name == kWorkerPortFile) {
+      arguments.worker_port_file = value;
+    } else if (!(name == "--ready-fd" && to_number(value, &arguments.ready_fd)) &&
+               !(name == kInheritedFd && to_number(value, &arguments.inherited_fd))) {
+      return absl::InvalidArgumentError(absl::StrCat("bad flag ", argv[i], " ", argv[i + 1]));
     }
   }
   if (!arguments.data_dir.starts_with('/') || !arguments.runtime_dir.starts_with('/')) {
@@ -59,8 +97,7 @@ absl::StatusOr<Arguments> parse_arguments(int argc, char** argv) {
 }
 
 absl::Status errno_error(const std::string& what) {
-  const std::string text = absl::StrCat(what, ": ", std::strerror(errno));
-  return errno == EWOULDBLOCK ? absl::AlreadyExistsError(text) : absl::InternalError(text);
+  return absl::InternalError(absl::StrCat(what, ": ", std::strerror(errno)));
 }
 
 absl::Status make_folder(const std::string& path) {
@@ -72,8 +109,9 @@ absl::Status make_folder(const std::string& path) {
 absl::StatusOr<UniqueFd> lock_folder(const std::string& folder) {
   const std::string path = folder + "/lock";
   UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!file.valid() || ::flock(file.get(), LOCK_EX | LOCK_NB) != 0) return errno_error(path);
-  return file;
+  if (file.valid() && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) return file;
+  if (errno != EWOULDBLOCK) return errno_error(path);
+  return absl::AlreadyExistsError(path + " is held by another launcher");
 }
 
 absl::StatusOr<UniqueFd> listen_at(const std::string& path) {
@@ -104,8 +142,15 @@ std::string protect_from_oom() {
   return file.good() ? before : "";
 }
 
+// What an earlier executable of this process had found before it changed it.
+void recall_baseline(const internal::Inheritance& inheritance, ChildBaseline* baseline) {
+  baseline->open_files.rlim_cur = inheritance.open_files_soft();
+  baseline->open_files.rlim_max = inheritance.open_files_hard();
+  baseline->oom_score_adj = inheritance.oom_score_adj();
+}
+
 // Changes what is the launcher's own, and returns what its children are to have instead.
-ChildBaseline become_launcher() {
+ChildBaseline become_launcher(const std::optional<Inherited>& inherited) {
   ChildBaseline baseline;
   baseline.boot_id = read_boot_id();
   for (int signal = 1; signal < NSIG; ++signal) {
@@ -120,55 +165,113 @@ ChildBaseline become_launcher() {
   (void)::signal(SIGCHLD, SIG_DFL);
   (void)::setsid();  // fails where it is a leader already
   (void)::prctl(PR_SET_CHILD_SUBREAPER, 1);
-  (void)::getrlimit(RLIMIT_NOFILE, &baseline.open_files);
-  rlimit raised = baseline.open_files;
-  raised.rlim_cur = raised.rlim_max;
-  (void)::setrlimit(RLIMIT_NOFILE, &raised);
-  baseline.oom_score_adj = protect_from_oom();
+  if (inherited) {
+    recall_baseline(inherited->message(), &baseline);
+  } else {
+    (void)::getrlimit(RLIMIT_NOFILE, &baseline.open_files);
+    rlimit raised = baseline.open_files;
+    raised.rlim_cur = raised.rlim_max;
+    (void)::setrlimit(RLIMIT_NOFILE, &raised);
+    baseline.oom_score_adj = protect_from_oom();
+  }
   (void)::prctl(PR_SET_DUMPABLE, 0);
   (void)crc32c("1");  // picks its implementation, which a child may not do
   return baseline;
 }
 
-absl::Status serve(const Arguments& arguments) {
-  const std::string folder = arguments.data_dir + "/launcher";
-  for (const std::string& path :
-       {folder, arguments.data_dir + "/output", arguments.runtime_dir + "/fifo"}) {
+bool asks_pidfd_info() {
+  const char* without = std::getenv(kKernelWithout);
+  return without == nullptr || std::string_view(without) != "pidfd_info";
+}
+
+// Becomes `executable`, which goes on with `inheritance`. Returns where that failed.
+absl::Status replace_process(const Arguments& arguments, UniqueFd& lock,
+                             const std::string& executable, internal::Inheritance inheritance) {
+  inheritance.set_lock(lock.get());
+  const absl::StatusOr<UniqueFd> memory = write_inheritance(inheritance);
+  if (!memory.ok()) return memory.status();
+  KeptDescriptors kept;
+  kept.keep(lock.get());
+  kept.keep(memory->get());
+  std::vector<std::string> words = {executable,      "launcher",
+                                    "--data-dir",    arguments.data_dir,
+                                    "--runtime-dir", arguments.runtime_dir,
+                                    "--cgroups",     arguments.cgroups,
+                                    kInheritedFd,    std::to_string(memory->get())};
+  if (!arguments.worker_config.empty()) {
+    words.insert(words.end(), {kWorkerConfig, arguments.worker_config});
+  }
+  if (!arguments.worker_port_file.empty()) {
+    words.insert(words.end(), {kWorkerPortFile, arguments.worker_port_file});
+  }
+  (void)::execv(executable.c_str(), SpawnSetup::pointers_to(words).data());
+  return errno_error(executable);
+}
+
+absl::Status make_folders(const Arguments& arguments) {
+  for (const std::string& path : {arguments.data_dir + "/launcher", arguments.data_dir + "/output",
+                                  arguments.runtime_dir + "/fifo"}) {
     const absl::Status made = make_folder(path);
     if (!made.ok()) return made;
   }
-  const absl::StatusOr<UniqueFd> lock = lock_folder(folder);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<Inherited>> take_inheritance(const Arguments& arguments) {
+  if (arguments.inherited_fd < 0) return std::nullopt;
+  absl::StatusOr<Inherited> inherited = Inherited::read(arguments.inherited_fd);
+  if (!inherited.ok()) return inherited.status();
+  return *std::move(inherited);
+}
+
+// The process's exit code, or why it cannot serve.
+absl::StatusOr<int> serve(const Arguments& arguments) {
+  if (auto status = make_folders(arguments); !status.ok()) return status;
+  absl::StatusOr<std::optional<Inherited>> inherited = take_inheritance(arguments);
+  if (!inherited.ok()) return inherited.status();
+  const std::string folder = arguments.data_dir + "/launcher";
+  const std::string socket_path = arguments.runtime_dir + "/launcher.sock";
+  absl::StatusOr<UniqueFd> lock = *inherited ? (*inherited)->take_lock() : lock_folder(folder);
   if (!lock.ok()) return lock.status();
-  SupervisorOptions options{arguments.data_dir, arguments.runtime_dir, become_launcher()};
+  SupervisorOptions options{arguments.data_dir, arguments.runtime_dir, become_launcher(*inherited),
+                            arguments.cgroup_mode, asks_pidfd_info()};
   JournalContent content;
   absl::StatusOr<Journal> journal = Journal::open(folder, options.baseline.boot_id, &content);
   if (!journal.ok()) return journal.status();
-  const std::string socket_path = arguments.runtime_dir + "/launcher.sock";
-  absl::StatusOr<UniqueFd> listener = listen_at(socket_path);
+  absl::StatusOr<UniqueFd> listener =
+      *inherited ? (*inherited)->take_listener() : listen_at(socket_path);
   if (!listener.ok()) return listener.status();
+  const absl::StatusOr<std::string> executable = own_executable();
+  if (!executable.ok()) return executable.status();
   const SystemClock clock;
   ControlLoop loop(std::move(options), *std::move(journal), std::move(content),
-                   *std::move(listener), clock);
+                   *std::move(listener), std::move(*inherited).value_or(Inherited()),
+                   {*executable, arguments.worker_config, arguments.worker_port_file}, clock);
+  if (*inherited) log_info("launcher", "replaced in place", {{"version", version()}});
   if (arguments.ready_fd >= 0) {
     (void)!::write(arguments.ready_fd, "1", 1);
     (void)::close(arguments.ready_fd);
   }
-  loop.run();
+  const int code = loop.run([&](const std::string& other, internal::Inheritance inheritance) {
+    return replace_process(arguments, *lock, other, std::move(inheritance));
+  });
   (void)::unlink(socket_path.c_str());
-  return absl::OkStatus();
+  return code;
 }
 
 }  // namespace
 
 int run_launcher(int argc, char** argv) {
+  if (argc == 2 && std::string_view(argv[1]) == kCanReplace) return 0;
   const absl::StatusOr<Arguments> arguments = parse_arguments(argc, argv);
   if (!arguments.ok()) {
     log_error("launcher", "bad arguments", {{"error", arguments.status()}});
     return kExitUsage;
   }
-  const absl::Status status = serve(*arguments);
-  if (status.ok()) return 0;
-  if (absl::IsAlreadyExists(status)) return kExitBusy;
+  const absl::StatusOr<int> code = serve(*arguments);
+  if (code.ok()) return *code;
+  const absl::Status& status = code.status();
+  if (absl::IsAlreadyExists(status) && arguments->worker_config.empty()) return kExitBusy;
   log_error("launcher", "cannot serve", {{"error", status}});
   return kExitFailed;
 }

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "worker/launcher/child_setting.h"
 #include "worker/launcher/spawn_child.h"
 #include "worker/launcher/spawn_failure.h"
 #include "worker/process_info.h"
@@ -51,8 +52,9 @@ absl::StatusOr<UniqueFd> open_input(const std::string& bytes) {
   return file;
 }
 
-absl::Status make_pipes(const internal::JournalIntent& intent, StandardFiles* files,
+absl::Status make_pipes(const SpawnOrder& order, StandardFiles* files,
                         std::vector<OutputPipe>* pipes) {
+  const internal::JournalIntent& intent = order.intent;
   for (const v1::OutputStream::Stream stream : streams_of(intent)) {
     const std::string path = fifo_path(intent, stream);
     (void)::unlink(path.c_str());  // of an earlier journal
@@ -62,6 +64,7 @@ absl::Status make_pipes(const internal::JournalIntent& intent, StandardFiles* fi
     files->outputs.emplace_back(::open(path.c_str(), O_RDWR | O_CLOEXEC));
     if (!files->outputs.back().valid()) return errno_status(path);
     pipes->push_back({stream, *std::move(pipe), path});
+    if (auto status = give_to_user(path, order.plan); !status.ok()) return status;
   }
   return absl::OkStatus();
 }
@@ -73,9 +76,43 @@ std::vector<char*> pointers_to(google::protobuf::RepeatedPtrField<std::string>& 
   return pointers;
 }
 
+rlimit both(uint64_t limit) { return {limit, limit}; }
+
+// What bounds a child: from the limits of its plan, else as the launcher found it.
+struct ChildBounds {
+  rlimit open_files{};
+  rlimit core{};
+  int nice = 0;
+  std::vector<int> doors;
+
+  void add_to(const v1::Limits& limits, ChildPlan* plan) const {
+    plan->open_files = open_files;
+    if (limits.has_core_bytes()) plan->core = &core;
+    if (limits.has_nice()) plan->nice = &nice;
+    plan->doors = doors.data();
+  }
+};
+
+ChildBounds bounds_of(const v1::Limits& limits, const ChildBaseline& baseline) {
+  return {.open_files = limits.has_open_files() ? both(limits.open_files()) : baseline.open_files,
+          .core = both(limits.core_bytes()),
+          .nice = limits.nice(),
+          .doors = {}};
+}
+
 // Starts the process and fills `result`; its status is set where that failed.
 void start_process(SpawnOrder& order, const ChildBaseline& baseline, const StandardFiles& files,
-                   SpawnResult* result) {
+                   bool can_clone, SpawnResult* result) {
+  const SpawnTarget target = target_of(order.plan);
+  ChildSetting setting;
+  result->status = setting.prepare(order.plan);
+  if (!result->status.ok()) return;
+  ChildBounds bounds = bounds_of(order.plan.limits(), baseline);
+  if (result->cgroup != nullptr) {
+    result->status = result->cgroup->open_doors(can_clone, &bounds.doors);
+    if (!result->status.ok()) return;
+  }
+  bounds.doors.push_back(-1);
   const std::vector<char*> argv = pointers_to(*order.plan.mutable_argv());
   const std::vector<char*> environment = pointers_to(*order.plan.mutable_environment());
   std::vector<int> ignored = baseline.ignored_signals;
@@ -96,20 +133,22 @@ void start_process(SpawnOrder& order, const ChildBaseline& baseline, const Stand
       .error = files.outputs.back().get(),
       .journal = order.journal_fd,
       .oom_score_adj = baseline.oom_score_adj.empty() ? nullptr : baseline.oom_score_adj.c_str(),
-      .open_files = baseline.open_files,
+      .cgroup = result->cgroup != nullptr && can_clone ? result->cgroup->clone_target() : -1,
       .ignored_signals = ignored.data(),
       .spawned = &spawned,
       .failed = &failed};
+  bounds.add_to(order.plan.limits(), &plan);
+  setting.add_to(plan);
+  plan.child = order.child;
   const pid_t pid = vfork_child(plan);
+  if (order.child != nullptr) *order.child = 0;
   if (pid < 0) {
-    result->status = describe_spawn_failure(SpawnStage::kPrepare, errno, order.plan.executable(),
-                                            order.plan.working_folder());
+    result->status = describe_spawn_failure(SpawnStage::kPrepare, errno, target);
     return;
   }
   if (failed.body.error != 0) {
     (void)::waitpid(pid, nullptr, 0);
-    result->status = describe_spawn_failure(failed.body.stage, failed.body.error,
-                                            order.plan.executable(), order.plan.working_folder());
+    result->status = describe_spawn_failure(failed.body.stage, failed.body.error, target);
     return;
   }
   if (spawned.header.type == 0) {  // no record of it: somebody's KILL was faster
@@ -119,6 +158,13 @@ void start_process(SpawnOrder& order, const ChildBaseline& baseline, const Stand
   }
   result->pidfd = open_pidfd(pid);
   result->spawned = spawned.body;
+}
+
+SpawnResult without_cgroup(SpawnResult result, CgroupPool& cgroups) {
+  const bool is_more_than_kept =
+      result.cgroup != nullptr && cgroups.give_back(std::exchange(result.cgroup, nullptr));
+  if (is_more_than_kept) cgroups.trim();
+  return result;
 }
 
 void remove_fifos(const internal::JournalIntent& intent) {
@@ -155,23 +201,38 @@ absl::StatusOr<UniqueFd> reopen_fifo(const std::string& path, bool* was_lost) {
   return open_fifo(path);
 }
 
-SpawnResult spawn(SpawnOrder order, const ChildBaseline& baseline) {
+SpawnResult spawn(SpawnOrder order, const ChildBaseline& baseline, CgroupPool& cgroups) {
   SpawnResult result;
   result.handle = order.handle;
+  absl::StatusOr<std::unique_ptr<JobCgroup>> cgroup = cgroups.take(order.plan.limits());
+  if (!cgroup.ok()) {
+    result.status = absl::UnavailableError(
+        absl::StrCat("limits cannot be enforced: ", cgroup.status().message()));
+    return result;
+  }
+  result.cgroup = *std::move(cgroup);
+  if (result.cgroup != nullptr) *order.intent.mutable_cgroup() = result.cgroup->use();
   result.status = append_intent(order);
-  if (!result.status.ok()) return result;
+  if (!result.status.ok()) return without_cgroup(std::move(result), cgroups);
   result.in_journal = true;
   StandardFiles files;
   absl::StatusOr<UniqueFd> input = open_input(order.plan.stdin());
   result.status = input.status();
   if (input.ok()) {
     files.input = *std::move(input);
-    result.status = make_pipes(order.intent, &files, &result.pipes);
+    result.status = make_pipes(order, &files, &result.pipes);
   }
-  if (result.status.ok()) start_process(order, baseline, files, &result);
+  if (result.status.ok() && order.scratch != nullptr) {
+    result.status = order.scratch->make(order.plan);
+  }
+  if (result.status.ok()) start_process(order, baseline, files, cgroups.can_clone(), &result);
   if (!result.status.ok()) {
+    if (order.scratch != nullptr && !order.intent.scratch_folder().empty()) {
+      order.scratch->remove(order.intent.scratch_folder());
+    }
     result.pipes.clear();
     remove_fifos(order.intent);
+    return without_cgroup(std::move(result), cgroups);
   }
   return result;
 }

@@ -4,13 +4,17 @@
 #include <sys/types.h>
 
 #include <array>
+#include <atomic>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "clusterd/internal/launcher.pb.h"
+#include "worker/launcher/cgroup_pool.h"
 #include "worker/launcher/journal_record.h"
+#include "worker/launcher/scratch_folders.h"
 #include "worker/unique_fd.h"
 
 namespace clusterd {
@@ -28,7 +32,9 @@ struct SpawnOrder {
   uint64_t handle = 0;
   internal::LaunchPlan plan;
   internal::JournalIntent intent;
-  int journal_fd = -1;  // stays open until the result is there
+  int journal_fd = -1;                  // stays open until the result is there
+  std::atomic<pid_t>* child = nullptr;  // told who the child is before it is its user's
+  ScratchFolders* scratch = nullptr;    // outlives the result
 };
 
 // A FIFO of an attempt: what the launcher reads from.
@@ -46,6 +52,7 @@ struct SpawnResult {
   JournalSpawned spawned;
   UniqueFd pidfd;
   std::vector<OutputPipe> pipes;
+  std::unique_ptr<JobCgroup> cgroup;  // null: it has none
 };
 
 // Path of the FIFO of one stream.
@@ -62,8 +69,9 @@ struct SpawnResult {
 // in it went with its last reader.
 [[nodiscard]] absl::StatusOr<UniqueFd> reopen_fifo(const std::string& path, bool* was_lost);
 
-// Writes INTENT, makes FIFOs and input, starts the process. Blocks in vfork and execve: on spawn
-// threads only.
-[[nodiscard]] SpawnResult spawn(SpawnOrder order, const ChildBaseline& baseline);
+// Takes a cgroup, writes INTENT, makes scratch folder, FIFOs and input, starts the process. Blocks
+// in vfork and execve: on spawn threads only. Where it fails, the cgroup goes back.
+[[nodiscard]] SpawnResult spawn(SpawnOrder order, const ChildBaseline& baseline,
+                                CgroupPool& cgroups);
 
 }  // namespace clusterd

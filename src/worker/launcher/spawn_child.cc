@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -10,6 +12,8 @@
 #include <cstring>
 #include <ctime>
 
+#include "worker/launcher/child_files.h"
+#include "worker/launcher/clone_into_cgroup.h"
 #include "worker/process_info.h"
 
 namespace clusterd {
@@ -64,7 +68,6 @@ void restore_baseline(const ChildPlan& plan) {
   for (const int* signal = plan.ignored_signals; *signal != 0; ++signal) {
     (void)::sigaction(*signal, &action, nullptr);
   }
-  (void)::setrlimit(RLIMIT_NOFILE, &plan.open_files);
   if (plan.oom_score_adj == nullptr) return;
   const int file = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
   if (file < 0) return;
@@ -72,16 +75,60 @@ void restore_baseline(const ChildPlan& plan) {
   ::close(file);
 }
 
+void enter_cgroups(ChildPlan& plan) {
+  for (const int* door = plan.doors; *door >= 0; ++door) {
+    if (::write(*door, "0", 1) != 1) give_up(plan, SpawnStage::kCgroup, false);
+  }
+}
+
+void set_limits(ChildPlan& plan) {
+  const bool is_set = ::setrlimit(RLIMIT_NOFILE, &plan.open_files) == 0 &&
+                      (plan.core == nullptr || ::setrlimit(RLIMIT_CORE, plan.core) == 0) &&
+                      (plan.nice == nullptr || ::setpriority(PRIO_PROCESS, 0, *plan.nice) == 0);
+  if (!is_set) give_up(plan, SpawnStage::kLimits, false);
+}
+
+bool take_standard_files(const ChildPlan& plan) {
+  const int input = plan.input_file == nullptr ? plan.input : open_input_file(plan.input_file);
+  return input >= 0 && ::dup2(input, STDIN_FILENO) >= 0 &&
+         ::dup2(plan.output, STDOUT_FILENO) >= 0 && ::dup2(plan.error, STDERR_FILENO) >= 0;
+}
+
+// Of a copy it does not matter what became of the file, as long as the user may read that.
+bool is_script_good(const ChildPlan& plan) {
+  return plan.script == nullptr ||
+         is_still_trusted(plan.script, plan.script_is_read, plan.service_user) ||
+         (plan.sealed_script >= 0 && errno != EACCES);
+}
+
+// The one descriptor beside the standard ones that a job may get. The journal makes room for it.
+bool hand_over_script(ChildPlan& plan) {
+  if (plan.sealed_script < 0) return true;
+  if (plan.sealed_script == kSealedScriptFd) return ::fcntl(kSealedScriptFd, F_SETFD, 0) == 0;
+  if (plan.journal == kSealedScriptFd) {
+    plan.journal = ::fcntl(plan.journal, F_DUPFD_CLOEXEC, kSealedScriptFd + 1);
+  }
+  return plan.journal >= 0 && ::dup2(plan.sealed_script, kSealedScriptFd) >= 0;
+}
+
 [[noreturn]] void run_child(ChildPlan& plan) {
+  enter_cgroups(plan);
   restore_baseline(plan);
+  set_limits(plan);
+  if (plan.umask != nullptr) (void)::umask(*plan.umask);
   if (::setsid() < 0) give_up(plan, SpawnStage::kSession, false);
-  if (::chdir(plan.working_folder) != 0) give_up(plan, SpawnStage::kFolder, false);
-  if (::dup2(plan.input, STDIN_FILENO) < 0 || ::dup2(plan.output, STDOUT_FILENO) < 0 ||
-      ::dup2(plan.error, STDERR_FILENO) < 0) {
-    give_up(plan, SpawnStage::kInput, false);
+  if (!look_as(plan.user)) give_up(plan, SpawnStage::kUser, false);
+  if (!enter_folder(plan.working_folder)) give_up(plan, SpawnStage::kFolder, false);
+  if (!take_standard_files(plan)) give_up(plan, SpawnStage::kInput, false);
+  if (!is_script_good(plan)) give_up(plan, SpawnStage::kScript, false);
+  if (plan.scratch != nullptr && !can_reach_folder(plan.scratch)) {
+    give_up(plan, SpawnStage::kScratch, false);
   }
   if (!append_spawned(plan)) give_up(plan, SpawnStage::kJournal, true);
   (void)::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
+  if (!hand_over_script(plan)) give_up(plan, SpawnStage::kScript, true);
+  if (plan.child != nullptr) *plan.child = ::getpid();
+  if (!become(plan.user)) give_up(plan, SpawnStage::kUser, true);
   sigset_t none;
   (void)::sigemptyset(&none);
   (void)::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -93,6 +140,10 @@ void restore_baseline(const ChildPlan& plan) {
 
 [[gnu::noinline]] pid_t vfork_child(ChildPlan& plan) {
   // The child runs nothing but run_child(), which ends in execve() or _exit().
+  if (plan.cgroup >= 0) {
+    return vfork_into_cgroup(
+        plan.cgroup, [](void* given) { run_child(*static_cast<ChildPlan*>(given)); }, &plan);
+  }
   const pid_t pid = ::vfork();    // NOLINT(clang-analyzer-security.insecureAPI.vfork)
   if (pid == 0) run_child(plan);  // NOLINT(clang-analyzer-unix.Vfork)
   return pid;

@@ -8,9 +8,20 @@
 
 namespace clusterd {
 
+// What was to be started, for messages; empty: not known any more.
+struct SpawnTarget {
+  std::string executable;
+  std::string working_folder;
+  std::string script;
+  std::string input_file;
+  std::string scratch;
+  std::string user;  // empty: the launcher's own
+};
+
+[[nodiscard]] SpawnTarget target_of(const internal::LaunchPlan& plan);
+
 // Why a program could not be started, in words that name the file at fault.
 [[nodiscard]] absl::Status describe_spawn_failure(SpawnStage stage, int error,
-                                                  const std::string& executable,
-                                                  const std::string& working_folder);
+                                                  const SpawnTarget& target);
 
 }  // namespace clusterd

@@ -7,8 +7,8 @@
 
 namespace clusterd {
 
-Spawner::Spawner(size_t threads, ChildBaseline baseline, OnResult on_result)
-    : baseline_(std::move(baseline)), on_result_(std::move(on_result)) {
+Spawner::Spawner(size_t threads, ChildBaseline baseline, CgroupPool& cgroups, OnResult on_result)
+    : baseline_(std::move(baseline)), cgroups_(cgroups), on_result_(std::move(on_result)) {
   for (size_t i = 0; i < threads; ++i) {
     threads_.emplace_back([this] { work(); });
     pthread_setname_np(threads_.back().native_handle(), "spawn");
@@ -57,7 +57,9 @@ void Spawner::work() {
     if (item.task != nullptr) {
       item.task();
     } else {
-      on_result_(spawn(std::move(item.order), baseline_));
+      SpawnWatch::Spawning spawning(watch_);
+      item.order.child = &spawning.child();
+      on_result_(spawn(std::move(item.order), baseline_, cgroups_));
     }
   }
 }

@@ -9,6 +9,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "worker/launcher/spawn.h"
+#include "worker/launcher/spawn_watch.h"
 
 namespace clusterd {
 
@@ -21,7 +22,8 @@ class Spawner {
  public:
   using OnResult = std::function<void(SpawnResult)>;
 
-  Spawner(size_t threads, ChildBaseline baseline, OnResult on_result);
+  // `cgroups` outlives this.
+  Spawner(size_t threads, ChildBaseline baseline, CgroupPool& cgroups, OnResult on_result);
   ~Spawner();
   Spawner(const Spawner&) = delete;
   Spawner& operator=(const Spawner&) = delete;
@@ -45,11 +47,13 @@ class Spawner {
   void push(Item item);
 
   const ChildBaseline baseline_;
+  CgroupPool& cgroups_;
   const OnResult on_result_;
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Item> items_;  // guarded by mutex_
   bool stopping_ = false;   // guarded by mutex_
+  SpawnWatch watch_;
   std::vector<std::thread> threads_;
 };
 

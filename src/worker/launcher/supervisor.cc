@@ -6,6 +6,7 @@
 #include "clusterd/version.h"
 #include "core/log.h"
 #include "core/proto_time.h"
+#include "worker/executable_file.h"
 #include "worker/frame_socket.h"
 
 namespace clusterd {
@@ -35,9 +36,11 @@ Supervisor::Supervisor(SupervisorOptions options, Journal journal, const Clock& 
       post_(std::move(post)),
       journal_(std::move(journal)),
       contact_(clock.now().boot),
+      cgroups_(CgroupHome::open(options_.data_dir, options_.cgroups)),
       pump_(std::make_unique<OutputPump>([this](OutputNews news) { post_(std::move(news)); })),
+      scratch_(std::make_unique<ScratchFolders>()),
       spawner_(
-          std::make_unique<Spawner>(kSpawnThreads, options_.baseline,
+          std::make_unique<Spawner>(kSpawnThreads, options_.baseline, cgroups_,
                                     [this](SpawnResult result) { post_(std::move(result)); })) {}
 
 Supervisor::~Supervisor() = default;
@@ -120,6 +123,10 @@ std::optional<BootTime> Supervisor::timeout_of(const Attempt& attempt) const {
   return BootTime(std::chrono::nanoseconds(state.running_since_ns())) + left;
 }
 
+std::optional<BootTime> Supervisor::archive_until(const Attempt& attempt) {
+  return BootTime(std::chrono::nanoseconds(attempt.record.state.archive().until_boottime_ns()));
+}
+
 std::optional<BootTime> Supervisor::fence_of(const Attempt& attempt) const {
   if (!attempt.record.intent.has_fence_after()) return std::nullopt;
   return contact_ + from_proto(attempt.record.intent.fence_after());
@@ -127,11 +134,15 @@ std::optional<BootTime> Supervisor::fence_of(const Attempt& attempt) const {
 
 std::optional<BootTime> Supervisor::deadline_of(const Attempt& attempt) const {
   using Phase = Attempt::Phase;
-  if (attempt.phase != Phase::kRunning && attempt.phase != Phase::kClearing) return std::nullopt;
   std::optional<BootTime> first = attempt.look_again;
   const auto consider = [&first](std::optional<BootTime> time) {
     if (time && (!first || *time < *first)) first = time;
   };
+  if (attempt.phase == Phase::kArchiving) {
+    if (!attempt.archive_killed) consider(archive_until(attempt));
+    return first;
+  }
+  if (attempt.phase != Phase::kRunning && attempt.phase != Phase::kClearing) return std::nullopt;
   if (attempt.is_being_ended() || attempt.phase == Phase::kClearing) {
     const auto kill_at = std::chrono::nanoseconds(attempt.record.state.kill_boottime_ns());
     if (!attempt.killing) consider(BootTime(kill_at));
@@ -145,6 +156,12 @@ std::optional<BootTime> Supervisor::deadline_of(const Attempt& attempt) const {
 void Supervisor::on_deadline(Attempt& attempt) {
   const BootTime now = clock_.now().boot;
   const auto due = [now](std::optional<BootTime> time) { return time && *time <= now; };
+  if (attempt.phase == Attempt::Phase::kArchiving) {
+    if (!attempt.archive_killed && due(archive_until(attempt))) return kill_archive(attempt);
+    if (!due(attempt.look_again)) return arm(attempt);
+    attempt.look_again.reset();
+    return look_at_archive(attempt);  // it may end the attempt
+  }
   const bool is_ending = attempt.is_being_ended() || attempt.phase == Attempt::Phase::kClearing;
   const BootTime kill_at{std::chrono::nanoseconds(attempt.record.state.kill_boottime_ns())};
   if (is_ending && !attempt.killing && due(kill_at)) {
@@ -171,20 +188,12 @@ void Supervisor::on_event(SupervisorEvent event) {
     on_spawn_result(std::move(*result));
   } else if (auto* compacted = std::get_if<CompactedJournal>(&event)) {
     on_compacted(std::move(*compacted));
-  } else if (const auto* news = std::get_if<OutputNews>(&event)) {
-    if (const auto* finished = std::get_if<OutputFinished>(news)) {
-      on_output_finished(*finished);
-      return;
-    }
-    for (const OutputGrown::Item& item : std::get<OutputGrown>(*news).items) {
-      Attempt* attempt = find(item.handle);
-      if (attempt == nullptr || attempt->phase == Attempt::Phase::kEnded) continue;
-      for (size_t i = 0; i < attempt->outputs.size(); ++i) {
-        if (attempt->outputs[i].stream() != item.output.stream()) continue;
-        attempt->outputs[i] = item.output;
-        news_growth_.insert({item.handle, i});
-      }
-    }
+  } else if (const auto* tried = std::get_if<TriedExecutable>(&event)) {
+    on_tried(*tried);
+  } else if (auto* started = std::get_if<ArchiveStarted>(&event)) {
+    on_archive_started(std::move(*started));
+  } else if (auto* news = std::get_if<OutputNews>(&event)) {
+    on_output_news(std::move(*news));
   }
 }
 
@@ -221,6 +230,11 @@ void Supervisor::on_compacted(CompactedJournal compacted) {
   written_meanwhile_.clear();
   compaction_runs_ = false;
   compacting_ = false;
+  start_held_back();
+}
+
+void Supervisor::start_held_back() {
+  if (holds_starts_back()) return;
   for (SpawnOrder& order : std::exchange(held_back_, {})) begin_spawn(std::move(order));
 }
 
@@ -240,7 +254,8 @@ internal::LaunchedAttempt Supervisor::describe(const Attempt& attempt) const {
     for (const v1::OutputStream& output : attempt.outputs) *described.add_outputs() = output;
   }
   described.set_suspended(attempt.record.state.suspended());
-  described.set_pid(attempt.pid());
+  const bool is_archiving = attempt.phase == Attempt::Phase::kArchiving;
+  described.set_pid(is_archiving ? attempt.archive.pid : attempt.pid());
   return described;
 }
 
@@ -249,6 +264,11 @@ internal::LauncherHello Supervisor::hello() {
   hello.set_protocol_version(1);
   hello.set_version(version());
   hello.set_journal_id(journal_.id());
+  hello.set_enforces_limits(true);
+  for (internal::UnenforcedLimit& limit : cgroups_.home().unenforced()) {
+    *hello.add_unenforced_limits() = std::move(limit);
+  }
+  hello.set_executable_id(executable_id(kOwnExecutable));
   news_started_.clear();
   news_ended_.clear();
   news_gone_.clear();
@@ -259,17 +279,20 @@ internal::LauncherHello Supervisor::hello() {
     const bool is_fenced = attempt->record.state.ending() == internal::JournalState::FENCE;
     if (attempt->fence_when_started || is_fenced) continue;
     *hello.add_attempts() = describe(*attempt);
-    if (attempt->phase == Attempt::Phase::kRunning) news_descriptors_.insert(handle);
+    if (attempt->has_process()) news_descriptors_.insert(handle);
   }
   return hello;
 }
 
 void Supervisor::add_descriptors(const Attempt& attempt, News* news) const {
-  if (attempt.phase != Attempt::Phase::kRunning || !attempt.pidfd.valid()) return;
+  const bool is_archiving = attempt.phase == Attempt::Phase::kArchiving;
+  const UniqueFd& process = is_archiving ? attempt.archive.pidfd : attempt.pidfd;
+  if (!attempt.has_process() || !process.valid()) return;
   internal::PassedDescriptor* pidfd = news->message.add_descriptors();
   *pidfd->mutable_key() = attempt.key();
   pidfd->set_kind(internal::PassedDescriptor::PIDFD);
-  news->descriptors.push_back(attempt.pidfd.get());
+  pidfd->set_pid(is_archiving ? attempt.archive.pid : attempt.pid());
+  news->descriptors.push_back(process.get());
   for (const auto& [stream, fd] : attempt.fifos) {
     internal::PassedDescriptor* fifo = news->message.add_descriptors();
     *fifo->mutable_key() = attempt.key();
@@ -316,6 +339,10 @@ std::optional<News> Supervisor::take_news() {
   while (count < kMaxNews && news_started_.empty() && !news_gone_.empty()) {
     *news.message.add_ended()->mutable_key() = std::move(news_gone_.back());
     news_gone_.pop_back();
+    ++count;
+  }
+  if (!upgrade_refused_.empty()) {
+    news.message.set_upgrade_refused(std::exchange(upgrade_refused_, {}));
     ++count;
   }
   if (count == 0) return std::nullopt;

@@ -6,12 +6,16 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_set>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include "core/clock.h"
+#include "worker/inheritance.h"
 #include "worker/launcher/attempt.h"
+#include "worker/launcher/cgroup_pool.h"
+#include "worker/launcher/companion.h"
 #include "worker/launcher/journal.h"
 #include "worker/launcher/output_pump.h"
 #include "worker/launcher/poller.h"
@@ -23,6 +27,8 @@ struct SupervisorOptions {
   std::string data_dir;
   std::string runtime_dir;
   ChildBaseline baseline;
+  CgroupMode cgroups = CgroupMode::kAuto;
+  bool asks_pidfd_info = true;  // false: as on a kernel before 6.15
 };
 
 // A journal without what is forgotten, made on a spawn thread.
@@ -30,7 +36,12 @@ struct CompactedJournal {
   absl::StatusOr<UniqueFd> file;
 };
 // What spawn threads and output thread tell the control thread.
-using SupervisorEvent = std::variant<SpawnResult, OutputNews, CompactedJournal>;
+// Whether another executable can take over from this one.
+struct TriedExecutable {
+  absl::Status status;
+};
+using SupervisorEvent = std::variant<SpawnResult, OutputNews, CompactedJournal, ArchiveStarted,
+                                     TriedExecutable, CompanionStarted>;
 
 // A message for the worker with the descriptors beside it.
 struct News {
@@ -50,15 +61,23 @@ class Supervisor {
   ~Supervisor();
 
   // Takes on what an earlier launcher held. Once, first.
-  void take_up(JournalContent content);
+  void take_up(JournalContent content, Inherited inherited);
 
   void on_event(SupervisorEvent event);
   // The worker's message. Its first one brings what it knows of attempts that we took up.
   void on_orders(const internal::ToLauncher& orders, std::vector<UniqueFd> descriptors);
   void on_main_process(uint64_t handle);
   void on_tree_member(uint64_t handle);
+  void on_archive_process(uint64_t handle);
   // SIGCHLD: reaps orphans of jobs.
   void on_child_signal();
+  // A child of this process that is the caller's, until the caller has reaped it.
+  void keep_child(pid_t pid) { own_children_.insert(pid); }
+  void drop_child(pid_t pid) { own_children_.erase(pid); }
+  // Runs a task that may block, on another thread.
+  void run(absl::AnyInvocable<void()> task) { spawner_->run(std::move(task)); }
+  // Stops all that runs, as a stop order does.
+  void stop_all();
   void on_tick();
 
   [[nodiscard]] std::optional<BootTime> next_deadline() const;
@@ -68,6 +87,15 @@ class Supervisor {
   [[nodiscard]] internal::LauncherHello hello();
   // What is to be told since; absent if nothing is. Bounded in size: ask again.
   [[nodiscard]] std::optional<News> take_news();
+
+  // Upgrades in place (supervisor_upgrade.cc): tries the executable, holds new starts back, and
+  // says when none is under way, so that the process can be replaced.
+  void upgrade(const std::string& executable);
+  [[nodiscard]] std::optional<std::string> upgrade_due() const;
+  // What the next executable is to go on with; `kept` keeps the descriptors open for it.
+  [[nodiscard]] internal::Inheritance bequeath(KeptDescriptors* kept) const;
+  // Goes on as before, and tells the worker.
+  void on_upgrade_failed(const absl::Status& why);
 
  private:
   using Handle = uint64_t;
@@ -94,20 +122,46 @@ class Supervisor {
   void kill_tree(Attempt& attempt);
   void watch(Attempt& attempt, const std::vector<TreeMember>& members);
   void drain(Attempt& attempt);
-  void on_output_finished(const OutputFinished& finished);
   void end_attempt(Attempt& attempt, v1::JobEnd end);
+  void release_cgroup(Attempt& attempt);
+  void discard_scratch(const internal::JournalIntent& intent);
   void end_unstarted(Attempt& attempt, v1::JobEnd::Reason reason, std::string_view message);
 
+  // Output (supervisor_output.cc).
+  void carry_output(Attempt& attempt, std::vector<OutputPipe> pipes);
+  void on_output_news(OutputNews news);
+  void on_output_grown(const OutputGrown& grown);
+  void on_output_lost(const OutputLost& lost);
+  void on_output_limit(const OutputLimitMet& met);
+  void on_output_finished(const OutputFinished& finished);
+
+  // Archive commands (supervisor_archive.cc).
+  void finish(Attempt& attempt, v1::JobEnd end);
+  void on_archive_started(ArchiveStarted started);
+  void resume_archive(Attempt& attempt, bool is_other_boot);
+  void look_at_archive(Attempt& attempt);
+  void note_archive_exit(Attempt& attempt, int wait_status);
+  void kill_archive(Attempt& attempt);
+  void end_archived(Attempt& attempt, v1::ArchiveResult result);
+
   // Taking up (supervisor_takeover.cc).
-  void adopt(JournalAttempt record);
-  void reopen_fifos(Attempt& attempt);
+  void adopt(JournalAttempt record, Inherited& inherited);
+  void end_lost_with_machine(Attempt& attempt);
+  void adopt_process(Attempt& attempt, Inherited& inherited);
+  void reopen_fifos(Attempt& attempt, Inherited& inherited);
   void resolve(Attempt& attempt);
   void resolve_without_process(Attempt& attempt, bool is_zombie);
+  [[nodiscard]] std::optional<int> exit_status_by_pidfd(const UniqueFd& pidfd) const;
   void on_reaped(const internal::ReapedChild& child);
   void on_passed(const internal::ToLauncher& orders, std::vector<UniqueFd> descriptors);
   void remove_strange_fifos();
 
+  void on_tried(const TriedExecutable& tried);
+  [[nodiscard]] bool holds_starts_back() const { return compacting_ || !upgrade_to_.empty(); }
+  void start_held_back();
+
   // Bookkeeping (supervisor.cc).
+  void reap(pid_t pid);
   [[nodiscard]] Attempt* find(const v1::AttemptKey& key);
   [[nodiscard]] Attempt* find(Handle handle);
   Attempt& insert(JournalAttempt record);
@@ -117,6 +171,7 @@ class Supervisor {
   void arm(Attempt& attempt);
   [[nodiscard]] std::optional<BootTime> deadline_of(const Attempt& attempt) const;
   [[nodiscard]] std::optional<BootTime> timeout_of(const Attempt& attempt) const;
+  [[nodiscard]] static std::optional<BootTime> archive_until(const Attempt& attempt);
   [[nodiscard]] std::optional<BootTime> fence_of(const Attempt& attempt) const;
   void on_deadline(Attempt& attempt);
   void compact_if_due();
@@ -134,8 +189,13 @@ class Supervisor {
   std::map<std::pair<std::string, uint32_t>, Handle> by_key_;
   std::set<std::pair<BootTime, Handle>> timers_;
   size_t unended_ = 0;
-  size_t in_flight_ = 0;  // orders that the spawner has
-  BootTime contact_{};    // when the scheduler was last heard
+  size_t in_flight_ = 0;                    // orders that the spawner has
+  size_t draining_ = 0;                     // attempts whose pipes the output pump is closing
+  std::unordered_set<pid_t> own_children_;  // processes that we reap when their time has come
+  std::string upgrade_to_;                  // empty: no upgrade is under way
+  bool upgrade_tried_ = false;              // and it works
+  std::string upgrade_refused_;             // to be told
+  BootTime contact_{};                      // when the scheduler was last heard
   BootTime contact_written_{};
   bool worker_greeted_ = false;
   size_t forgotten_ = 0;  // since the last compaction
@@ -149,7 +209,9 @@ class Supervisor {
   std::set<Handle> news_suspension_;
   std::set<Handle> news_descriptors_;
   std::set<std::pair<Handle, size_t>> news_growth_;  // index into outputs
+  CgroupPool cgroups_;
   std::unique_ptr<OutputPump> pump_;
+  std::unique_ptr<ScratchFolders> scratch_;
   std::unique_ptr<Spawner> spawner_;
 };
 

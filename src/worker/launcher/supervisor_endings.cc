@@ -37,13 +37,15 @@ std::optional<internal::ReapedChild> peek_exit(pid_t pid) {
   return make_reaped_child(pid, status, usage);
 }
 
-// True if this thread, which jobs' orphans fall to, has a child. Jobs themselves are children of
-// the spawn threads.
-bool has_orphans() {
+// True if this thread, which jobs' orphans fall to, has a child beside `own_children`. Those are
+// children of the spawn threads, or of this one where the executable was replaced meanwhile.
+bool has_orphans(const std::unordered_set<pid_t>& own_children) {
   std::ifstream file(absl::StrCat("/proc/self/task/", ::getpid(), "/children"));
   if (!file) return true;  // a kernel without it: look at all processes
-  pid_t pid = 0;
-  return static_cast<bool>(file >> pid);
+  for (pid_t pid = 0; file >> pid;) {
+    if (!own_children.contains(pid)) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -61,7 +63,8 @@ void Supervisor::begin_ending(Attempt& attempt, JournalState::Ending why) {
   state.set_ending(why);
   state.set_kill_boottime_ns(static_cast<uint64_t>(kill_at.time_since_epoch().count()));
   write_state(attempt);
-  if (attempt.phase == Attempt::Phase::kDraining || attempt.phase == Attempt::Phase::kEnded) return;
+  if (attempt.phase == Attempt::Phase::kArchiving && at_once) kill_archive(attempt);
+  if (attempt.phase > Attempt::Phase::kClearing) return;
   if (at_once) {
     kill_tree(attempt);
   } else if (attempt.phase == Attempt::Phase::kRunning) {
@@ -104,7 +107,8 @@ void Supervisor::note_exit(Attempt& attempt, internal::ReapedChild child) {
 
 void Supervisor::clear_tree(Attempt& attempt) {
   attempt.phase = Attempt::Phase::kClearing;
-  const bool surely_alone = attempt.own_child && !has_orphans();
+  const bool surely_alone =
+      attempt.cgroup == nullptr && attempt.own_child && !has_orphans(own_children_);
   const std::vector<TreeMember> members =
       surely_alone ? std::vector<TreeMember>{} : attempt.tree.scan();
   if (members.empty()) {
@@ -115,7 +119,8 @@ void Supervisor::clear_tree(Attempt& attempt) {
     kill_tree(attempt);
     return;
   }
-  if (!attempt.is_being_ended()) {
+  // An earlier launcher may have asked them to end already.
+  if (!attempt.is_being_ended() && attempt.record.state.kill_boottime_ns() == 0) {
     (void)attempt.tree.send(attempt.record.intent.stop_signal(), attempt.own_child);
     const auto grace = from_proto(attempt.record.intent.stop_grace());
     const auto kill_at = (clock_.now().boot + grace).time_since_epoch().count();
@@ -172,8 +177,14 @@ void Supervisor::look_at_tree(Attempt& attempt) {
 
 void Supervisor::kill_tree(Attempt& attempt) {
   attempt.killing = true;
-  if (attempt.phase == Attempt::Phase::kRunning) attempt.main_killed = true;
-  const std::vector<TreeMember> members = attempt.tree.send(SIGKILL, attempt.own_child);
+  JournalState& state = attempt.record.state;
+  const bool is_main = attempt.phase == Attempt::Phase::kRunning;
+  if (!state.killing() || (is_main && !state.main_killed())) {
+    state.set_killing(true);
+    state.set_main_killed(state.main_killed() || is_main);
+    write_state(attempt);
+  }
+  const std::vector<TreeMember> members = attempt.tree.kill(attempt.own_child);
   if (members.empty() && attempt.phase == Attempt::Phase::kClearing) {
     drain(attempt);
     return;
@@ -185,31 +196,14 @@ void Supervisor::kill_tree(Attempt& attempt) {
 
 void Supervisor::drain(Attempt& attempt) {
   attempt.phase = Attempt::Phase::kDraining;
+  ++draining_;
   attempt.look_again.reset();
   for (const auto& [pid, pidfd] : attempt.watched) poller_.remove(pidfd.get());
   attempt.watched.clear();
   attempt.fifos.clear();
+  if (!attempt.record.intent.keep_scratch()) discard_scratch(attempt.record.intent);
   arm(attempt);
   pump_->finish(attempt.handle());
-}
-
-void Supervisor::on_output_finished(const OutputFinished& finished) {
-  Attempt* attempt = find(finished.handle);
-  if (attempt == nullptr || attempt->phase != Attempt::Phase::kDraining) return;
-  v1::JobEnd end = make_job_end(attempt->record, attempt->main_killed);
-  if (finished.lost_bytes > 0) {
-    absl::StrAppend(end.mutable_message(), end.message().empty() ? "" : "; ", "the last ",
-                    finished.lost_bytes,
-                    " bytes of output could not be kept: ", to_valid_utf8(finished.lost_because));
-  }
-  for (const v1::OutputStream& known : attempt->outputs) {
-    const auto final = std::find_if(
-        finished.outputs.begin(), finished.outputs.end(),
-        [&known](const v1::OutputStream& output) { return output.stream() == known.stream(); });
-    *end.add_outputs() = final == finished.outputs.end() ? known : *final;
-  }
-  if (state_of(end) != v1::Job::SUCCEEDED) end.set_output_tail(readable_tail(finished.tail));
-  end_attempt(*attempt, std::move(end));
 }
 
 void Supervisor::end_attempt(Attempt& attempt, v1::JobEnd end) {
@@ -223,13 +217,25 @@ void Supervisor::end_attempt(Attempt& attempt, v1::JobEnd end) {
   attempt.phase = Attempt::Phase::kEnded;
   --unended_;
   arm(attempt);
-  if (attempt.own_child) (void)::waitpid(attempt.pid(), nullptr, WNOHANG);
+  if (std::exchange(attempt.own_child, false)) reap(attempt.pid());
   attempt.pidfd.reset();
+  release_cgroup(attempt);
   if (attempt.record.state.ending() == JournalState::FENCE) {
     forget_fenced(attempt);
   } else {
     news_ended_.insert(attempt.handle());
   }
+}
+
+void Supervisor::release_cgroup(Attempt& attempt) {
+  attempt.tree = ProcessTree();
+  if (attempt.cgroup == nullptr) return;
+  const bool is_more_than_kept = cgroups_.give_back(std::move(attempt.cgroup));
+  if (is_more_than_kept) spawner_->run([this] { cgroups_.trim(); });
+}
+
+void Supervisor::discard_scratch(const internal::JournalIntent& intent) {
+  if (!intent.scratch_folder().empty()) scratch_->remove(intent.scratch_folder());
 }
 
 void Supervisor::end_unstarted(Attempt& attempt, v1::JobEnd::Reason reason,
@@ -241,10 +247,16 @@ void Supervisor::end_unstarted(Attempt& attempt, v1::JobEnd::Reason reason,
   end_attempt(attempt, std::move(end));
 }
 
+void Supervisor::reap(pid_t pid) {
+  (void)::waitpid(pid, nullptr, WNOHANG);
+  own_children_.erase(pid);
+}
+
 void Supervisor::on_child_signal() {
-  // This thread's children are orphans of jobs; jobs themselves are the spawn threads'.
+  // This thread's other children are orphans of jobs.
   std::ifstream children(absl::StrCat("/proc/self/task/", ::getpid(), "/children"));
   for (pid_t pid = 0; children >> pid;) {
+    if (own_children_.contains(pid)) continue;
     const auto stat = read_process_stat(pid);
     if (!stat || stat->is_alive()) continue;
     (void)::waitpid(pid, nullptr, WNOHANG);

@@ -4,7 +4,6 @@
 #include "core/log.h"
 #include "core/proto_time.h"
 #include "worker/launcher/supervisor.h"
-#include "worker/output_log.h"
 #include "worker/process_info.h"
 
 namespace clusterd {
@@ -25,6 +24,15 @@ internal::JournalIntent make_intent(uint64_t handle, const std::string& runtime_
   intent.set_max_output_bytes(plan.max_output_bytes());
   if (plan.has_fence_after()) *intent.mutable_fence_after() = plan.fence_after();
   intent.set_executable(plan.executable());
+  if (plan.has_limits()) *intent.mutable_limits() = plan.limits();
+  intent.set_on_output_limit(plan.on_output_limit());
+  if (plan.has_full_disk_wait()) *intent.mutable_full_disk_wait() = plan.full_disk_wait();
+  intent.set_archive_command(plan.archive_command());
+  *intent.mutable_archive_environment() = plan.archive_environment();
+  if (plan.has_archive_timeout()) *intent.mutable_archive_timeout() = plan.archive_timeout();
+  if (plan.has_run_as()) *intent.mutable_run_as() = plan.run_as();
+  intent.set_scratch_folder(plan.scratch_folder());
+  intent.set_keep_scratch(plan.keep_scratch());
   return intent;
 }
 
@@ -38,6 +46,8 @@ void Supervisor::on_orders(const internal::ToLauncher& orders, std::vector<Uniqu
   for (const internal::ReapedChild& child : orders.reaped()) on_reaped(child);
   if (orders.has_hello()) {
     worker_greeted_ = true;
+    const std::string& scratch_dir = orders.hello().scratch_dir();
+    if (!scratch_dir.empty()) scratch_->sweep(scratch_dir);
     for (const auto& [handle, attempt] : attempts_) {
       const bool waits = attempt->phase == Attempt::Phase::kRunning && !attempt->own_child;
       if (waits) resolve(*attempt);
@@ -71,11 +81,12 @@ void Supervisor::launch(const internal::LaunchPlan& plan) {
 }
 
 void Supervisor::begin_spawn(SpawnOrder order) {
-  if (compacting_) {
+  if (holds_starts_back()) {
     held_back_.push_back(std::move(order));
     return;
   }
   order.journal_fd = journal_.fd();
+  order.scratch = scratch_.get();
   ++in_flight_;
   spawner_->start(std::move(order));
 }
@@ -104,16 +115,17 @@ void Supervisor::on_spawn_result(SpawnResult result) {
 void Supervisor::on_started(Attempt& attempt, SpawnResult result) {
   attempt.record.spawned = result.spawned;
   attempt.own_child = true;
+  own_children_.insert(attempt.pid());
   attempt.phase = Attempt::Phase::kRunning;
   attempt.pidfd = std::move(result.pidfd);
-  attempt.tree = ProcessTree(attempt.pid(), result.spawned.start_ticks);
+  attempt.cgroup = std::move(result.cgroup);
+  if (attempt.cgroup != nullptr) *attempt.record.intent.mutable_cgroup() = attempt.cgroup->use();
+  attempt.tree = ProcessTree(attempt.pid(), result.spawned.start_ticks, attempt.cgroup.get());
   attempt.record.state.set_running_since_ns(static_cast<uint64_t>(result.spawned.boottime_ns));
   for (const OutputPipe& pipe : result.pipes) {
-    attempt.fifos.emplace_back(pipe.stream, pipe.fd.get());
     attempt.outputs.emplace_back().set_stream(pipe.stream);
   }
-  pump_->add(attempt.handle(), output_folder(options_.data_dir, attempt.key()),
-             attempt.record.intent.max_output_bytes(), std::move(result.pipes));
+  carry_output(attempt, std::move(result.pipes));
   if (!attempt.pidfd.valid()) attempt.pidfd = open_pidfd(attempt.pid());
   if (attempt.pidfd.valid()) {
     poller_.add(attempt.pidfd.get(), PollKind::kMainProcess, attempt.handle());
@@ -148,6 +160,14 @@ void Supervisor::stop(const v1::AttemptKey& key) {
       attempt->stop_when_started = true;
     }
   }
+}
+
+void Supervisor::stop_all() {
+  std::vector<v1::AttemptKey> keys;
+  for (const auto& [handle, attempt] : attempts_) {
+    if (attempt->phase != Attempt::Phase::kEnded) keys.push_back(attempt->key());
+  }
+  for (const v1::AttemptKey& key : keys) stop(key);
 }
 
 void Supervisor::fence(const v1::AttemptKey& key) {

@@ -37,16 +37,17 @@ v1::OutputStream extent_of(const std::string& folder, v1::OutputStream::Stream s
 
 }  // namespace
 
-void Supervisor::take_up(JournalContent content) {
+void Supervisor::take_up(JournalContent content, Inherited inherited) {
   next_handle_ = content.next_handle;
   // What a run of the machine before this one heard may lie in this one's future.
   const BootTime heard{std::chrono::nanoseconds(content.contact_boottime_ns)};
   contact_ = std::min(heard, clock_.now().boot);
-  for (auto& [handle, record] : content.attempts) adopt(std::move(record));
+  for (auto& [handle, record] : content.attempts) adopt(std::move(record), inherited);
   remove_strange_fifos();
+  cgroups_.remove_strange();
 }
 
-void Supervisor::adopt(JournalAttempt record) {
+void Supervisor::adopt(JournalAttempt record, Inherited& inherited) {
   const uint64_t handle = record.intent.handle();
   Attempt& attempt = insert(std::move(record));
   JournalAttempt& known = attempt.record;
@@ -56,8 +57,10 @@ void Supervisor::adopt(JournalAttempt record) {
     return;
   }
   if (known.spawn_failed) {
+    discard_scratch(known.intent);
     const absl::Status status = describe_spawn_failure(
-        known.spawn_failed->stage, known.spawn_failed->error, known.intent.executable(), "");
+        known.spawn_failed->stage, known.spawn_failed->error,
+        {.executable = known.intent.executable(), .user = known.intent.run_as().name()});
     end_unstarted(attempt, v1::JobEnd::START_FAILED, std::string(status.message()));
     return;
   }
@@ -69,53 +72,79 @@ void Supervisor::adopt(JournalAttempt record) {
     return;
   }
   const JournalSpawned& spawned = *known.spawned;
-  if (std::string_view(spawned.boot_id.data(), kUuidChars) != options_.baseline.boot_id) {
-    v1::JobEnd end;
-    end.set_reason(v1::JobEnd::WORKER_LOST);
-    end.set_message(
-        "the machine restarted while it ran; output that had not reached the disk is gone");
-    const std::string folder = output_folder(options_.data_dir, attempt.key());
-    for (const v1::OutputStream::Stream stream : streams_of(known.intent)) {
-      *end.add_outputs() = extent_of(folder, stream);
-    }
-    end_attempt(attempt, std::move(end));
-    return;
+  const bool is_other_boot =
+      std::string_view(spawned.boot_id.data(), kUuidChars) != options_.baseline.boot_id;
+  if (known.state.has_archive()) {
+    const auto& outputs = known.state.end_before_archive().outputs();
+    attempt.outputs.assign(outputs.begin(), outputs.end());
+    attempt.archive.pidfd = inherited.take_pidfd(attempt.key(), known.state.archive().pid());
+    return resume_archive(attempt, is_other_boot);
   }
+  if (is_other_boot) {
+    end_lost_with_machine(attempt);
+  } else {
+    adopt_process(attempt, inherited);
+  }
+}
+
+void Supervisor::end_lost_with_machine(Attempt& attempt) {
+  if (!attempt.record.intent.keep_scratch()) discard_scratch(attempt.record.intent);
+  v1::JobEnd end;
+  end.set_reason(v1::JobEnd::WORKER_LOST);
+  end.set_message(
+      "the machine restarted while it ran; output that had not reached the disk is gone");
+  const std::string folder = output_folder(options_.data_dir, attempt.key());
+  for (const v1::OutputStream::Stream stream : streams_of(attempt.record.intent)) {
+    *end.add_outputs() = extent_of(folder, stream);
+  }
+  end_attempt(attempt, std::move(end));
+}
+
+void Supervisor::adopt_process(Attempt& attempt, Inherited& inherited) {
+  JournalAttempt& known = attempt.record;
+  const JournalSpawned& spawned = *known.spawned;
+  attempt.lost_before = known.state.lost_bytes();
   if (known.state.running_since_ns() == 0) {
     known.state.set_running_since_ns(static_cast<uint64_t>(spawned.boottime_ns));
   }
   attempt.phase = Attempt::Phase::kRunning;
-  attempt.tree = ProcessTree(attempt.pid(), spawned.start_ticks);
-  reopen_fifos(attempt);
+  if (known.intent.has_cgroup()) attempt.cgroup = cgroups_.take_up(known.intent.cgroup());
+  attempt.tree = ProcessTree(attempt.pid(), spawned.start_ticks, attempt.cgroup.get());
+  if (!known.intent.scratch_folder().empty()) scratch_->hold(known.intent.scratch_folder());
+  reopen_fifos(attempt, inherited);
+  const auto stat = read_process_stat(attempt.pid());
+  const bool is_same = stat && stat->start_ticks == spawned.start_ticks;
+  // Ours it is where it was before this process became another executable.
+  attempt.own_child = is_same && stat->parent == ::getpid();
+  if (attempt.own_child) own_children_.insert(attempt.pid());
   if (known.exit) {
     clear_tree(attempt);
     return;
   }
-  attempt.pidfd = open_pidfd(attempt.pid());
-  const auto stat = read_process_stat(attempt.pid());
-  if (!stat || stat->start_ticks != spawned.start_ticks) attempt.pidfd.reset();
+  attempt.pidfd = inherited.take_pidfd(attempt.key(), attempt.pid());
+  if (!attempt.pidfd.valid() && is_same) attempt.pidfd = open_pidfd(attempt.pid());
   if (attempt.pidfd.valid()) {
     poller_.add(attempt.pidfd.get(), PollKind::kMainProcess, attempt.handle());
   }
   arm(attempt);
 }
 
-void Supervisor::reopen_fifos(Attempt& attempt) {
+void Supervisor::reopen_fifos(Attempt& attempt, Inherited& inherited) {
   const std::string folder = output_folder(options_.data_dir, attempt.key());
   std::vector<OutputPipe> pipes;
   bool was_lost = false;
   for (const v1::OutputStream::Stream stream : streams_of(attempt.record.intent)) {
     attempt.outputs.push_back(extent_of(folder, stream));
     const std::string path = fifo_path(attempt.record.intent, stream);
-    absl::StatusOr<UniqueFd> fifo = reopen_fifo(path, &was_lost);
+    absl::StatusOr<UniqueFd> fifo = inherited.take_fifo(attempt.key(), stream);
+    if (!fifo->valid()) fifo = reopen_fifo(path, &was_lost);
     if (!fifo.ok()) {
       log_error("launcher", "output of a running job is out of reach", {{"error", fifo.status()}});
       continue;
     }
-    attempt.fifos.emplace_back(stream, fifo->get());
     pipes.push_back({stream, *std::move(fifo), path});
   }
-  pump_->add(attempt.handle(), folder, attempt.record.intent.max_output_bytes(), std::move(pipes));
+  carry_output(attempt, std::move(pipes));
   if (!was_lost || attempt.record.state.pipe_was_lost()) return;
   attempt.record.state.set_pipe_was_lost(true);
   write_state(attempt);
@@ -125,8 +154,7 @@ void Supervisor::resolve(Attempt& attempt) {
   const auto stat = read_process_stat(attempt.pid());
   const bool is_same = stat && stat->start_ticks == attempt.record.spawned->start_ticks;
   if (is_same && stat->is_alive()) return;
-  std::optional<int> status;
-  if (attempt.pidfd.valid()) status = reaped_wait_status(attempt.pidfd.get());
+  std::optional<int> status = exit_status_by_pidfd(attempt.pidfd);
   if (!status && is_same && may_see_wait_status(attempt.pid())) {
     status = stat->wait_status;
     // Still there? Else the number was already another's when its permissions were looked at.
@@ -141,6 +169,11 @@ void Supervisor::resolve(Attempt& attempt) {
   } else {
     resolve_without_process(attempt, is_same);
   }
+}
+
+std::optional<int> Supervisor::exit_status_by_pidfd(const UniqueFd& pidfd) const {
+  if (!options_.asks_pidfd_info || !pidfd.valid()) return std::nullopt;
+  return reaped_wait_status(pidfd.get());
 }
 
 void Supervisor::resolve_without_process(Attempt& attempt, bool is_zombie) {
@@ -158,9 +191,9 @@ void Supervisor::resolve_without_process(Attempt& attempt, bool is_zombie) {
 void Supervisor::on_reaped(const internal::ReapedChild& child) {
   for (const auto& [handle, attempt] : attempts_) {
     const bool waits = attempt->phase == Attempt::Phase::kRunning && !attempt->own_child;
-    if (waits && attempt->pid() == child.pid()) {
-      note_exit(*attempt, child);
-      return;
+    if (waits && attempt->pid() == child.pid()) return note_exit(*attempt, child);
+    if (attempt->waits_for_archive() && attempt->archive.pid == child.pid()) {
+      return note_archive_exit(*attempt, child.wait_status());
     }
   }
 }
@@ -172,7 +205,11 @@ void Supervisor::on_passed(const internal::ToLauncher& orders, std::vector<Uniqu
     Attempt* attempt = find(passed.key());
     if (passed.kind() != internal::PassedDescriptor::PIDFD || attempt == nullptr) continue;
     const bool waits = attempt->phase == Attempt::Phase::kRunning && !attempt->own_child;
-    if (waits && !attempt->pidfd.valid()) attempt->pidfd = std::move(descriptors[i]);
+    // An earlier version did not say the number; what it passed was the main process.
+    const bool is_main = passed.pid() == 0 || passed.pid() == attempt->pid();
+    if (waits && is_main && !attempt->pidfd.valid()) attempt->pidfd = std::move(descriptors[i]);
+    if (!attempt->waits_for_archive() || passed.pid() != attempt->archive.pid) continue;
+    if (!attempt->archive.pidfd.valid()) attempt->archive.pidfd = std::move(descriptors[i]);
   }
 }
 

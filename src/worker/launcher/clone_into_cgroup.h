@@ -1,0 +1,12 @@
+#pragma once
+
+#include <sys/types.h>
+
+namespace clusterd {
+
+// As vfork(2), but the child begins in the cgroup of version 2 whose folder is given. `run` ends in
+// execve() or _exit(), and works on the caller's memory, which waits meanwhile. −1: no child,
+// errno is set; ENOSYS where this build or the kernel cannot do it.
+[[nodiscard]] pid_t vfork_into_cgroup(int cgroup, void (*run)(void*), void* argument);
+
+}  // namespace clusterd
