@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <cstdio>
 #include <string>
 #include <string_view>
@@ -11,8 +13,11 @@
 #include "cli/run_daemon.h"
 #include "cli/run_dev.h"
 #include "cli/run_job.h"
+#include "cli/run_tls.h"
+#include "cli/run_token.h"
 #include "clusterd/version.h"
 #include "scheduler/run_scheduler.h"
+#include "worker/first_process.h"
 #include "worker/launcher/run_launcher.h"
 #include "worker/run_worker.h"
 
@@ -35,7 +40,9 @@ int run(const SchedulerCommand& command) {
 int run(const WorkerCommand& command) {
   const auto config = prepare(command);
   if (!config.ok()) return report_error(config.status());
-  if (!command.check) return run_worker(*config, command.port_file);
+  const WorkerStart start{command.config_file, command.port_file};
+  if (!command.check && getpid() == 1) return run_first_process(*config, start);
+  if (!command.check) return run_worker(*config, start);
   const auto to_be_made = check_folders(*config);
   if (!to_be_made.ok()) return report_error(to_be_made.status());
   for (const std::string& folder : *to_be_made) {

@@ -7,10 +7,14 @@
 
 namespace clusterd {
 
-absl::Status CallerSession::open(const ClientFlags& flags) {
+absl::StatusOr<std::unique_ptr<SchedulerClient>> connect(const ClientFlags& flags) {
   const auto config = resolve_client_config(flags, process_environment());
   if (!config.ok()) return config.status();
-  auto made = SchedulerClient::make(*config);
+  return SchedulerClient::make(*config);
+}
+
+absl::Status CallerSession::open(const ClientFlags& flags) {
+  auto made = connect(flags);
   if (!made.ok()) return made.status();
   client = *std::move(made);
   return absl::OkStatus();

@@ -11,12 +11,17 @@
 
 namespace clusterd {
 
+// INVALID_ARGUMENT and NOT_FOUND name the flag or file. Connects with the first call.
+[[nodiscard]] absl::StatusOr<std::unique_ptr<SchedulerClient>> connect(const ClientFlags& flags);
+
 // A command's connection to the scheduler; Ctrl-C ends its calls. Made and used on one thread.
 struct CallerSession {
   Interrupt interrupt;  // first: threads made after it do not get the signals
   std::unique_ptr<SchedulerClient> client;
 
-  // INVALID_ARGUMENT and NOT_FOUND name the flag or file.
+  // How many interrupts the command handles before one more ends it.
+  explicit CallerSession(size_t stages = 1) : interrupt(stages) {}
+  // As connect().
   [[nodiscard]] absl::Status open(const ClientFlags& flags);
   [[nodiscard]] std::stop_token token() const { return interrupt.token(); }
 };

@@ -18,17 +18,23 @@ using Chosen = std::optional<Command>;
 // Each adds one family of subcommands to `app`. Both references must live until the parse is over.
 void add_daemon_commands(CLI::App& app, Chosen& chosen);
 void add_job_commands(CLI::App& app, Chosen& chosen);
+void add_run_command(CLI::App& app, Chosen& chosen);
 void add_cluster_commands(CLI::App& app, Chosen& chosen);
+void add_token_commands(CLI::App& app, Chosen& chosen);
+void add_tls_commands(CLI::App& app, Chosen& chosen);
 
 // The options of `job start` that are about the queue.
 void add_queue_options(CLI::App& app, QueueFlags& flags);
 
+// Those that are about its output.
+void add_output_options(CLI::App& app, OutputFlags& flags);
+
 // The options by which a scheduler is found.
 void add_client_options(CLI::App& app, ClientFlags& flags);
 
-// Takes the script or program of `job start` and everything after it off `arguments`, since
-// options of theirs are none of ours. Empty for other commands. `app` knows which options of
-// `job start` take a value.
+// Takes the script or program of `job start` or `run` and everything after it off `arguments`,
+// since options of theirs are none of ours. Empty for other commands. `app` knows which options of
+// the command take a value.
 [[nodiscard]] std::vector<std::string> take_target(const CLI::App& app,
                                                    std::vector<std::string>& arguments);
 

@@ -109,8 +109,11 @@ absl::StatusOr<Command> parse_command_line(std::vector<std::string> arguments) {
   app.add_flag("--version", is_version, "Print the version and exit");
   app.require_subcommand(0, 1);
   add_daemon_commands(app, chosen);
+  add_run_command(app, chosen);
   add_job_commands(app, chosen);
   add_cluster_commands(app, chosen);
+  add_token_commands(app, chosen);
+  add_tls_commands(app, chosen);
   if (const absl::Status status = check_choice(app, arguments); !status.ok()) return status;
   std::vector<std::string> target = take_target(app, arguments);
   try {
@@ -121,7 +124,9 @@ absl::StatusOr<Command> parse_command_line(std::vector<std::string> arguments) {
   }
   if (is_version) return VersionCommand();
   if (!chosen) return absl::InvalidArgumentError("a command is missing");
-  if (auto* start = std::get_if<JobStartCommand>(&*chosen)) {
+  auto* run = std::get_if<RunCommand>(&*chosen);
+  auto* start = run != nullptr ? &run->start : std::get_if<JobStartCommand>(&*chosen);
+  if (start != nullptr) {
     const absl::Status status = set_target(*start, std::move(target));
     if (!status.ok()) return status;
   }

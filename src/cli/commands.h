@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "cli/security_commands.h"
 #include "client/client_settings.h"
 
 namespace clusterd {
@@ -59,10 +60,31 @@ struct QueueFlags {
   std::string lost_after;
 };
 
+// What `job start` says of limits; empty: not given.
+struct LimitFlags {
+  std::string memory;
+  std::optional<double> cpus;
+  std::optional<uint32_t> pids;
+  std::optional<uint32_t> open_files;
+  std::string core;
+  std::optional<int32_t> nice;
+};
+
+// What `job start` says of the output.
+struct OutputFlags {
+  bool separate = false;
+  std::string max_bytes;
+  std::string on_limit;  // "discard-oldest" or "stop"
+  std::string archive_command;
+};
+
 struct JobStartCommand {
   ClientFlags client;
   QueueFlags queueing;
+  LimitFlags limits;
+  OutputFlags output;
   std::string request_id;
+  std::string from_json;  // a JobSpec as over HTTP; what else is given goes before it
   std::string worker;
   std::string command;
   std::string name;
@@ -70,17 +92,29 @@ struct JobStartCommand {
   std::string env_file;
   std::string timeout;
   std::string cwd;
-  std::string stdin_file;  // "-": our own standard input
+  std::string stdin_path;  // "-": our own standard input
+  std::string stdin_file;  // below the worker's scripts folder
+  std::string umask;
+  std::string run_as;
+  bool keep_scratch = false;
   std::string stop_signal;
   std::string stop_grace;
   int32_t priority = 0;
   std::vector<std::string> labels;
   bool follow = false;
   bool wait = false;
+  bool progress = false;  // while it waits
   bool json = false;
   bool is_program = false;        // `target` is one of allowed_programs, not a script
   std::string target;             // the script's path, or the program
   std::vector<std::string> args;  // everything after it, untouched
+};
+
+// Starts a job and stays with it.
+struct RunCommand {
+  JobStartCommand start;
+  bool detach = false;  // print the id and leave it
+  bool quiet = false;   // do not tell the id
 };
 
 struct JobStopCommand {
@@ -124,6 +158,7 @@ struct JobListCommand {
   std::string before;
   uint32_t limit = 100;
   bool json = false;
+  bool quiet = false;  // ids only
 };
 
 struct JobTasksCommand {
@@ -132,6 +167,7 @@ struct JobTasksCommand {
   std::vector<std::string> states;
   uint32_t limit = 100;
   bool json = false;
+  bool quiet = false;  // ids only
 };
 
 struct JobExplainCommand {
@@ -194,11 +230,14 @@ struct ClusterEventsCommand {
   bool json = false;
 };
 
-using Command = std::variant<HelpCommand, VersionCommand, SchedulerCommand, WorkerCommand,
-                             DevCommand, JobStartCommand, JobStopCommand, JobQueryCommand,
-                             JobWaitCommand, JobLogsCommand, JobListCommand, JobTasksCommand,
-                             JobExplainCommand, JobSignalCommand, JobRetryCommand, JobDeleteCommand,
-                             ClusterStatusCommand, ClusterWorkersCommand, ClusterDrainCommand,
-                             ClusterResumeCommand, ClusterRemoveCommand, ClusterEventsCommand>;
+using Command =
+    std::variant<HelpCommand, VersionCommand, SchedulerCommand, WorkerCommand, DevCommand,
+                 RunCommand, JobStartCommand, JobStopCommand, JobQueryCommand, JobWaitCommand,
+                 JobLogsCommand, JobListCommand, JobTasksCommand, JobExplainCommand,
+                 JobSignalCommand, JobRetryCommand, JobDeleteCommand, ClusterStatusCommand,
+                 ClusterWorkersCommand, ClusterDrainCommand, ClusterResumeCommand,
+                 ClusterRemoveCommand, ClusterEventsCommand, TlsInitCommand, TlsIssueCommand,
+                 TlsRevokeCommand, TlsShowCommand, TlsVerifyCommand, TokenCreateCommand,
+                 TokenListCommand, TokenRevokeCommand>;
 
 }  // namespace clusterd

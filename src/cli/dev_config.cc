@@ -62,7 +62,7 @@ std::string toml_quote(const std::string& text) {
 std::string dev_scheduler_config(const DevCommand& command, const std::string& folder) {
   return "[grpc_server]\naddr = " + toml_quote(loopback(command.grpc_port)) +
          "\n[http_server]\naddr = " + toml_quote(loopback(command.http_port)) +
-         "\n[store]\npath = " + toml_quote(folder + "/clusterd.db") +
+         "\nlocal_callers = \"same_user\"\n[store]\npath = " + toml_quote(folder + "/clusterd.db") +
          "\n[log]\nlevel = \"warning\"\n";
 }
 
@@ -77,8 +77,10 @@ std::string dev_worker_config(const DevCommand& command, const std::string& fold
          "\n[worker]\non_stop = \"stop\"\n[capacity]\nslots = " + std::to_string(command.slots) +
          "\n[jobs]\nscripts_dir = " + toml_quote(absolute(command.scripts_dir)) +
          "\ndata_dir = " + toml_quote(folder + "/worker") +
-         "\nruntime_dir = " + toml_quote(folder + "/run") + "\nallowed_programs = [" + programs +
-         "]\n[log]\nlevel = \"warning\"\n";
+         "\nruntime_dir = " + toml_quote(folder + "/run") +
+         // As whoever started it, and on purpose: nothing to warn about.
+         "\nrun_as = " + toml_quote(std::to_string(geteuid())) + "\nallowed_programs = [" +
+         programs + "]\n[log]\nlevel = \"warning\"\n";
 }
 
 std::string port_file_value(const std::string& content, const std::string& key) {

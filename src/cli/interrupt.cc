@@ -25,8 +25,11 @@ int open_signals() {
 
 }  // namespace
 
-Interrupt::Interrupt()
-    : signals_(open_signals()), ending_(eventfd(0, EFD_CLOEXEC)), thread_([this] { watch(); }) {}
+Interrupt::Interrupt(size_t stages)
+    : stages_(stages),
+      signals_(open_signals()),
+      ending_(eventfd(0, EFD_CLOEXEC)),
+      thread_([this] { watch(); }) {}
 
 Interrupt::~Interrupt() {
   eventfd_write(ending_, 1);
@@ -35,14 +38,20 @@ Interrupt::~Interrupt() {
   close(signals_);
 }
 
+std::stop_token Interrupt::token(size_t stage) const {
+  return stage < stages_.size() ? stages_[stage].get_token() : std::stop_token();
+}
+
 void Interrupt::watch() {
+  size_t stage = 0;
   std::array<pollfd, 2> files = {{{signals_, POLLIN, 0}, {ending_, POLLIN, 0}}};
   while (true) {
     if (poll(files.data(), files.size(), -1) < 0 && errno != EINTR) return;
     if (files[1].revents != 0) return;
     signalfd_siginfo signal{};
     if ((files[0].revents & POLLIN) == 0 || read(signals_, &signal, sizeof signal) < 0) continue;
-    if (!source_.request_stop()) _exit(kExitInterrupted);
+    if (stage == stages_.size()) _exit(kExitInterrupted);
+    stages_[stage++].request_stop();
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include "absl/status/status.h"
 #include "cli/command_families.h"
+#include "cli/limit_options.h"
 
 namespace clusterd {
 namespace {
@@ -21,11 +22,11 @@ std::shared_ptr<T> add(CLI::App& job, Chosen& chosen, const std::string& name,
 }
 
 void add_job_id(CLI::App& app, std::string& job_id) {
-  app.add_option("JOB_ID", job_id, "The job")->required();
+  app.add_option("JOB", job_id, "Id, or a unique beginning of it; last; ARRAY.INDEX")->required();
 }
 
 void add_job_ids(CLI::App& app, std::vector<std::string>& job_ids) {
-  app.add_option("JOB_ID", job_ids, "The jobs")->required();
+  app.add_option("JOB", job_ids, "As for query; ARRAY.1-10:2, all, failed")->required();
 }
 
 void add_repeatable(CLI::App& app, const std::string& name, std::vector<std::string>& values,
@@ -33,10 +34,19 @@ void add_repeatable(CLI::App& app, const std::string& name, std::vector<std::str
   app.add_option(name, values, text)->type_name(type)->allow_extra_args(false);
 }
 
-void add_start(CLI::App& job, Chosen& chosen) {
-  const auto command =
-      add<JobStartCommand>(job, chosen, "start", "Start a script, or with --program a program.");
-  CLI::App& app = *job.get_subcommand("start");
+// What it gets of the worker's users and files.
+void add_setting_options(CLI::App& app, JobStartCommand& command) {
+  app.add_option("--umask", command.umask, "File mode creation mask, octal")->type_name("MASK");
+  app.add_option("--run-as", command.run_as, "One of the worker's allowed users")
+      ->type_name("USER");
+  app.add_flag("--keep-scratch", command.keep_scratch, "Keep its scratch folder after the end");
+}
+
+// What describes a job; `command` lives as long as `app`.
+void add_spec_options(CLI::App& app, JobStartCommand* command) {
+  app.add_option("--from-json", command->from_json,
+                 "The job as a JSON document, as over HTTP; -: from here. Options go before it")
+      ->type_name("FILE");
   app.add_option("--worker", command->worker, "Worker, by id or name [any]")->type_name("ID");
   app.add_option("--command", command->command, "Interpreter of the script")->type_name("NAME");
   app.add_option("--name", command->name, "A name for people");
@@ -47,7 +57,13 @@ void add_start(CLI::App& job, Chosen& chosen) {
   app.add_option("--timeout", command->timeout, "Longest run (30s, 5m, 2h)")->type_name("TIME");
   app.add_option("--cwd", command->cwd, "Working folder below the scripts folder")
       ->type_name("DIR");
-  app.add_option("--stdin", command->stdin_file, "Standard input; -: from here")->type_name("FILE");
+  auto* input = app.add_option("--stdin", command->stdin_path, "Standard input; -: from here")
+                    ->type_name("FILE");
+  app.add_option("--stdin-file", command->stdin_file,
+                 "Standard input from a file below the scripts folder")
+      ->type_name("PATH")
+      ->excludes(input);
+  add_setting_options(app, *command);
   app.add_option("--stop-signal", command->stop_signal, "Signal that asks it to end [TERM]")
       ->type_name("SIGNAL");
   app.add_option("--stop-grace", command->stop_grace, "Time between that signal and KILL")
@@ -55,18 +71,29 @@ void add_start(CLI::App& job, Chosen& chosen) {
   app.add_option("--priority", command->priority, "Higher goes first")
       ->check(CLI::Range(-1000, 1000));
   add_repeatable(app, "--label", command->labels, "K=V", "Label of the job (repeatable)");
+  add_output_options(app, command->output);
   add_queue_options(app, command->queueing);
+  add_limit_options(app, command->limits);
   app.add_option("--request-id", command->request_id, "Repeated, it is the same job")
       ->type_name("ID");
-  auto* follow =
-      app.add_flag("--follow", command->follow, "Print its output, then exit as the job did");
-  auto* wait = app.add_flag("--wait", command->wait, "Wait for its end, then exit as the job did");
-  auto* json = app.add_flag("--json", command->json, "Print the job as JSON instead of its id");
-  follow->excludes(wait)->excludes(json);
   app.footer(
       "PATH [ARGS...]            the script below the worker's scripts folder\n"
       "--program NAME [ARGS...]  instead of PATH: one of the worker's allowed programs\n"
       "Everything after PATH or NAME belongs to the job, options too.");
+}
+
+void add_start(CLI::App& job, Chosen& chosen) {
+  const auto command =
+      add<JobStartCommand>(job, chosen, "start", "Start a script, or with --program a program.");
+  CLI::App& app = *job.get_subcommand("start");
+  add_spec_options(app, command.get());
+  auto* follow =
+      app.add_flag("--follow", command->follow, "Print its output, then exit as the job did");
+  auto* wait = app.add_flag("--wait", command->wait, "Wait for its end, then exit as the job did");
+  app.add_flag("--progress", command->progress, "While it waits, say how far the tasks are")
+      ->needs(wait);
+  auto* json = app.add_flag("--json", command->json, "Print the job as JSON instead of its id");
+  follow->excludes(wait)->excludes(json);
 }
 
 void add_stop_query_wait(CLI::App& job, Chosen& chosen) {
@@ -123,7 +150,8 @@ void add_list(CLI::App& job, Chosen& chosen) {
   app.add_option("--limit", command->limit, "At most this many")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
-  app.add_flag("--json", command->json, "Print one JSON document");
+  auto* json = app.add_flag("--json", command->json, "Print one JSON document");
+  app.add_flag("-q,--quiet", command->quiet, "Print ids only")->excludes(json);
 }
 
 void add_tasks(CLI::App& job, Chosen& chosen) {
@@ -134,7 +162,8 @@ void add_tasks(CLI::App& job, Chosen& chosen) {
   app.add_option("--limit", command->limit, "At most this many")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
-  app.add_flag("--json", command->json, "Print one JSON document");
+  auto* json = app.add_flag("--json", command->json, "Print one JSON document");
+  app.add_flag("-q,--quiet", command->quiet, "Print ids only")->excludes(json);
 }
 
 void add_orders(CLI::App& job, Chosen& chosen) {
@@ -162,7 +191,7 @@ void add_orders(CLI::App& job, Chosen& chosen) {
   add_job_ids(*job.get_subcommand("delete"), erase->job_ids);
 }
 
-// Options of `job start` whose value is the next word.
+// Options of `job start` and `run` whose value is the next word.
 bool takes_next_word(const CLI::App& start, const std::string& word) {
   if (word.find('=') != std::string::npos) return false;
   const CLI::Option* option = start.get_option_no_throw(word);
@@ -182,10 +211,24 @@ void add_job_commands(CLI::App& app, Chosen& chosen) {
   add_orders(job, chosen);
 }
 
+void add_run_command(CLI::App& app, Chosen& chosen) {
+  CLI::App& run = *app.add_subcommand(
+      "run", "Run a script or program: print its output and exit as it does. Ctrl-C stops it.");
+  auto command = std::make_shared<RunCommand>();  // shared by the options and the callback
+  run.callback([command, &chosen] { chosen = *command; });
+  add_client_options(run, command->start.client);
+  add_spec_options(run, &command->start);
+  auto* detach = run.add_flag("-d,--detach", command->detach, "Print the job's id and leave it");
+  run.add_flag("-q,--quiet", command->quiet, "Do not tell the job's id")->excludes(detach);
+}
+
 std::vector<std::string> take_target(const CLI::App& app, std::vector<std::string>& arguments) {
-  if (arguments.size() < 2 || arguments[0] != "job" || arguments[1] != "start") return {};
-  const CLI::App& start = *app.get_subcommand("job")->get_subcommand("start");
-  size_t at = 2;
+  const bool is_run = !arguments.empty() && arguments[0] == "run";
+  const bool is_start = arguments.size() > 1 && arguments[0] == "job" && arguments[1] == "start";
+  if (!is_run && !is_start) return {};
+  const CLI::App& start =
+      *(is_run ? app.get_subcommand("run") : app.get_subcommand("job")->get_subcommand("start"));
+  size_t at = is_run ? 1 : 2;
   for (; at < arguments.size(); ++at) {
     const std::string& word = arguments[at];
     const bool is_program = word == kProgram || word.starts_with(std::string(kProgram) + "=");
@@ -210,6 +253,7 @@ absl::Status set_target(JobStartCommand& command, std::vector<std::string> words
     command.is_program = true;
     words.front().erase(0, equals.size());
   }
+  if (words.empty() && !command.is_program && !command.from_json.empty()) return absl::OkStatus();
   if (words.empty() || words.front().empty()) {
     return absl::InvalidArgumentError(command.is_program
                                           ? "--program: the program's name is missing"

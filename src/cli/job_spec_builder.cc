@@ -5,10 +5,13 @@
 #include <fstream>
 #include <iostream>
 
+#include "cli/limit_options.h"
+#include "cli/output_spec_builder.h"
 #include "cli/queue_spec_builder.h"
 #include "core/proto_time.h"
 #include "core/units.h"
 #include "core/utf8.h"
+#include "gateway/strict_json.h"
 
 namespace clusterd {
 namespace {
@@ -133,8 +136,47 @@ absl::Status check_texts(const JobStartCommand& command) {
   status.Update(check("--command", command.command));
   status.Update(check("--cwd", command.cwd));
   status.Update(check("--stop-signal", command.stop_signal));
+  status.Update(check("--stdin-file", command.stdin_file));
+  status.Update(check("--umask", command.umask));
+  status.Update(check("--run-as", command.run_as));
   for (const std::string& argument : command.args) status.Update(check("ARGS", argument));
   return status;
+}
+
+// The document of --from-json, or an empty one.
+absl::StatusOr<v1::JobSpec> read_document(const JobStartCommand& command) {
+  constexpr std::string_view kOption = "--from-json";
+  constexpr size_t kMaxBytes = 4 << 20;
+  v1::JobSpec spec;
+  const std::string& path = command.from_json;
+  if (path.empty()) return spec;
+  if (path == "-" && command.stdin_path == "-") {
+    return bad(kOption, "standard input cannot be the document and the job's input, too");
+  }
+  const auto content = path == "-" ? read_some(kOption, path, std::cin, kMaxBytes)
+                                   : read_file(kOption, path, kMaxBytes);
+  if (!content.ok()) return content.status();
+  const absl::Status status = gateway::parse_strict_json(*content, spec);
+  if (!status.ok()) return bad(kOption, path + ": " + std::string(status.message()));
+  if (!command.target.empty()) {  // another command than the document's
+    spec.clear_path();
+    spec.clear_command();
+    spec.clear_args();
+  }
+  return spec;
+}
+
+// What `options` say goes before what stands in the document; lists and maps are added to.
+void put_before(const v1::JobSpec& options, v1::JobSpec& document) {
+  if (options.has_timeout()) document.clear_timeout();  // merged, times would be added up
+  if (options.has_stop_grace()) document.clear_stop_grace();
+  if (options.has_queue_timeout()) document.clear_queue_timeout();
+  if (options.has_lost_after()) document.clear_lost_after();
+  if (options.has_start_at()) document.clear_start_at();
+  if (options.has_start_delay()) document.clear_start_delay();
+  if (options.has_array()) document.clear_array();
+  if (options.has_retry()) document.clear_retry();
+  document.MergeFrom(options);
 }
 
 }  // namespace
@@ -148,14 +190,18 @@ absl::StatusOr<std::chrono::nanoseconds> parse_duration_option(std::string_view 
 
 absl::StatusOr<v1::JobSpec> build_job_spec(const JobStartCommand& command,
                                            const Environment& environment) {
+  auto document = read_document(command);
+  if (!document.ok()) return document;
   absl::Status status = check_texts(command);
   v1::JobSpec spec;
   if (status.ok() && !command.env_file.empty()) status = add_env_file(command.env_file, spec);
   if (status.ok()) status = add_env(command.env, environment, spec);
   if (status.ok()) status = add_labels(command.labels, spec);
   if (status.ok()) status = add_times(command, spec);
-  if (status.ok()) status = add_stdin(command.stdin_file, spec);
+  if (status.ok()) status = add_stdin(command.stdin_path, spec);
+  if (status.ok()) status = add_output(command.output, spec);
   if (status.ok()) status = add_queueing(command.queueing, spec);
+  if (status.ok()) status = add_limits(command.limits, spec);
   if (!status.ok()) return status;
   spec.set_worker_id(command.worker);
   spec.set_name(command.name);
@@ -164,8 +210,13 @@ absl::StatusOr<v1::JobSpec> build_job_spec(const JobStartCommand& command,
   spec.mutable_args()->Assign(command.args.begin(), command.args.end());
   spec.set_cwd(command.cwd);
   spec.set_stop_signal(command.stop_signal);
+  spec.set_stdin_file(command.stdin_file);
+  spec.set_umask(command.umask);
+  spec.set_run_as(command.run_as);
+  spec.set_keep_scratch(command.keep_scratch);
   spec.set_priority(command.priority);
-  return spec;
+  put_before(spec, *document);
+  return document;
 }
 
 }  // namespace clusterd

@@ -4,6 +4,7 @@
 
 #include "absl/status/statusor.h"
 #include "cli/caller_session.h"
+#include "cli/describe.h"
 #include "cli/exit_codes.h"
 #include "cli/job_spec_builder.h"
 #include "cli/print.h"
@@ -19,13 +20,13 @@ int ask_and_print(const ClientFlags& flags, bool as_json, Ask ask, Describe desc
   if (const absl::Status status = session.open(flags); !status.ok()) return report_error(status);
   const auto answer = ask(*session.client, session.token());
   if (!answer.ok()) return finish(answer.status());
-  return as_json ? print_json(*answer) : print_text(describe(*answer));
+  return as_json ? print_json(*answer) : print_text(describe(*answer, view_of_stdout()));
 }
 
-std::string describe_worker(const v1::Worker& worker) {
+std::string describe_worker(const v1::Worker& worker, const View& view) {
   v1::ListWorkersResponse one;
   *one.add_workers() = worker;
-  return describe_workers(one);
+  return describe_workers(one, view);
 }
 
 }  // namespace

@@ -8,6 +8,9 @@
 
 #include "core/config_load.h"
 #include "core/log.h"
+#include "rpc/link_security.h"
+#include "worker/job_user.h"
+#include "worker/script_digests.h"
 #include "worker/script_folder.h"
 
 namespace clusterd {
@@ -45,12 +48,26 @@ absl::Status check_scripts_dir(const std::string& name, const std::string& path)
   return ScriptFolder(fs::absolute(path, error).native()).check();
 }
 
+// Users and digests; with a fault in them the worker starts, and refuses jobs.
+absl::Status check_what_jobs_need(const WorkerConfig::Jobs& jobs) {
+  for (const absl::Status& problem : JobUsers(jobs.run_as, jobs.allowed_users).problems()) {
+    return problem;
+  }
+  if (jobs.digests.empty()) return absl::OkStatus();
+  std::error_code error;
+  return ScriptDigests(fs::absolute(jobs.digests, error).native(), jobs.scripts_dir).check();
+}
+
 }  // namespace
 
 absl::StatusOr<SchedulerConfig> prepare(const SchedulerCommand& command) {
   auto config = load_scheduler_config(command.config_file);
   if (!config.ok()) return config;
   if (const absl::Status status = set_log_level(config->log.level); !status.ok()) return status;
+  if (command.check) {
+    const auto security = LinkSecurity::make("scheduler", Role::kScheduler, config->grpc_server);
+    if (!security.ok()) return security.status();
+  }
   return config;
 }
 
@@ -58,6 +75,10 @@ absl::StatusOr<WorkerConfig> prepare(const WorkerCommand& command) {
   auto config = load_worker_config(command.config_file);
   if (!config.ok()) return config;
   if (const absl::Status status = set_log_level(config->log.level); !status.ok()) return status;
+  if (command.check) {
+    const auto security = LinkSecurity::make("worker", Role::kWorker, config->grpc_server);
+    if (!security.ok()) return security.status();
+  }
   return config;
 }
 
@@ -70,6 +91,7 @@ absl::StatusOr<std::vector<std::string>> check_folders(const WorkerConfig& confi
   absl::Status status = has_scripts ? check_scripts_dir(scripts, jobs.scripts_dir)
                                     : check_can_be_made(scripts, jobs.scripts_dir);
   status.Update(check_can_be_made(data, jobs.data_dir));
+  status.Update(check_what_jobs_need(jobs));
   if (!status.ok()) return status;
   std::vector<std::string> to_be_made;
   if (!has_scripts) to_be_made.push_back(scripts);

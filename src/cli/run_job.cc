@@ -6,25 +6,22 @@
 
 #include "absl/status/statusor.h"
 #include "cli/caller_session.h"
+#include "cli/describe.h"
 #include "cli/exit_codes.h"
+#include "cli/job_end.h"
+#include "cli/job_selection.h"
 #include "cli/job_spec_builder.h"
 #include "cli/list_request.h"
 #include "cli/print.h"
+#include "cli/task_logs.h"
 #include "clusterd/job_states.h"
+#include "clusterd/job_tasks.h"
 #include "core/stop_patience.h"
 
 namespace clusterd {
 namespace {
 
 using std::chrono::nanoseconds;
-
-// Prints what was asked for, then exits as the job did.
-int print_end(const v1::Job& job, bool as_json) {
-  const int failed = as_json ? print_json(job) : kExitOk;
-  if (failed != kExitOk) return failed;
-  if (job.state() != v1::Job::SUCCEEDED) tell("job " + job.job_id() + " " + summary_of(job));
-  return exit_code_of(job);
-}
 
 v1::OutputStream::Stream stream_of(const std::string& word) {
   if (word == "stdout") return v1::OutputStream::STDOUT;
@@ -33,47 +30,12 @@ v1::OutputStream::Stream stream_of(const std::string& word) {
   return v1::OutputStream::STREAM_UNSPECIFIED;
 }
 
-// Writes one attempt's output to standard output. `written_to` is told how far it came.
-absl::StatusOr<OutputResult> print_output(CallerSession& session,
-                                          const v1::StreamJobRequest& request,
-                                          uint64_t& bytes_written) {
-  auto result = session.client->read_output(
-      request,
-      [&bytes_written](std::string_view bytes) {
-        const absl::Status status = write_stdout(bytes);
-        if (status.ok()) bytes_written += bytes.size();
-        return status;
-      },
-      tell, session.token());
-  if (result.ok() && result->skipped > 0) {
-    tell(std::to_string(result->skipped) + " bytes of output were released before they were read");
-  }
-  return result;
-}
-
-int detached(const std::string& job_id, uint64_t offset) {
-  tell("detached, job " + job_id + " goes on. To follow it again: clusterd job logs -f --offset " +
-       std::to_string(offset) + " " + job_id + "; to stop it: clusterd job stop " + job_id);
-  return kExitInterrupted;
-}
-
-// Follows attempt after attempt until the job has ended.
-int follow_to_end(CallerSession& session, const std::string& job_id) {
-  v1::StreamJobRequest request;
-  request.set_job_id(job_id);
-  request.set_follow(true);
-  while (true) {
-    uint64_t written = 0;
-    const auto result = print_output(session, request, written);
-    if (session.interrupt.happened()) return detached(job_id, written);
-    if (!result.ok() && !absl::IsUnavailable(result.status())) return finish(result.status());
-    if (!result.ok()) tell(std::string(result.status().message()));
-    if (!result.ok() || !result->end.another_attempt()) break;
-    request.set_attempt(result->attempt + 1);
-  }
-  const auto job = session.client->wait(job_id, std::nullopt, session.token());
-  if (session.interrupt.happened()) return detached(job_id, 0);
-  return job.ok() ? print_end(*job, /*as_json=*/false) : finish(job.status());
+// Writes one attempt's output, as far as it comes, to standard output.
+absl::Status print_output(CallerSession& session, OutputAssembler& output) {
+  const absl::Status status =
+      session.client->read_output(output, write_stdout, tell, session.token());
+  tell_skipped(output);
+  return status;
 }
 
 // Moves the request to the present end of the output, which is read to its last line to learn it.
@@ -81,12 +43,12 @@ absl::Status skip_to_end(CallerSession& session, v1::StreamJobRequest& request) 
   v1::StreamJobRequest last_line = request;
   last_line.set_follow(false);
   last_line.set_tail_lines(1);
+  OutputAssembler output(std::move(last_line));
   const auto drop = [](std::string_view) { return absl::OkStatus(); };
-  const auto result = session.client->read_output(last_line, drop, tell, session.token());
-  if (!result.ok()) return result.status();
-  request.set_attempt(result->attempt);
-  request.set_offset(result->end.total_bytes());
-  return absl::OkStatus();
+  const absl::Status status = session.client->read_output(output, drop, tell, session.token());
+  request.set_attempt(output.attempt());
+  request.set_offset(output.end().total_bytes());
+  return status;
 }
 
 // Pages of `next(request)` until `limit`.
@@ -105,6 +67,12 @@ absl::StatusOr<v1::ListJobsResponse> list_up_to(uint32_t limit, Request request,
     if (is_full || page->next_page_token().empty()) return all;
     request.set_page_token(page->next_page_token());
   }
+}
+
+int print_ids(const v1::ListJobsResponse& jobs) {
+  std::string text;
+  for (const v1::Job& job : jobs.jobs()) text += job.job_id() + "\n";
+  return print_text(text);
 }
 
 // Does it for each, and exits as the first that failed.
@@ -130,41 +98,29 @@ WorkerNames worker_names(CallerSession& session, const std::vector<v1::Job>& job
   return names;
 }
 
-}  // namespace
-
-int run(const JobStartCommand& command) {
-  auto spec = build_job_spec(command, process_environment());
-  if (!spec.ok()) return report_error(spec.status());
-  CallerSession session;
-  if (const absl::Status status = session.open(command.client); !status.ok()) {
-    return report_error(status);
-  }
-  v1::StartJobRequest request;
-  *request.mutable_spec() = *std::move(spec);
-  request.set_request_id(command.request_id);
-  const auto job = session.client->start(request, session.token());
-  if (!job.ok()) return finish(job.status());
-  if (command.follow) return follow_to_end(session, job->job_id());
-  if (!command.wait) {
-    return command.json ? print_json(*job) : print_text(job->job_id() + "\n");
-  }
-  if (!command.json) {
-    const int failed = print_text(job->job_id() + "\n");
-    if (failed != kExitOk) return failed;
-  }
-  const auto ended = session.client->wait(job->job_id(), std::nullopt, session.token());
-  if (session.interrupt.happened()) return detached(job->job_id(), 0);
-  return ended.ok() ? print_end(*ended, command.json) : finish(ended.status());
+absl::StatusOr<std::vector<std::string>> open_and_select(CallerSession& session,
+                                                         const ClientFlags& flags,
+                                                         const std::vector<std::string>& words,
+                                                         AllJobs all_jobs) {
+  const absl::Status status = session.open(flags);
+  return status.ok() ? select_jobs(session, words, all_jobs) : status;
 }
+
+absl::StatusOr<std::string> open_and_select(CallerSession& session, const ClientFlags& flags,
+                                            const std::string& word) {
+  const absl::Status status = session.open(flags);
+  return status.ok() ? select_job(session, word) : status;
+}
+
+}  // namespace
 
 int run(const JobStopCommand& command) {
   CallerSession session;
-  if (const absl::Status status = session.open(command.client); !status.ok()) {
-    return report_error(status);
-  }
+  const auto job_ids = open_and_select(session, command.client, command.job_ids, AllJobs::kActive);
+  if (!job_ids.ok()) return finish(job_ids.status());
   // All are asked first, so that they end side by side.
   std::map<std::string, v1::Job> asked;
-  const int refused = for_each_job(command.job_ids, [&](const std::string& job_id) {
+  const int refused = for_each_job(*job_ids, [&](const std::string& job_id) {
     v1::StopJobRequest request;
     request.set_job_id(job_id);
     request.set_reason(command.reason);
@@ -172,7 +128,7 @@ int run(const JobStopCommand& command) {
     if (job.ok()) asked[job_id] = *job;
     return finish(job.status());
   });
-  const int failed = for_each_job(command.job_ids, [&](const std::string& job_id) {
+  const int failed = for_each_job(*job_ids, [&](const std::string& job_id) {
     const auto stopped = asked.find(job_id);
     if (stopped == asked.end()) return kExitOk;  // told above
     absl::StatusOr<v1::Job> job = stopped->second;
@@ -191,13 +147,12 @@ int run(const JobStopCommand& command) {
 
 int run(const JobQueryCommand& command) {
   CallerSession session;
-  if (const absl::Status status = session.open(command.client); !status.ok()) {
-    return report_error(status);
-  }
-  const auto job = session.client->query(command.job_id, session.token());
+  const auto job_id = open_and_select(session, command.client, command.job_id);
+  if (!job_id.ok()) return finish(job_id.status());
+  const auto job = session.client->query(*job_id, session.token());
   if (!job.ok()) return finish(job.status());
   if (command.json) return print_json(*job);
-  return print_text(describe_job(*job, worker_names(session, {*job})));
+  return print_text(describe_job(*job, view_of_stdout(worker_names(session, {*job}))));
 }
 
 int run(const JobWaitCommand& command) {
@@ -208,11 +163,10 @@ int run(const JobWaitCommand& command) {
     timeout = *value;
   }
   CallerSession session;
-  if (const absl::Status status = session.open(command.client); !status.ok()) {
-    return report_error(status);
-  }
+  const auto job_ids = open_and_select(session, command.client, command.job_ids, AllJobs::kActive);
+  if (!job_ids.ok()) return finish(job_ids.status());
   const auto begin = std::chrono::steady_clock::now();
-  return for_each_job(command.job_ids, [&](const std::string& job_id) {
+  return for_each_job(*job_ids, [&](const std::string& job_id) {
     auto left = timeout;
     if (left) {
       const nanoseconds passed = std::chrono::steady_clock::now() - begin;
@@ -225,25 +179,36 @@ int run(const JobWaitCommand& command) {
 
 int run(const JobLogsCommand& command) {
   CallerSession session;
-  if (const absl::Status status = session.open(command.client); !status.ok()) {
-    return report_error(status);
-  }
+  const auto job_id = open_and_select(session, command.client, command.job_id);
+  if (!job_id.ok()) return finish(job_id.status());
   v1::StreamJobRequest request;
-  request.set_job_id(command.job_id);
+  request.set_job_id(*job_id);
   request.set_follow(command.follow);
+  request.set_stream(stream_of(command.stream));
+  const auto job = session.client->query(*job_id, session.token());
+  if (!job.ok()) return finish(job.status());
+  if (has_tasks(*job)) {
+    const bool is_of_one =
+        command.tail_lines.has_value() || command.offset != 0 || command.attempt != 0;
+    if (is_of_one) {
+      return report_error(absl::InvalidArgumentError(
+          "--tail, --offset and --attempt are for one task: ARRAY.INDEX"));
+    }
+    const absl::Status status = print_task_logs(session, command.client, *job, request);
+    return session.interrupt.happened() ? kExitInterrupted : finish(status);
+  }
   request.set_tail_lines(command.tail_lines.value_or(0));
   request.set_offset(command.offset);
-  request.set_stream(stream_of(command.stream));
   request.set_attempt(command.attempt);
   if (command.tail_lines == 0U) {
     const absl::Status status = skip_to_end(session, request);
     if (session.interrupt.happened()) return kExitInterrupted;
     if (!status.ok() || !command.follow) return finish(status);
   }
-  uint64_t written = 0;
-  const auto result = print_output(session, request, written);
+  OutputAssembler output(std::move(request));
+  const absl::Status status = print_output(session, output);
   if (session.interrupt.happened()) return kExitInterrupted;
-  return finish(result.status());
+  return finish(status);
 }
 
 int run(const JobListCommand& command) {
@@ -258,50 +223,50 @@ int run(const JobListCommand& command) {
   });
   if (!jobs.ok()) return finish(jobs.status());
   if (command.json) return print_json(*jobs);
+  if (command.quiet) return print_ids(*jobs);
   const std::vector<v1::Job> listed(jobs->jobs().begin(), jobs->jobs().end());
-  return print_text(describe_jobs(listed, worker_names(session, listed)));
+  return print_text(describe_jobs(listed, view_of_stdout(worker_names(session, listed))));
 }
 
 int run(const JobTasksCommand& command) {
   v1::ListTasksRequest request;
-  request.set_job_id(command.job_id);
   for (const std::string& word : command.states) {
     const auto state = parse_state(word);
     if (!state.ok()) return report_error(state.status());
     request.add_state(*state);
   }
   CallerSession session;
-  if (const absl::Status status = session.open(command.client); !status.ok()) {
-    return report_error(status);
-  }
+  const auto job_id = open_and_select(session, command.client, command.job_id);
+  if (!job_id.ok()) return finish(job_id.status());
+  request.set_job_id(*job_id);
   const auto tasks = list_up_to(command.limit, request, [&session](const auto& page) {
     return session.client->list_tasks(page, session.token());
   });
   if (!tasks.ok()) return finish(tasks.status());
   if (command.json) return print_json(*tasks);
+  if (command.quiet) return print_ids(*tasks);
   const std::vector<v1::Job> listed(tasks->jobs().begin(), tasks->jobs().end());
-  return print_text(describe_jobs(listed, worker_names(session, listed)));
+  return print_text(describe_jobs(listed, view_of_stdout(worker_names(session, listed))));
 }
 
 int run(const JobExplainCommand& command) {
   CallerSession session;
-  if (const absl::Status status = session.open(command.client); !status.ok()) {
-    return report_error(status);
-  }
+  const auto job_id = open_and_select(session, command.client, command.job_id);
+  if (!job_id.ok()) return finish(job_id.status());
   v1::ExplainJobRequest request;
-  request.set_job_id(command.job_id);
+  request.set_job_id(*job_id);
   const auto answer = session.client->explain(request, session.token());
   if (!answer.ok()) return finish(answer.status());
-  return command.json ? print_json(*answer) : print_text(describe_explanation(*answer));
+  return command.json ? print_json(*answer)
+                      : print_text(describe_explanation(*answer, view_of_stdout()));
 }
 
 int run(const JobSignalCommand& command) {
   CallerSession session;
-  if (const absl::Status status = session.open(command.client); !status.ok()) {
-    return report_error(status);
-  }
+  const auto job_id = open_and_select(session, command.client, command.job_id);
+  if (!job_id.ok()) return finish(job_id.status());
   v1::SignalJobRequest request;
-  request.set_job_id(command.job_id);
+  request.set_job_id(*job_id);
   request.set_signal(command.signal);
   request.set_main_process_only(command.main_only);
   return finish(session.client->signal(request, session.token()).status());
@@ -309,10 +274,9 @@ int run(const JobSignalCommand& command) {
 
 int run(const JobRetryCommand& command) {
   CallerSession session;
-  if (const absl::Status status = session.open(command.client); !status.ok()) {
-    return report_error(status);
-  }
-  return for_each_job(command.job_ids, [&](const std::string& job_id) {
+  const auto job_ids = open_and_select(session, command.client, command.job_ids, AllJobs::kEnded);
+  if (!job_ids.ok()) return finish(job_ids.status());
+  return for_each_job(*job_ids, [&](const std::string& job_id) {
     v1::RetryJobRequest request;
     request.set_job_id(job_id);
     const auto job = session.client->retry(request, session.token());
@@ -324,10 +288,9 @@ int run(const JobRetryCommand& command) {
 
 int run(const JobDeleteCommand& command) {
   CallerSession session;
-  if (const absl::Status status = session.open(command.client); !status.ok()) {
-    return report_error(status);
-  }
-  return for_each_job(command.job_ids, [&](const std::string& job_id) {
+  const auto job_ids = open_and_select(session, command.client, command.job_ids, AllJobs::kEnded);
+  if (!job_ids.ok()) return finish(job_ids.status());
+  return for_each_job(*job_ids, [&](const std::string& job_id) {
     v1::DeleteJobRequest request;
     request.set_job_id(job_id);
     return finish(session.client->erase(request, session.token()));

@@ -5,6 +5,7 @@
 namespace clusterd {
 
 // Each runs one command against a scheduler and returns the process's exit code.
+int run(const RunCommand& command);
 int run(const JobStartCommand& command);
 int run(const JobStopCommand& command);
 int run(const JobQueryCommand& command);

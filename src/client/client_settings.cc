@@ -59,7 +59,7 @@ absl::Status check_token(const ClientConfig& config) {
     const auto address = parse_address(text);
     if (address.ok() && is_loopback(address->host)) continue;
     return absl::InvalidArgumentError("token: it would go to " + text +
-                                      " in the open; give --ca, --cert and --key too");
+                                      " in the open; give --ca too");
   }
   return absl::OkStatus();
 }

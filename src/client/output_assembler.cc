@@ -28,7 +28,8 @@ absl::Status OutputAssembler::accept(const v1::StreamJobResponse& message, const
 }
 
 absl::Status OutputAssembler::accept_start(const v1::OutputStart& start) {
-  if (call_open_) return absl::DataLossError("output begins twice");
+  const bool is_jump = call_open_ && start.offset() > position_;
+  if (call_open_ && !is_jump) return absl::DataLossError("output begins twice");
   if (request_.attempt() != 0 && start.attempt() != request_.attempt()) {
     return absl::DataLossError("output is that of attempt " + std::to_string(start.attempt()) +
                                ", not " + std::to_string(request_.attempt()));
@@ -38,7 +39,7 @@ absl::Status OutputAssembler::accept_start(const v1::OutputStart& start) {
       return absl::DataLossError("output goes on at byte " + std::to_string(start.offset()) +
                                  " instead of " + std::to_string(position_));
     }
-    if (request_.tail_lines() == 0) skipped_ += start.offset() - position_;
+    if (request_.tail_lines() == 0 || is_jump) skipped_ += start.offset() - position_;
   }
   // A call that starts below the position repeats bytes; accept_frame leaves them out.
   if (!started_ || start.offset() > position_) position_ = start.offset();

@@ -38,7 +38,10 @@ class OutputAssembler {
   [[nodiscard]] uint64_t position() const { return position_; }  // offset of the next byte
   // Bytes that were released before they could be read.
   [[nodiscard]] uint64_t skipped() const { return skipped_; }
+  // Whose; 0: the job ended without an attempt.
   [[nodiscard]] uint32_t attempt() const { return request_.attempt(); }
+  [[nodiscard]] const std::string& job_id() const { return request_.job_id(); }
+  [[nodiscard]] bool is_follow() const { return request_.follow(); }
   [[nodiscard]] const v1::OutputEnd& end() const { return end_; }
 
  private:

@@ -6,13 +6,15 @@
 #include <algorithm>
 
 #include "absl/strings/cord.h"
-#include "client/backoff.h"
 #include "clusterd/job_states.h"
 #include "clusterd/v1/scheduler_service.grpc.pb.h"
+#include "core/address.h"
+#include "core/file_watch.h"
 #include "core/ids.h"
 #include "core/proto_time.h"
 #include "rpc/credentials.h"
 #include "rpc/grpc_status.h"
+#include "rpc/tls_keeper.h"
 
 namespace clusterd {
 namespace {
@@ -26,7 +28,6 @@ constexpr seconds kStartTimeout(90);  // `start_wait` may be a minute
 constexpr seconds kWaitSlice(30);
 constexpr seconds kWaitMargin(10);  // on top of what the scheduler is asked to wait
 constexpr std::chrono::hours kStreamTimeout(1);
-constexpr std::chrono::minutes kPatience(10);
 constexpr seconds kFinalPatience(15);  // the job has ended and its output stays away
 
 constexpr char kUnreachable[] = "clusterd/unreachable";
@@ -72,13 +73,15 @@ struct SchedulerClient::Caller {
   // Runs `call(stub, context)`, on the next address too where one does not answer.
   template <typename Call>
   absl::Status run(nanoseconds timeout, Call call) {
+    client.renew_certificates();
     absl::Status failure;
     for (size_t tried = 0; tried < client.endpoints_.size(); ++tried) {
       Endpoint& endpoint = *client.endpoints_[client.current_];
       grpc::ClientContext context;
       context.set_deadline(std::chrono::system_clock::now() +
                            std::chrono::duration_cast<std::chrono::milliseconds>(timeout));
-      if (!client.token_.empty()) context.AddMetadata("authorization", "Bearer " + client.token_);
+      if (!client.config_.token.empty())
+        context.AddMetadata("authorization", "Bearer " + client.config_.token);
       const std::stop_callback cancel(stop, [&context] { context.TryCancel(); });
       const grpc::Status status = call(*endpoint.stub, context);
       if (stop.stop_requested()) return absl::CancelledError("interrupted");
@@ -127,29 +130,61 @@ struct SchedulerClient::Caller {
   }
 
   // How long to go on trying for output that could not be had for `elapsed`.
-  nanoseconds patience(const v1::StreamJobRequest& request, const OutputAssembler& assembler) {
+  nanoseconds patience(const OutputAssembler& output) {
     if (!client.answered_) return nanoseconds::zero();
-    if (!request.follow()) return assembler.has_started() ? kFinalPatience : seconds::zero();
-    const auto job = client.query(request.job_id(), stop);
+    if (!output.is_follow()) return output.has_started() ? kFinalPatience : seconds::zero();
+    const auto job = client.query(output.job_id(), stop);
     return job.ok() && is_final(job->state()) ? nanoseconds(kFinalPatience)
                                               : nanoseconds(kPatience);
   }
 };
 
-SchedulerClient::SchedulerClient(std::string token) : token_(std::move(token)) {}
+// The certificates of a client that uses TLS, and whether they have changed.
+struct SchedulerClient::Tls {
+  std::unique_ptr<TlsKeeper> keeper;
+  FileWatch files;
+};
+
+SchedulerClient::SchedulerClient(ClientConfig config) : config_(std::move(config)) {}
 SchedulerClient::~SchedulerClient() = default;
 
 absl::StatusOr<std::unique_ptr<SchedulerClient>> SchedulerClient::make(const ClientConfig& config) {
-  const auto credentials = channel_credentials({config.crt_file, config.key_file, config.ca_file});
-  if (!credentials.ok()) return credentials.status();
-  std::unique_ptr<SchedulerClient> client(new SchedulerClient(config.token));
-  for (const std::string& address : config.addr) {
-    auto channel = make_channel(address, *credentials);
-    auto stub = v1::SchedulerService::NewStub(channel);
-    client->endpoints_.push_back(
-        std::make_unique<Endpoint>(Endpoint{address, std::move(channel), std::move(stub)}));
+  if (config.crt_file.empty() != config.key_file.empty()) {
+    return absl::InvalidArgumentError("a certificate and its key go together: --cert and --key");
   }
+  if (config.ca_file.empty() && !config.crt_file.empty()) {
+    return absl::InvalidArgumentError("a certificate is shown with TLS only: --ca is needed too");
+  }
+  std::unique_ptr<SchedulerClient> client(new SchedulerClient(config));
+  if (!config.ca_file.empty()) {
+    auto keeper = TlsKeeper::make(
+        "", {.crt_file = config.crt_file, .key_file = config.key_file, .ca_file = config.ca_file});
+    if (!keeper.ok()) return keeper.status();
+    FileWatch files((*keeper)->files());
+    client->tls_ = std::make_unique<Tls>(Tls{*std::move(keeper), std::move(files)});
+  }
+  for (const std::string& address : config.addr) {
+    client->endpoints_.push_back(std::make_unique<Endpoint>(Endpoint{.address = address}));
+  }
+  client->connect();
   return client;
+}
+
+void SchedulerClient::connect() {
+  for (const auto& endpoint : endpoints_) {
+    auto credentials = grpc::InsecureChannelCredentials();
+    if (tls_ != nullptr) {
+      const auto address = parse_address(endpoint->address);
+      credentials = tls_->keeper->channel_credentials(
+          {ExpectedPeer::Kind::kSchedulerOrHost, address.ok() ? address->host : ""});
+    }
+    endpoint->channel = make_channel(endpoint->address, credentials);
+    endpoint->stub = v1::SchedulerService::NewStub(endpoint->channel);
+  }
+}
+
+void SchedulerClient::renew_certificates() {
+  if (tls_ != nullptr && tls_->files.look() && tls_->keeper->reload().ok()) connect();
 }
 
 absl::StatusOr<v1::Job> SchedulerClient::start(v1::StartJobRequest request,
@@ -291,11 +326,10 @@ absl::Status SchedulerClient::watch_events(
   }
 }
 
-absl::StatusOr<OutputResult> SchedulerClient::read_output(
-    const v1::StreamJobRequest& request, const OutputSink& sink,
-    const std::function<void(const std::string&)>& notice, const std::stop_token& stop) {
+absl::Status SchedulerClient::read_output(OutputAssembler& output, const OutputSink& sink,
+                                          const std::function<void(const std::string&)>& notice,
+                                          const std::stop_token& stop) {
   Caller caller{*this, stop};
-  OutputAssembler assembler(request);
   absl::Status sink_status;
   const OutputSink checked_sink = [&sink, &sink_status](std::string_view bytes) {
     sink_status = sink(bytes);
@@ -304,20 +338,18 @@ absl::StatusOr<OutputResult> SchedulerClient::read_output(
   Backoff backoff;
   bool is_told = false;
   while (true) {
-    const uint64_t before = assembler.position();
-    absl::Status status = caller.stream(assembler, checked_sink);
-    if (assembler.is_done()) {
-      return OutputResult{assembler.attempt(), assembler.skipped(), assembler.end()};
-    }
+    const uint64_t before = output.position();
+    absl::Status status = caller.stream(output, checked_sink);
+    if (output.is_done()) return absl::OkStatus();
     if (!sink_status.ok()) return sink_status;
     if (stop.stop_requested()) return absl::CancelledError("interrupted");
     if (!status.ok() && !is_interruption(status.code())) return status;
-    if (assembler.position() > before) {
+    if (output.position() > before) {
       backoff.reset();
       is_told = false;
     }
     if (status.ok()) status = absl::UnavailableError("the stream of output was cut");
-    if (backoff.elapsed() >= caller.patience(request, assembler)) return status;
+    if (backoff.elapsed() >= caller.patience(output)) return status;
     if (!is_told) notice(std::string(status.message()) + "; trying again");
     is_told = true;
     backoff.pause(stop);

@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "client/backoff.h"
 #include "client/output_assembler.h"
 #include "clusterd/v1/scheduler_service.pb.h"
 #include "core/config.h"
@@ -19,13 +20,6 @@ namespace clusterd {
 // True for an error that came from no scheduler: none of the addresses answered.
 [[nodiscard]] bool is_scheduler_unreachable(const absl::Status& status);
 
-// How the output of one attempt ended.
-struct OutputResult {
-  uint32_t attempt = 0;  // 0: the job ended without one
-  uint64_t skipped = 0;  // bytes that were released before they could be read
-  v1::OutputEnd end;
-};
-
 // Calls a scheduler's SchedulerService, the next address where one does not answer.
 //
 // Owned by its caller; one thread at a time. Every call blocks, has a deadline, and ends CANCELLED
@@ -34,7 +28,7 @@ struct OutputResult {
 // error at once.
 class SchedulerClient {
  public:
-  // INVALID_ARGUMENT names the TLS file that is missing. Connects with the first call.
+  // INVALID_ARGUMENT names the TLS file that is missing or faulty. Connects with the first call.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<SchedulerClient>> make(
       const ClientConfig& config);
   ~SchedulerClient();
@@ -84,20 +78,41 @@ class SchedulerClient {
                                           const std::function<void(const std::string&)>& notice,
                                           const std::stop_token& stop = {});
 
-  // Hands a job's output to `sink`, each byte once and in order; with `request.follow` until the
-  // attempt has ended, over restarts of scheduler and worker. `notice` is told, for people, when
-  // the stream is interrupted. UNAVAILABLE: no way to the output for ten minutes, or the job has
-  // ended and its worker stays away. DATA_LOSS: bytes are missing or changed.
-  [[nodiscard]] absl::StatusOr<OutputResult> read_output(
-      const v1::StreamJobRequest& request, const OutputSink& sink,
-      const std::function<void(const std::string&)>& notice, const std::stop_token& stop = {});
+  // Hands what `output` was made to ask for to `sink`, each byte once and in order; with `follow`
+  // until the attempt has ended, over restarts of scheduler and worker. `notice` is told, for
+  // people, when the stream is interrupted. UNAVAILABLE: no way to the output for ten minutes, or
+  // the job has ended and its worker stays away. DATA_LOSS: bytes are missing or changed. After any
+  // error another call with the same `output` goes on where this one ended.
+  [[nodiscard]] absl::Status read_output(OutputAssembler& output, const OutputSink& sink,
+                                         const std::function<void(const std::string&)>& notice,
+                                         const std::stop_token& stop = {});
+
+  // Runs `order`, one of the calls above, again and again while no scheduler can be reached, for
+  // ten minutes at most.
+  template <typename Order>
+  [[nodiscard]] absl::Status insist(Order order, const std::stop_token& stop) {
+    Backoff backoff;
+    while (true) {
+      const absl::Status status = order();
+      if (!absl::IsUnavailable(status) || stop.stop_requested()) return status;
+      if (backoff.elapsed() > kPatience) return status;
+      backoff.pause(stop);
+    }
+  }
 
  private:
+  static constexpr std::chrono::minutes kPatience{10};
   struct Endpoint;
   struct Caller;  // the calls themselves, which need gRPC's headers
-  explicit SchedulerClient(std::string token);
+  struct Tls;
+  explicit SchedulerClient(ClientConfig config);
+  // Makes the channels, with the certificates that are current.
+  void connect();
+  // The same where the files have changed and are good.
+  void renew_certificates();
 
-  std::string token_;
+  ClientConfig config_;
+  std::unique_ptr<Tls> tls_;  // null: plaintext
   std::vector<std::unique_ptr<Endpoint>> endpoints_;
   size_t current_ = 0;     // the endpoint that answered last
   bool answered_ = false;  // any of them, ever
