@@ -110,14 +110,6 @@ class Browser:
             raise BrowserError(f"{method}: {answer['error']['message']}")
         return answer["result"]
 
-    def post(self, method, session, **parameters):
-        """Sends a command whose answer nobody waits for."""
-        self._last_id += 1
-        data = json.dumps({"id": self._last_id, "method": method, "params": parameters,
-                           "sessionId": session}).encode() + b"\0"
-        while data:
-            data = data[os.write(self._down, data):]
-
     def receive(self, seconds):
         """Takes in what the browser says within that time."""
         if not select.select([self._up], [], [], seconds)[0]:
@@ -144,7 +136,6 @@ class Page:
         self.complaints = []
         self.foreign = []
         self.origin = None
-        self.answer = None
 
     def set_up(self, width, height, dark):
         for domain in ("Page", "Runtime", "Log", "Network", "Performance"):
@@ -157,9 +148,7 @@ class Page:
         return self.browser.command(method, self.session, **parameters)
 
     def on_event(self, method, parameters):
-        if method == "Fetch.requestPaused":
-            self._answer(parameters["requestId"], parameters["request"])
-        elif method == "Runtime.exceptionThrown":
+        if method == "Runtime.exceptionThrown":
             details = parameters["exceptionDetails"]
             self.complaints.append(details.get("exception", {}).get("description", details["text"]))
         elif method == "Runtime.consoleAPICalled" and parameters["type"] in ("error", "assert"):
@@ -171,22 +160,6 @@ class Page:
             url = parameters["request"]["url"]
             if not url.startswith((self.origin, "data:", "blob:", "about:")):
                 self.foreign.append(url)
-
-    def answer_instead(self, pattern, answer):
-        """Has `answer(request)` decide on requests to these addresses: None lets one go to the server,
-        (status, document) answers it."""
-        self.answer = answer
-        self.command("Fetch.enable", patterns=[{"urlPattern": pattern}])
-
-    def _answer(self, number, request):
-        decision = self.answer(request)
-        if decision is None:
-            self.browser.post("Fetch.continueRequest", self.session, requestId=number)
-            return
-        status, document = decision
-        self.browser.post("Fetch.fulfillRequest", self.session, requestId=number, responseCode=status,
-                          responseHeaders=[{"name": "Content-Type", "value": "application/json"}],
-                          body=base64.b64encode(json.dumps(document).encode()).decode())
 
     def resize(self, width, height, mobile=False):
         self.command("Emulation.setDeviceMetricsOverride", width=width, height=height,

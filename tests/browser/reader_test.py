@@ -1,25 +1,49 @@
-"""A token that is asked for, and what somebody sees who may only read.
-
-What a scheduler with tokens answers (401, the caller's role) is answered in its place here; all else is
-the real one's.
-"""
+"""A token that is asked for, and what somebody sees who may only read."""
+import subprocess
+import tempfile
 import unittest
 
-from dashboard_case import DashboardCase
+from dashboard_case import Cluster, DashboardCase
+from cluster import executable
+from http_client import HttpClient
 
-GOOD = "a-token-of-a-reader"
+
+def make_token(file, role, name):
+    return subprocess.run([executable(), "token", "create", "--file", file, "--role", role, name],
+                          capture_output=True, text=True, check=True).stdout.strip()
+
+
+class AdminClient(HttpClient):
+    def __init__(self, address, token):
+        super().__init__(address)
+        self.token = token
+
+    def request(self, method, path, body=None, headers=None):
+        return super().request(method, path, body,
+                               {"Authorization": f"Bearer {self.token}", **(headers or {})})
+
+
+class TokenCluster(Cluster):
+    """Its own calls are an administrator's."""
+
+    def __init__(self, admin, **sections):
+        self.admin = admin
+        super().__init__(**sections)
+
+    def start_scheduler(self, wrapper=()):
+        super().start_scheduler(wrapper)
+        self.http = AdminClient(self.http_address, self.admin)
 
 
 class ReaderTest(DashboardCase):
-    def answer(self, request):
-        given = {name.lower(): value for name, value in request["headers"].items()}.get("authorization")
-        if given != f"Bearer {GOOD}":
-            return 401, {"title": "Unauthorized", "status": 401, "code": "UNAUTHENTICATED",
-                         "detail": "a token is needed"}
-        if request["url"].endswith("/v1/cluster"):
-            cluster = self.cluster.http.get("/v1/cluster").json()
-            return 200, {**cluster, "caller": {"name": "watcher", "role": "READER"}}
-        return None
+    @classmethod
+    def make_cluster(cls):
+        folder = tempfile.TemporaryDirectory(prefix="clusterd-browser-")
+        cls.addClassCleanup(folder.cleanup)
+        file = f"{folder.name}/tokens"
+        cls.reader = make_token(file, "reader", "watcher")
+        return TokenCluster(make_token(file, "admin", "root"),
+                            http_server={"addr": "127.0.0.1:0", "tokens_file": file})
 
     def buttons(self):
         return self.page.evaluate("[...document.querySelectorAll('button, a.button')]"
@@ -28,13 +52,12 @@ class ReaderTest(DashboardCase):
     def test_sign_in_and_read(self):
         gate = self.gate("reader")
         job_id = self.cluster.start("gated.sh", gate, name="watched")
-        self.page.answer_instead("*/v1/*", self.answer)
         self.page.open(f"http://{self.cluster.http_address}/jobs/{job_id}")
         self.page.wait_for_text("This scheduler wants a token.")
         self.page.type("input[name=token]", "wrong")
         self.page.press("Enter")
         self.page.wait_for_text("This token is not accepted.")
-        self.page.type("input[name=token]", GOOD)
+        self.page.type("input[name=token]", self.reader)
         self.page.press("Enter")
 
         self.page.wait_for_text("Live")
@@ -55,7 +78,8 @@ class ReaderTest(DashboardCase):
             for word in ("Drain…", "Start", "Start…", "Start a job"):
                 self.assertNotIn(word, self.buttons())
 
-        self.page.click("button", "watcher: sign out")
+        self.page.evaluate("[...document.querySelectorAll('button')]"
+                           ".find((b) => b.textContent.includes('sign out')).click()")
         self.page.wait_for_text("This scheduler wants a token.")
 
 

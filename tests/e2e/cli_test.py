@@ -50,6 +50,28 @@ class CliTest(unittest.TestCase):
         self.check(self.cluster.cli("job", "start", "--follow", "--timeout", "300ms", "--command",
                                     "bash", "forever.sh"), 124, "begun\n")
 
+    def test_follow_goes_on_with_the_next_attempt(self):
+        self.cluster.script("attempt.sh", 'echo "attempt $CLUSTERD_ATTEMPT"; exit 4\n')
+        retried = self.cluster.cli("job", "start", "--follow", "--max-attempts", "2", "--retry-on",
+                                   "failure", "--backoff", "300ms", "--command", "bash",
+                                   "attempt.sh")
+        self.check(retried, 4, "attempt 1\nattempt 2\n")
+
+    def test_follow_ends_where_the_next_attempt_is_stopped_before_it_starts(self):
+        before = set(self.cluster.job_ids())
+        self.cluster.script("once.sh", "echo once; exit 4\n")
+        process = subprocess.Popen(
+            [executable(), "job", "start", "--follow", "--max-attempts", "2", "--retry-on",
+             "failure", "--backoff", "1h", "--command", "bash", "once.sh"],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=self.cluster.cli_environment())
+        self.addCleanup(process.kill)
+        self.assertEqual(process.stdout.readline(), b"once\n")
+        (job_id,) = set(self.cluster.job_ids()) - before
+        wait_until(lambda: self.cluster.job(job_id)["attempts"][0].get("end"), "it has failed")
+        self.check(self.cluster.cli("job", "stop", job_id), 0)
+        process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130)
+
     def test_stopped_job(self):
         job_id = self.start("--command", "bash", "forever.sh")
         self.cluster.wait_for_state(job_id, "RUNNING")
@@ -66,6 +88,33 @@ class CliTest(unittest.TestCase):
         self.check(self.cluster.cli("job", "logs", "-f", job_id), 0, everything)
         self.check(self.cluster.cli("job", "logs", "--tail", "1", job_id), 0, "line 3 of 3\n")
         self.check(self.cluster.cli("job", "logs", "--offset", "24", job_id), 0, "line 3 of 3\n")
+
+    def test_jobs_by_other_words_than_their_ids(self):
+        job_id = self.start("--command", "bash", "exit.sh", "3")
+        self.cluster.wait(job_id)
+
+        self.assertIn(job_id, self.check(self.cluster.cli("job", "query", "last"), 0).stdout)
+        self.assertIn(job_id, self.check(self.cluster.cli("job", "query", job_id[:-3]), 0).stdout)
+        self.check(self.cluster.cli("job", "query", "00000000-0"), 66)
+        another = self.start("--command", "bash", "exit.sh", "0")
+        if another[:8] == job_id[:8]:
+            self.assertIn("several", self.check(self.cluster.cli("job", "query", job_id[:8]),
+                                                64).stderr)
+        self.check(self.cluster.cli("job", "query", "all"), 64)
+        array = self.start("--array", "1-5", "--command", "bash", "exit.sh", "0")
+        self.check(self.cluster.cli("job", "wait", f"{array}.1-5:2"), 0)
+        running = [self.start("--command", "bash", "forever.sh") for _ in range(2)]
+        stopped = self.check(self.cluster.cli("job", "stop", "all"), 0).stdout
+        for job_id in running:
+            self.assertIn(job_id, stopped)
+
+    def test_ids_only(self):
+        job_id = self.start("--name", "only", "--command", "bash", "exit.sh", "0")
+        array = self.start("--array", "1-3", "--command", "bash", "exit.sh", "0")
+
+        self.check(self.cluster.cli("job", "list", "-q", "--name", "only"), 0, job_id + "\n")
+        self.check(self.cluster.cli("job", "tasks", "--quiet", array), 0,
+                   "".join(f"{array}.{i}\n" for i in range(1, 4)))
 
     def test_logs_from_now_on(self):
         gate = self.cluster.folder / "logs_gate"

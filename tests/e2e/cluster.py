@@ -54,11 +54,18 @@ def processes():
     for entry in os.listdir("/proc"):
         if not entry.isdigit():
             continue
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+        with contextlib.suppress(OSError):  # it has gone, or its folder is too deep to be named
             command = pathlib.Path(f"/proc/{entry}/cmdline").read_bytes()
             folder = os.readlink(f"/proc/{entry}/cwd")
             if command:
                 yield int(entry), command.replace(b"\0", b" ").decode(errors="replace"), folder
+
+
+def parent_of(pid):
+    """Its parent's process id; None where it has gone."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return None
 
 
 def to_toml(sections):
@@ -176,7 +183,8 @@ class Cluster:
     def data_folder(self, name):
         return self.folder / f"{name}-data"
 
-    def start_worker(self, name="w1", slots=8, on_stop="stop", alive=True, labels=None, **jobs):
+    def start_worker(self, name="w1", slots=8, on_stop="stop", alive=True, labels=None,
+                     limits=None, **jobs):
         """Starts a worker, or starts it again; returns when the scheduler sees it ALIVE."""
         sections = {
             "grpc_server": {"addr": "127.0.0.1:0"},
@@ -185,18 +193,26 @@ class Cluster:
             "capacity": {"slots": slots},
             "jobs": {"scripts_dir": str(self.scripts), "data_dir": str(self.data_folder(name)),
                      "runtime_dir": str(self.folder / f"{name}-run"), **jobs},
+            "limits": limits or {},
             "log": {"level": "debug"},
+            **self.worker_sections(name),
         }
         self.workers[name] = Daemon(self.folder, name, "worker", sections)
         if alive:
             self.wait_for_worker(name, "ALIVE")
         return self.workers[name]
 
+    def worker_sections(self, _name):
+        """More of a worker's configuration, for those who derive from this."""
+        return {}
+
     def launchers(self, name="w1"):
-        """Process ids of the launchers of a worker: their command line names its data_dir."""
+        """Process ids of the launchers of a worker: their command line names its data_dir. Children
+        of a launcher bear that too, until their own execve; they are left out."""
         folder = str(self.data_folder(name))
-        return [pid for pid, command, _ in processes()
-                if folder in command and pid != self.workers[name].pid]
+        found = {pid for pid, command, _ in processes()
+                 if folder in command and pid != self.workers[name].pid}
+        return [pid for pid in sorted(found) if parent_of(pid) not in found]
 
     def wait_for_worker(self, name, state):
         def seen():
@@ -270,6 +286,26 @@ class Cluster:
         return {"PATH": os.environ["PATH"], "HOME": str(self.folder),
                 "CLUSTERD_ADDR": self.grpc_address}
 
+    def cgroups(self, *workers):
+        """Folders of cgroups that launchers of these workers have made and not removed."""
+        names = set()
+        for name in workers or self.workers:
+            hashed = 0xCBF29CE484222325  # FNV-1a, as the launcher names them
+            for byte in os.path.realpath(self.data_folder(name)).encode():
+                hashed = ((hashed ^ byte) * 0x100000001B3) % 2**64
+            names.add(f"clusterd-{hashed:016x}")
+        return [os.path.join(parent, folder)
+                for parent, folders, _ in os.walk("/sys/fs/cgroup")
+                for folder in folders if folder in names]
+
+    def remove_cgroups(self, *workers):
+        """Removes those that are empty; whether none is left."""
+        for folder in self.cgroups(*workers):
+            for cgroup, _, _ in os.walk(folder, topdown=False):
+                with contextlib.suppress(OSError):
+                    os.rmdir(cgroup)
+        return not self.cgroups(*workers)
+
     def leftovers(self):
         """Processes of this cluster: they run in its folder or name it."""
         folder = str(self.folder)
@@ -283,6 +319,8 @@ class Cluster:
                      for daemon in [*self.workers.values(), self.scheduler]}
             if check:
                 wait_until(lambda: not self.leftovers(), "every process of the cluster ends", 15)
+                if self.cgroups():
+                    raise AssertionError(f"cgroups are left: {self.cgroups()}")
                 bad = {name: code for name, code in codes.items() if code not in (0, -9)}
                 if bad:
                     raise AssertionError(f"exit codes: {bad}")
@@ -292,6 +330,7 @@ class Cluster:
             raise AssertionError(f"{error}; left: {self.leftovers()}\n{logs}") from error
         finally:
             self._kill_leftovers()
+            self.remove_cgroups()
             shutil.rmtree(self.folder, ignore_errors=True)
 
     @staticmethod

@@ -70,10 +70,12 @@ class Answer:
 class HttpConnection:
     """One connection, kept alive for any number of requests."""
 
-    def __init__(self, address):
+    def __init__(self, address, source=""):
+        """`source`: the address that it comes from."""
         host, port = address.rsplit(":", 1)
         self.address = address
-        self.socket = socket.create_connection((host, int(port)), timeout=TIMEOUT_SECONDS)
+        self.socket = socket.create_connection((host, int(port)), TIMEOUT_SECONDS,
+                                               (source, 0) if source else None)
         self._stream = self.socket.makefile("rb", buffering=1 << 16)
 
     def send(self, method, path, body=None, headers=None):
@@ -91,6 +93,10 @@ class HttpConnection:
     def request(self, method, path, body=None, headers=None):
         """Sends a request and reads the answer's head; the body before the next request."""
         self.send(method, path, body, headers)
+        return self.answer(method)
+
+    def answer(self, method="GET"):
+        """Reads the head of the next answer."""
         return Answer(self._stream, method)
 
     def has_answer(self):

@@ -130,12 +130,17 @@ class LargeOutputTest(unittest.TestCase):
             os.mkfifo(gate)
             want = expected_checksum()
 
-            alone, _ = self.seconds_of_four_readers(cluster, gate, want)
-            with contextlib.closing(self.reader_that_reads_nothing(cluster)) as idle:
-                beside, slowest = self.seconds_of_four_readers(cluster, gate, want, idle)
+            # What else the machine does makes a round longer, never shorter: up to three of each.
+            alone, beside = [], []
+            while not beside or (len(beside) < 3 and min(beside) > 1.25 * min(alone)):
+                alone.append(self.seconds_of_four_readers(cluster, gate, want)[0])
+                with contextlib.closing(self.reader_that_reads_nothing(cluster)) as idle:
+                    seconds, slowest = self.seconds_of_four_readers(cluster, gate, want, idle)
+                beside.append(seconds)
+                self.assertLess(slowest, 5, "a small job took long beside the large output")
 
-            self.assertLess(beside, 3 * alone + 5, "who reads nothing delayed those who read")
-            self.assertLess(slowest, 10, "a small job took long beside the large output")
+            self.assertLess(min(beside), 1.25 * min(alone) + 0.5,
+                            "who reads nothing delayed those who read")
             for process in (cluster.scheduler.pid, worker.pid, *cluster.launchers()):
                 peak = peak_memory_bytes(process)
                 if peak is not None:

@@ -14,7 +14,7 @@ import subprocess
 import time
 import unittest
 
-from cluster import Cluster, executable, wait_until
+from cluster import Cluster, executable, peak_memory_bytes, processes, wait_until
 from http_client import HttpClient, HttpConnection
 
 LONG = bool(os.environ.get("CLUSTERD_LONG"))
@@ -87,32 +87,38 @@ class PlacementTest(unittest.TestCase):
         wait_until(lambda: all_ended(self.cluster), "all jobs end", 300)
         self.check_each_once(ids)
         shares = collections.Counter(line[1] for line in self.lines())
+        equal = self.jobs / 3
         for name in ("w1", "w2", "w3"):
-            self.assertAlmostEqual(shares[name] / self.jobs, 1 / 3, delta=0.1, msg=str(shares))
+            self.assertAlmostEqual(shares[name], equal, delta=0.1 * equal, msg=str(shares))
 
     def test_each_job_runs_once_although_daemons_are_killed(self):
         names = ("w1", "w2", "w3")
         for name in names:
             self.cluster.start_worker(name, slots=4)
         body = {"path": "note.sh", "command": "bash", "args": [str(self.ran), "0.05"]}
+        self.ran.touch()
+        kills = ["scheduler"] * 10 + ["w1", "w1", "w2", "w2", "w3"]
+        random.Random(7).shuffle(kills)
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             submitted = pool.submit(submit_many, self.cluster, body, self.jobs)
-            kills = ["scheduler"] * 10 + ["worker"] * 5
-            random.Random(7).shuffle(kills)
-            for kill in kills:
-                time.sleep(0.5 if LONG else 0.2)
-                if kill == "scheduler":
-                    self.cluster.scheduler.kill()
-                    self.cluster.start_scheduler()
-                else:
-                    name = random.Random(len(names)).choice(names)
-                    self.cluster.workers[name].kill()
-                    self.cluster.start_worker(name, slots=4, alive=False)
+            for number, victim in enumerate(kills, 1):
+                due = number * self.jobs // (len(kills) + 2)
+                wait_until(lambda due=due: len(self.lines()) >= due, f"{due} jobs have begun", 300)
+                self.kill_and_start_again(victim)
+            self.assertLess(len(self.lines()), self.jobs, "the last kill came after the last job")
             ids = submitted.result(timeout=300)
         wait_until(lambda: all_ended(self.cluster), "all jobs end", 300)
         self.check_each_once(ids)
         counts = self.cluster.http.get("/v1/cluster").json()["job_counts"]
         self.assertEqual(counts, {"SUCCEEDED": str(self.jobs)})
+
+    def kill_and_start_again(self, victim):
+        if victim == "scheduler":
+            self.cluster.scheduler.kill()
+            self.cluster.start_scheduler()
+        else:
+            self.cluster.workers[victim].kill()
+            self.cluster.start_worker(victim, slots=4, alive=False)
 
     def test_a_queued_job_starts_soon_after_a_slot_is_free(self):
         self.cluster.start_worker(slots=1)
@@ -154,31 +160,43 @@ class PlacementTest(unittest.TestCase):
 
 
 class LossTest(unittest.TestCase):
-    def setUp(self):
-        self.cluster = self.enterContext(Cluster(TIMES))
+    TICK = ('for i in $(seq 1 "$2"); do '
+            'echo "$CLUSTERD_ATTEMPT $EPOCHREALTIME" >> "$1"; sleep 0.05; done\n')
+
+    def start_cluster(self, times):
+        self.cluster = self.enterContext(Cluster(times))
         self.trace = self.cluster.folder / "trace"
-        self.cluster.script("tick.sh", 'for i in $(seq 1 "$2"); do '
-                            'echo "$CLUSTERD_ATTEMPT $EPOCHREALTIME" >> "$1"; sleep 0.05; done\n')
+        self.cluster.script("tick.sh", self.TICK)
+        self.cluster.start_worker("w1", slots=4)
 
     def kill_machine(self, name):
-        """What a power loss leaves: nothing."""
-        pids = [self.cluster.workers[name].pid, *self.cluster.launchers(name)]
-        for pid in pids:
+        """Leaves what a power loss leaves, which is nothing; when it happened."""
+        when = time.monotonic()
+        for pid in [self.cluster.workers[name].pid, *self.cluster.launchers(name)]:
             os.kill(pid, signal.SIGKILL)
         folder = str(self.cluster.scripts)
-        for pid, _, where in list(self.processes()):
+        for pid, _, where in list(processes()):
             if where.startswith(folder):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         self.cluster.workers[name].process.wait()
+        wait_until(lambda: self.cluster.remove_cgroups(name), "no process keeps its cgroup")
+        return when
 
-    @staticmethod
-    def processes():
-        from cluster import processes
-        return processes()
+    def test_jobs_are_known_to_be_lost_two_seconds_after_a_power_loss(self):
+        self.start_cluster({"worker_timeout": "1s", "lost_after": "1s",
+                            "heartbeat_interval": "250ms"})
+        jobs = [self.cluster.start("tick.sh", self.trace, 1000) for _ in range(4)]
+        for job_id in jobs:
+            self.cluster.wait_for_state(job_id, "RUNNING")
+        silent = self.kill_machine("w1")
+        ends = [self.cluster.wait(job_id) for job_id in jobs]
+        self.assertLess(time.monotonic() - silent, 2.0)
+        self.assertEqual({(job["state"], job["end"]["reason"]) for job in ends},
+                         {("LOST", "WORKER_LOST")})
 
     def test_power_loss_ends_jobs_lost_or_starts_them_elsewhere(self):
-        self.cluster.start_worker("w1", slots=4)
+        self.start_cluster(TIMES)
         plain = self.cluster.start("tick.sh", self.trace, 200)
         retried = self.cluster.start("tick.sh", self.trace, 5, retry=RETRY_LOSS)
         long_one = self.cluster.start("tick.sh", self.cluster.folder / "other", 60,
@@ -187,8 +205,7 @@ class LossTest(unittest.TestCase):
             self.cluster.wait_for_state(job_id, "RUNNING")
         self.cluster.wait(retried)
         self.cluster.start_worker("w2", slots=4)
-        self.kill_machine("w1")
-        silent = time.monotonic()
+        silent = self.kill_machine("w1")
         job = self.cluster.wait(plain)
         self.assertLess(time.monotonic() - silent, 4.0)
         self.assertEqual((job["state"], job["end"]["reason"]), ("LOST", "WORKER_LOST"))
@@ -199,7 +216,8 @@ class LossTest(unittest.TestCase):
         self.assertNotEqual(job["attempts"][0]["worker_id"], job["attempts"][1]["worker_id"])
 
     def test_attempts_of_a_hung_worker_do_not_overlap(self):
-        worker = self.cluster.start_worker("w1", slots=4)
+        self.start_cluster(TIMES)
+        worker = self.cluster.workers["w1"]
         job_id = self.cluster.start("tick.sh", self.trace, 200, retry=RETRY_LOSS)
         self.cluster.wait_for_state(job_id, "RUNNING")
         self.cluster.start_worker("w2", slots=4)
@@ -265,22 +283,34 @@ class ArrayTest(unittest.TestCase):
         self.assertEqual(most, 3)
 
     def test_a_large_array_is_cheap_to_accept_to_hold_and_to_stop(self):
-        self.cluster.start_worker(slots=4)
-        self.cluster.script("true.sh", "sleep 0.01\n")
+        self.cluster.start_worker(slots=4, allowed_programs=["true"])
         pid = self.cluster.scheduler.pid
         before = memory_bytes(pid)
-        start = time.monotonic()
-        job_id = self.cluster.start("true.sh", array={"to": 99_999})
-        self.assertLess(time.monotonic() - start, 0.1)
-        wait_until(lambda: int(self.cluster.job(job_id)["task_counts"].get("SUCCEEDED", 0)) > 200,
-                   "some tasks have ended")
-        self.assertLess(memory_bytes(pid) - before, 50 << 20)
+        spec = {"command": "true", "array": {"to": 99_999}}
+        accepted = []
+        while len(accepted) < 5 and min(accepted, default=1) >= 0.1:  # others use the machine too
+            for job_id in self.cluster.job_ids():
+                self.cluster.http.post(f"/v1/jobs/{job_id}/stop", {})
+            start = time.monotonic()
+            answer = self.cluster.http.post("/v1/jobs", spec)
+            accepted.append(time.monotonic() - start)
+            self.assertEqual(answer.status, 201, answer.body)
+        self.assertLess(min(accepted), 0.1, accepted)
+
+        job_id = answer.json()["job_id"]
+        middle = 50_000 if LONG else 500
+        wait_until(lambda: int(self.cluster.job(job_id)["task_counts"].get("SUCCEEDED", 0)) > middle,
+                   f"{middle} tasks have ended", 800)
         start = time.monotonic()
         self.assertEqual(self.cluster.http.post(f"/v1/jobs/{job_id}/stop", {}).status, 200)
         job = self.cluster.wait(job_id)
         self.assertLess(time.monotonic() - start, 1.0)
+        peak = peak_memory_bytes(pid)
+        if peak is not None:
+            self.assertLess(peak - before, 50 << 20)
         self.assertEqual(job["state"], "STOPPED")
         self.assertEqual(sum(map(int, job["task_counts"].values())), 100_000)
+        self.assertLess(int(job["task_counts"]["SUCCEEDED"]), 100_000)
         task = self.cluster.job(f"{job_id}.99999")
         self.assertEqual((task["state"], task["end"]["reason"]),
                          ("STOPPED", "CANCELLED_BEFORE_START"))

@@ -144,6 +144,19 @@ class RefusalsTest(unittest.TestCase):
                 self.check_refused(answer, 400, "INVALID_ARGUMENT")
                 self.assertIn(name, answer.json()["field"])
 
+    def test_reads_with_values_that_cannot_be(self):
+        for path, field in ((f"/v1/jobs/{NO_JOB}/wait?timeout=-1s", "timeout"),
+                            (f"/v1/jobs/{NO_JOB}/wait?timeout=soon", "timeout"),
+                            (f"/v1/jobs/{NO_JOB}/output?offset=-1", "offset"),
+                            (f"/v1/jobs/{NO_JOB}/output?stream=both", "stream"),
+                            (f"/v1/jobs/{NO_JOB}?colour=red", "colour"),
+                            ("/v1/jobs?state=ASLEEP", "state"), ("/v1/jobs?label=", "label"),
+                            ("/v1/jobs?label==x", "label"), ("/v1/jobs?page_size=-1", "page_size"),
+                            ("/v1/jobs?page_token=x", "page_token"),
+                            ("/v1/events?since=-1", "since")):
+            with self.subTest(path=path):
+                self.check_refused(self.cluster.http.get(path), 400, "INVALID_ARGUMENT", field)
+
     def test_worker_in_path_and_body_differ(self):
         answer = self.start({"path": "count.sh", "command": "bash", "worker_id": "other"})
         self.check_refused(answer, 400, "INVALID_ARGUMENT", "worker_id")

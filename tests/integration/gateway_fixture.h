@@ -20,13 +20,14 @@ class GatewayFixture {
   explicit GatewayFixture(
       SchedulerConfig::HttpServer config = {},
       HttpGateway::Readiness readiness = [] { return absl::OkStatus(); },
-      bool original_endpoints = true) {
+      bool original_endpoints = true, CallerRules::Settings callers = {})
+      : callers_(std::move(callers)) {
     grpc::ServerBuilder builder;
     builder.RegisterService(&service_);
     server_ = builder.BuildAndStart();
     config.addr = "127.0.0.1:0";
-    gateway_ =
-        std::make_unique<HttpGateway>(config, channel(), std::move(readiness), original_endpoints);
+    gateway_ = std::make_unique<HttpGateway>(config, channel(), std::move(readiness),
+                                             original_endpoints, callers_);
     const absl::Status status = gateway_->start();
     INFO(status.ToString());
     REQUIRE(status.ok());
@@ -54,6 +55,7 @@ class GatewayFixture {
   }
 
  private:
+  const CallerRules callers_;
   FakeSchedulerService service_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<HttpGateway> gateway_;

@@ -182,16 +182,3 @@ TEST_CASE("an absolute target is served by its own host", "[gateway]") {
   client.send("GET http://evil.example/v1/jobs HTTP/1.1\r\nHost: localhost\r\n\r\n");
   CHECK(client.receive().status == 403);
 }
-
-TEST_CASE("connections beyond the limit are turned away", "[gateway]") {
-  SchedulerConfig::HttpServer config;
-  config.max_connections = 1;
-  GatewayFixture gateway(config);
-  RawHttp first(gateway.address());
-  CHECK(first.request("GET", "/healthz").status == 200);
-
-  RawHttp second(gateway.address());
-
-  CHECK(second.receive().status == 503);
-  CHECK(first.request("GET", "/healthz").status == 200);
-}

@@ -161,11 +161,14 @@ TEST_CASE("foreign hosts and foreign pages are refused", "[gateway]") {
 TEST_CASE("a wait ends with the job, and is given up when its client goes", "[gateway]") {
   GatewayFixture gateway;
   gateway.start_job();
-  RawHttp gone(gateway.address());
-  gone.send("GET /v1/jobs/job-1/wait?timeout=600s HTTP/1.1\r\nHost: localhost\r\n\r\n");
-  gone.close();
+  for (const std::string timeout : {"600s", "20s"}) {
+    RawHttp gone(gateway.address());
+    gone.send("GET /v1/jobs/job-1/wait?timeout=" + timeout +
+              " HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    gone.close();
 
-  CHECK(gateway.service().wait_until_idle(10));
+    CHECK(gateway.service().wait_until_idle(10));
+  }
 
   RawHttp client(gateway.address());
   client.send("GET /v1/jobs/job-1/wait?timeout=60s HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -203,6 +206,9 @@ TEST_CASE("a stop lets a request finish and cuts streams", "[gateway]") {
   stream.send("GET /v1/jobs/job-1/output?follow=true HTTP/1.1\r\nHost: localhost\r\n\r\n");
   CHECK(stream.receive_head().status == 200);
   CHECK(stream.read_chunk() == "some");
+  RawHttp waiting(gateway.address());
+  waiting.send("GET /v1/jobs/job-1/wait?timeout=60s HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  gateway.service().wait_for_waits(1);
 
   const auto begun = std::chrono::steady_clock::now();
   gateway.stop();
@@ -210,6 +216,9 @@ TEST_CASE("a stop lets a request finish and cuts streams", "[gateway]") {
   CHECK(std::chrono::steady_clock::now() - begun < 2s);
   CHECK_FALSE(stream.read_chunk().has_value());
   CHECK(idle.at_end());
+  const RawResponse unknown = waiting.receive();
+  CHECK(unknown.status == 503);  // it did not cancel anything
+  CHECK_THAT(unknown.body, Catch::Contains("UNAVAILABLE"));
   CHECK(gateway.service().wait_until_idle(5));
 }
 
@@ -217,8 +226,9 @@ TEST_CASE("an address that is taken is an error", "[gateway]") {
   GatewayFixture gateway;
   SchedulerConfig::HttpServer config;
   config.addr = gateway.address();
+  const CallerRules callers({});
   HttpGateway second(
-      config, gateway.channel(), [] { return absl::OkStatus(); }, false);
+      config, gateway.channel(), [] { return absl::OkStatus(); }, false, callers);
 
   const absl::Status status = second.start();
 

@@ -128,17 +128,18 @@ TEST_CASE("plaintext on a TLS listener is closed", "[gateway][tls]") {
 TEST_CASE("a TLS file that is no good is named", "[gateway][tls]") {
   const TlsFolder files;
   GatewayFixture other;
+  const CallerRules callers({});
   SchedulerConfig::HttpServer config;
   config.addr = "127.0.0.1:0";
   config.use_tls = true;
   config.crt_file = "no-such.pem";
   config.key_file = files.key_file();
   HttpGateway without_crt(
-      config, other.channel(), [] { return absl::OkStatus(); }, false);
+      config, other.channel(), [] { return absl::OkStatus(); }, false, callers);
   config.crt_file = files.crt_file();
   config.key_file = files.crt_file();
   HttpGateway without_key(
-      config, other.channel(), [] { return absl::OkStatus(); }, false);
+      config, other.channel(), [] { return absl::OkStatus(); }, false, callers);
 
   CHECK_THAT(without_crt.start().ToString(), Catch::Contains("crt_file no-such.pem"));
   CHECK_THAT(without_key.start().ToString(), Catch::Contains("key_file"));

@@ -1,7 +1,6 @@
 // The launcher on a full disk, after a restart of the machine, with a journal it cannot read.
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -13,6 +12,7 @@
 #include <fstream>
 
 #include "core/proto_time.h"
+#include "integration/full_disk.h"
 #include "integration/launcher_fixture.h"
 #include "worker/launcher/journal.h"
 #include "worker/output_files.h"
@@ -26,35 +26,6 @@ using v1::JobEnd;
 
 constexpr const char* kOtherBoot = "11111111-2222-3333-4444-555555555555";
 
-// A file system of 4 MiB, of which nothing is left, as the folder of all output.
-class FullDisk {
- public:
-  explicit FullDisk(const LauncherFixture& fixture) : path_(fixture.data_dir() + "/output") {
-    REQUIRE(::mkdir(path_.c_str(), 0700) == 0);
-    is_mounted_ = ::mount("tmpfs", path_.c_str(), "tmpfs", 0, "size=4m") == 0;
-    if (!is_mounted_) {
-      WARN("not tested: a file system can be mounted by root only");
-      return;
-    }
-    std::ofstream filler(path_ + "/filler", std::ios::binary);
-    const std::string block(4096, 'x');
-    while (filler << block << std::flush) {
-    }
-  }
-  ~FullDisk() {
-    if (is_mounted_) (void)::umount2(path_.c_str(), MNT_DETACH);
-  }
-  FullDisk(const FullDisk&) = delete;
-  FullDisk& operator=(const FullDisk&) = delete;
-
-  [[nodiscard]] bool is_mounted() const { return is_mounted_; }
-  void make_room() const { std::filesystem::remove(path_ + "/filler"); }
-
- private:
-  std::string path_;
-  bool is_mounted_ = false;
-};
-
 std::string numbers(int count) {
   std::string text;
   for (int i = 1; i <= count; ++i) text += std::to_string(i) + "\n";
@@ -63,7 +34,9 @@ std::string numbers(int count) {
 
 // Runs a job to the end of its process while its output is in the pipe and cannot leave it.
 void run_into_full_disk(LauncherFixture& fixture) {
-  fixture.launch("job", "while [ ! -e go ]; do sleep 0.005; done; seq 1 30000; exit 3");
+  auto plan = fixture.plan("job", "while [ ! -e go ]; do sleep 0.005; done; seq 1 30000; exit 3");
+  *plan.mutable_full_disk_wait() = to_proto(60s);
+  fixture.launch(plan);
   const pid_t pid = fixture.wait_start("job").pid();
   const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   REQUIRE(pidfd.valid());
@@ -87,7 +60,7 @@ void check_all_is_there(LauncherFixture& fixture) {
 
 TEST_CASE("a job that ends on a full disk keeps all that it has printed", "[launcher][faults]") {
   LauncherFixture fixture;
-  const FullDisk disk(fixture);
+  const FullDisk disk(fixture.data_dir() + "/output");
   if (!disk.is_mounted()) return;
   fixture.connect();
   run_into_full_disk(fixture);
@@ -99,7 +72,7 @@ TEST_CASE("a job that ends on a full disk keeps all that it has printed", "[laun
 
 TEST_CASE("so it does when the launcher is killed meanwhile", "[launcher][faults]") {
   LauncherFixture fixture;
-  const FullDisk disk(fixture);
+  const FullDisk disk(fixture.data_dir() + "/output");
   if (!disk.is_mounted()) return;
   fixture.connect();
   run_into_full_disk(fixture);
@@ -150,7 +123,8 @@ TEST_CASE("a job that a restart of the machine ended keeps its output", "[launch
   const internal::LaunchedAttempt ended = fixture.wait_end("job");
 
   CHECK(ended.end().reason() == JobEnd::WORKER_LOST);
-  CHECK_THAT(ended.end().message(), Catch::Contains("output that had not reached the disk is gone"));
+  CHECK_THAT(ended.end().message(),
+             Catch::Contains("output that had not reached the disk is gone"));
   REQUIRE(ended.end().outputs_size() == 2);
   CHECK(ended.end().outputs(0).stream() == v1::OutputStream::STDOUT);
   CHECK(ended.end().outputs(0).total_bytes() == 0);

@@ -1,18 +1,23 @@
 #include "integration/launcher_fixture.h"
 
 #include <dirent.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "core/proto_time.h"
+#include "worker/data_dir_name.h"
+#include "worker/executable_file.h"
 #include "worker/output_log.h"
 #include "worker/process_info.h"
 
@@ -38,7 +43,7 @@ std::vector<pid_t> processes_with(const std::string& text) {
 
 }  // namespace
 
-LauncherFixture::LauncherFixture() {
+LauncherFixture::LauncherFixture(std::string cgroups) : cgroup_mode_(std::move(cgroups)) {
   const char* base = std::getenv("TMPDIR");
   std::string name = std::string(base == nullptr ? "/tmp" : base) + "/launcher-test-XXXXXX";
   REQUIRE(::mkdtemp(name.data()) != nullptr);
@@ -58,11 +63,28 @@ LauncherFixture::~LauncherFixture() {
   }
   while (::waitpid(-1, nullptr, WNOHANG) > 0) {
   }
+  for (int i = 0; i < 100 && !cgroups().empty(); ++i) {
+    std::vector<std::string> folders = cgroups();
+    std::reverse(folders.begin(), folders.end());  // those below first
+    for (const std::string& cgroup : folders) {
+      std::ofstream(cgroup + "/cgroup.kill") << "1";
+      (void)::rmdir(cgroup.c_str());
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
   std::error_code ignored;
   std::filesystem::remove_all(folder_, ignored);
 }
 
-void LauncherFixture::connect() {
+void LauncherFixture::upgrade_launcher() {
+  const std::string copy = folder_ + "/launcher-" + std::to_string(++copies_);
+  std::filesystem::copy_file(CLUSTERD_TEST_LAUNCHER, copy);
+  disconnect();
+  connect(copy);
+  wait_until([&] { return hello_ && hello_->executable_id() == executable_id(copy); });
+}
+
+void LauncherFixture::connect(const std::string& executable) {
   LauncherObserver observer;
   observer.on_connected = [this](internal::LauncherHello hello) {
     const std::lock_guard lock(mutex_);
@@ -76,6 +98,9 @@ void LauncherFixture::connect() {
     for (const auto* list : {&message.started(), &message.ended(), &message.suspension()}) {
       for (const internal::LaunchedAttempt& attempt : *list) note(attempt);
     }
+    for (const internal::OutputGrowth& growth : message.growth()) {
+      lengths_[growth.key().job_id()] = growth.output().total_bytes();
+    }
     changed_.notify_all();
   };
   observer.on_disconnected = [this](absl::Status status) {
@@ -85,8 +110,9 @@ void LauncherFixture::connect() {
     changed_.notify_all();
   };
   connection_ = std::make_unique<LauncherConnection>(
-      LauncherOptions{CLUSTERD_TEST_LAUNCHER, data_dir(), runtime_dir()}, clock_,
-      std::move(observer));
+      LauncherOptions{executable.empty() ? CLUSTERD_TEST_LAUNCHER : executable, data_dir(),
+                      runtime_dir(), 0, cgroup_mode_},
+      clock_, std::move(observer));
   REQUIRE(connection_->start().ok());
   wait_until([this] { return hello_.has_value(); });
 }
@@ -119,6 +145,17 @@ void LauncherFixture::kill_launcher() {
   REQUIRE(pid > 0);
   REQUIRE(::kill(pid, SIGKILL) == 0);
   if (connection_ != nullptr) wait_until([this, before] { return connections_ > before; });
+}
+
+void LauncherFixture::leave() {
+  const pid_t pid = launcher_pid();
+  REQUIRE(pid > 0);
+  const UniqueFd pidfd = open_pidfd(pid);
+  internal::ToLauncher message;
+  message.set_leave(true);
+  send(std::move(message));
+  pollfd gone{pidfd.get(), POLLIN, 0};
+  REQUIRE(::poll(&gone, 1, 30'000) == 1);
 }
 
 internal::LaunchPlan LauncherFixture::plan(const std::string& job_id, const std::string& script) {
@@ -211,6 +248,26 @@ internal::LauncherHello LauncherFixture::hello() {
   return hello_.value_or(internal::LauncherHello());
 }
 
+bool LauncherFixture::enforces(const std::string& limit) {
+  const internal::LauncherHello launcher = hello();
+  return launcher.enforces_limits() &&
+         std::none_of(launcher.unenforced_limits().begin(), launcher.unenforced_limits().end(),
+                      [&](const auto& unenforced) { return unenforced.field() == limit; });
+}
+
+std::vector<std::string> LauncherFixture::cgroups() const {
+  const std::string name = "clusterd-" + data_dir_name(data_dir());
+  std::vector<std::string> found;
+  const auto options = std::filesystem::directory_options::skip_permission_denied;
+  std::error_code ignored;
+  for (std::filesystem::recursive_directory_iterator entry("/sys/fs/cgroup", options, ignored), end;
+       entry != end; entry.increment(ignored)) {
+    const std::string path = entry->path();
+    if (path.find(name) != std::string::npos && entry->is_directory(ignored)) found.push_back(path);
+  }
+  return found;
+}
+
 std::string LauncherFixture::output(const std::string& job_id, v1::OutputStream::Stream stream) {
   auto reader = OutputReader::open(output_folder(data_dir(), key(job_id)), stream);
   REQUIRE(reader.ok());
@@ -221,6 +278,16 @@ std::string LauncherFixture::output(const std::string& job_id, v1::OutputStream:
     if (bytes->data.empty()) return all;
     all += bytes->data;
   }
+}
+
+size_t LauncherFixture::living_of_session(pid_t session) {
+  size_t count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const pid_t pid = std::atoi(entry.path().filename().c_str());
+    const auto stat = pid > 0 ? read_process_stat(pid) : std::nullopt;
+    if (stat && stat->session == session && stat->is_alive()) ++count;
+  }
+  return count;
 }
 
 v1::AttemptKey LauncherFixture::key(const std::string& job_id) {

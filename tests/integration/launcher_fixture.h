@@ -21,14 +21,17 @@ namespace clusterd {
 // launcher.
 class LauncherFixture {
  public:
-  LauncherFixture();
+  // `cgroups`: which the launcher uses, as LauncherOptions has it.
+  explicit LauncherFixture(std::string cgroups = "auto");
   ~LauncherFixture();
   LauncherFixture(const LauncherFixture&) = delete;
   LauncherFixture& operator=(const LauncherFixture&) = delete;
 
-  void connect();     // waits until a launcher has answered
+  // Waits until a launcher has answered. `executable`: what the worker would start as one.
+  void connect(const std::string& executable = "");
   void disconnect();  // as the death of a worker is to the launcher
   void kill_launcher();
+  void leave();  // as a worker does that stops in order; waits until the launcher is gone
   [[nodiscard]] pid_t launcher_pid() const;
 
   // A plan that runs `script` by /bin/sh.
@@ -51,13 +54,26 @@ class LauncherFixture {
   [[nodiscard]] bool has_ended(const std::string& job_id);
   // Inside wait_until only.
   [[nodiscard]] bool is_suspended(const std::string& job_id);
+  // Inside wait_until only: of the merged stream, as last told.
+  [[nodiscard]] uint64_t length_of(const std::string& job_id) { return lengths_[job_id]; }
   [[nodiscard]] bool was_disconnected() const { return !disconnection_.ok(); }
   [[nodiscard]] absl::Status disconnection();
   [[nodiscard]] internal::LauncherHello hello();
+  // Connects as a worker of another executable, a copy of the launcher's, and waits until the
+  // launcher has become that one.
+  void upgrade_launcher();
+
+  // The launcher can enforce this limit ("memory_bytes") on this machine.
+  [[nodiscard]] bool enforces(const std::string& limit);
+  [[nodiscard]] const std::string& cgroup_mode() const { return cgroup_mode_; }
+  // Folders of cgroups that launchers of this fixture have made and not removed.
+  [[nodiscard]] std::vector<std::string> cgroups() const;
 
   [[nodiscard]] std::string output(const std::string& job_id,
                                    v1::OutputStream::Stream stream = v1::OutputStream::MERGED);
   [[nodiscard]] static v1::AttemptKey key(const std::string& job_id);
+  // Processes of the session that are no zombies.
+  [[nodiscard]] static size_t living_of_session(pid_t session);
   [[nodiscard]] const std::string& folder() const { return folder_; }
   [[nodiscard]] std::string data_dir() const { return folder_ + "/data"; }
   [[nodiscard]] std::string runtime_dir() const { return folder_ + "/run"; }
@@ -65,14 +81,17 @@ class LauncherFixture {
  private:
   void note(const internal::LaunchedAttempt& attempt);
 
+  const std::string cgroup_mode_;
   std::string folder_;
   SystemClock clock_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::map<std::string, internal::LaunchedAttempt> attempts_;  // guarded by mutex_, as all below
+  std::map<std::string, uint64_t> lengths_;
   std::optional<internal::LauncherHello> hello_;
   absl::Status disconnection_;
   size_t connections_ = 0;
+  int copies_ = 0;
   std::unique_ptr<LauncherConnection> connection_;
 };
 

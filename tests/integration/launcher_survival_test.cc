@@ -177,8 +177,9 @@ TEST_CASE("both are killed: a lost pipe is told where the exit code is known too
   LauncherFixture fixture;
   fixture.connect();
   fixture.launch("zombie", "while [ ! -e end ]; do sleep 0.005; done; echo lost; exit 6");
-  fixture.launch("silent",
-                 "echo a; exec >&- 2>&-; : > closed; while [ ! -e go ]; do sleep 0.005; done; exit 7");
+  fixture.launch(
+      "silent",
+      "echo a; exec >&- 2>&-; : > closed; while [ ! -e go ]; do sleep 0.005; done; exit 7");
   fixture.launch("observer", "while [ ! -e closed ]; do sleep 0.005; done; echo closed");
   fixture.wait_output("silent", "a");
   fixture.wait_output("observer", "closed");

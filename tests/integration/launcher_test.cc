@@ -1,5 +1,6 @@
 // The launcher as a process of its own, with real /bin/sh.
 #include <poll.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <fstream>
+#include <numeric>
 #include <sstream>
 
 #include "core/proto_time.h"
@@ -36,11 +38,32 @@ TEST_CASE("a job's output, exit code and lengths are reported", "[launcher]") {
   CHECK(fixture.output("job") == "one\ntwo\nthree\n");
 }
 
+// What the kernel does with it by default is nothing, or to suspend or resume.
+bool is_survived(int signal) {
+  switch (signal) {
+    case SIGCHLD:
+    case SIGCONT:
+    case SIGSTOP:
+    case SIGTSTP:
+    case SIGTTIN:
+    case SIGTTOU:
+    case SIGURG:
+    case SIGWINCH:
+      return true;
+    default:
+      return false;
+  }
+}
+
 TEST_CASE("exit codes and signals are exact", "[launcher]") {
   LauncherFixture fixture;
   fixture.connect();
-  const std::vector<int> codes = {0, 1, 2, 9, 37, 126, 127, 128, 137, 254, 255};
-  const std::vector<int> signals = {SIGHUP, SIGINT, SIGKILL, SIGUSR1, SIGSEGV, SIGPIPE, SIGTERM};
+  std::vector<int> codes(256);
+  std::iota(codes.begin(), codes.end(), 0);
+  std::vector<int> signals;
+  for (int number = 1; number <= 31; ++number) {
+    if (!is_survived(number)) signals.push_back(number);
+  }
   for (const int code : codes) {
     fixture.launch("code" + std::to_string(code), "exit " + std::to_string(code));
   }
@@ -62,23 +85,61 @@ TEST_CASE("exit codes and signals are exact", "[launcher]") {
   }
 }
 
+// A folder whose files cannot be executed, as long as it lives; empty without the right to mount.
+class NoexecFolder {
+ public:
+  explicit NoexecFolder(std::string path) : path_(std::move(path)) {
+    (void)::mkdir(path_.c_str(), 0700);
+    is_there_ = ::mount("tmpfs", path_.c_str(), "tmpfs", MS_NOEXEC, "size=64k") == 0;
+  }
+  ~NoexecFolder() {
+    if (is_there_) (void)::umount2(path_.c_str(), MNT_DETACH);
+  }
+  NoexecFolder(const NoexecFolder&) = delete;
+  NoexecFolder& operator=(const NoexecFolder&) = delete;
+
+  [[nodiscard]] bool is_there() const { return is_there_; }
+
+ private:
+  std::string path_;
+  bool is_there_ = false;
+};
+
 TEST_CASE("each failure to start has a message of its own", "[launcher]") {
   LauncherFixture fixture;
   fixture.connect();
+  const NoexecFolder noexec(fixture.folder() + "/noexec");
   const auto write_file = [&](const std::string& name, const std::string& text, mode_t mode) {
     const std::string path = fixture.folder() + "/" + name;
     std::ofstream(path) << text;
     REQUIRE(::chmod(path.c_str(), mode) == 0);
     return path;
   };
-  const std::vector<std::pair<std::string, std::string>> cases = {
-      {fixture.folder() + "/nothing", "no such file"},
-      {write_file("plain", "#!/bin/sh\n", 0600), "may not be executed"},
-      {write_file("garbage", "\x01\x02\x03 no program", 0700), "neither a program"},
+  const std::string plain = write_file("plain", "#!/bin/sh\n", 0600);
+  const std::string garbage = write_file("garbage", "\x01\x02\x03 no program", 0700);
+  std::vector<std::pair<std::string, std::string>> cases = {
+      {fixture.folder() + "/nothing", "/nothing: no such file"},
+      {plain, "permission denied: the file may not be executed"},
+      {garbage, "neither a program of this machine nor a script with a #! line"},
+      {write_file("empty", "", 0700), "the file is empty"},
       {write_file("orphan", "#!/no/such/interpreter -x\n", 0700),
        "its interpreter /no/such/interpreter does not exist"},
+      {write_file("dos", "#!/bin/sh\r\n", 0700), "does not exist (the line ends with a carriage"},
+      {write_file("of-garbage", "#!" + garbage + "\n", 0700),
+       "its interpreter " + garbage + " is no program of this machine"},
+      {write_file("of-plain", "#!" + plain + "\n", 0700),
+       "its interpreter " + plain + " cannot be executed: the file may not be executed"},
+      {write_file("of-folder", "#!" + fixture.folder() + "\n", 0700),
+       "its interpreter " + fixture.folder() + " cannot be executed: it is a folder"},
       {fixture.folder(), "it is a folder"},
   };
+  if (noexec.is_there()) {
+    cases.emplace_back(write_file("noexec/script", "#!/bin/sh\n", 0700),
+                       "its file system is mounted noexec");
+  }
+  const std::string busy = write_file("busy", "#!/bin/sh\n", 0700);
+  const std::ofstream writer(busy, std::ios::app);
+  cases.emplace_back(busy, "somebody has the file open for writing");
   for (size_t i = 0; i < cases.size(); ++i) {
     auto plan = fixture.plan("job" + std::to_string(i), "");
     plan.set_executable(cases[i].first);
@@ -87,6 +148,9 @@ TEST_CASE("each failure to start has a message of its own", "[launcher]") {
   auto lost = fixture.plan("cwd", "true");
   lost.set_working_folder("/no/such/folder");
   fixture.launch(lost);
+  auto long_one = fixture.plan("long", "true");
+  long_one.add_argv(std::string(200'000, 'x'));  // a single one is bounded by 128 KiB
+  fixture.launch(long_one);
 
   for (size_t i = 0; i < cases.size(); ++i) {
     const auto ended = fixture.wait_end("job" + std::to_string(i));
@@ -95,7 +159,9 @@ TEST_CASE("each failure to start has a message of its own", "[launcher]") {
     CHECK_FALSE(ended.end().has_exit_code());
     CHECK_THAT(ended.end().message(), Catch::Contains(cases[i].second));
   }
-  CHECK_THAT(fixture.wait_end("cwd").end().message(), Catch::Contains("working folder /no/such"));
+  CHECK_THAT(fixture.wait_end("cwd").end().message(),
+             Catch::Contains("working folder /no/such/folder: No such file or directory"));
+  CHECK_THAT(fixture.wait_end("long").end().message(), Catch::Contains("are too long"));
 }
 
 TEST_CASE("writing to /dev/stdout and /dev/stderr anew loses nothing", "[launcher]") {

@@ -45,7 +45,8 @@ class LateLink final : public WorkerLink {
 class App {
  public:
   explicit App(MemoryStore& store, const std::shared_ptr<WorkerLink>& link = nullptr)
-      : app_(config_, clock_, store, [link](const std::string&) { return link; }) {
+      : app_(config_, clock_, store,
+             [link](const std::string&, const std::string&) { return link; }) {
     ready();
   }
 

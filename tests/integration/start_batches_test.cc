@@ -101,7 +101,8 @@ Batches batches_of(int jobs, size_t arg_bytes) {
   MemoryStore store;
   const auto link = std::make_shared<SilentLink>(jobs);  // the app's too, while it lives
   const SchedulerConfig config;
-  SchedulerApp app(config, clock, store, [link](const std::string&) { return link; });
+  SchedulerApp app(config, clock, store,
+                   [link](const std::string&, const std::string&) { return link; });
   app.wait_for_first_load();
   submit(app, jobs, arg_bytes);
 

@@ -18,11 +18,14 @@
 
 #include "core/crc32c.h"
 #include "core/field_error.h"
+#include "rpc/access_control.h"
 #include "rpc/credentials.h"
 #include "rpc/grpc_status.h"
 #include "support/fake_cluster_service.h"
 #include "support/recorded_messages.h"
+#include "worker/executable_file.h"
 #include "worker/launcher_connection.h"
+#include "worker/limits_policy.h"
 #include "worker/machine.h"
 #include "worker/worker_core.h"
 #include "worker/worker_service.h"
@@ -76,12 +79,13 @@ class Worker {
     jobs.scripts_dir = (root / "scripts").native();
     jobs.data_dir = (root / "data").native();
     jobs.allowed_commands = {"bash", "sh"};
-    core = std::make_unique<WorkerCore>(jobs, max_age, clock);
-    service = std::make_unique<WorkerServiceImpl>(*core);
+    core =
+        std::make_unique<WorkerCore>(jobs, LimitsPolicy({}, read_system_bounds()), max_age, clock);
+    service = std::make_unique<WorkerServiceImpl>(*core, access);
     server = listen(*service, address);
     SessionOptions session;
     session.addresses = {scheduler_address};
-    session.credentials = *channel_credentials({});
+    session.credentials = [] { return grpc::InsecureChannelCredentials(); };
     session.data_dir = jobs.data_dir;
     *session.offer.mutable_identity() = machine_identity();
     session.offer.set_name("tested");
@@ -97,7 +101,7 @@ class Worker {
   // The launcher stays while it has jobs.
   void leave() {
     core->deregister();
-    core->close();
+    core->close(/*for_good=*/true);
     server->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(300));
     launcher.reset();
     core.reset();
@@ -159,6 +163,8 @@ class Worker {
   std::string scheduler_address, address;
   std::unique_ptr<grpc::Server> scheduler_server;
   std::unique_ptr<WorkerCore> core;
+  NoAuthentication everybody;
+  AccessControl access{"worker", everybody};
   std::unique_ptr<WorkerServiceImpl> service;
   std::unique_ptr<grpc::Server> server;
   std::unique_ptr<LauncherConnection> launcher;

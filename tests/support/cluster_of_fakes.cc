@@ -55,7 +55,8 @@ ClusterOfFakes::ClusterOfFakes(const SchedulerConfig::Scheduling& scheduling,
   apply(scheduler.begin(now));
 }
 
-std::string ClusterOfFakes::join(const std::string& name, uint32_t slots) {
+std::string ClusterOfFakes::join(const std::string& name, uint32_t slots,
+                                 const std::optional<std::vector<std::string>>& unenforced) {
   RegisterOrder order;
   order.request.set_name(name);
   order.request.set_address(name + ":1");
@@ -65,6 +66,14 @@ std::string ClusterOfFakes::join(const std::string& name, uint32_t slots) {
   order.fresh_worker_id = "id-of-" + name;
   order.fresh_secret = "secret";
   order.fresh_sha256 = "digest";
+  if (unenforced) {
+    order.request.mutable_identity()->add_features("limits");
+    for (const std::string& limit : *unenforced) order.request.add_unenforced_limits(limit);
+  }
+  if (streams_.contains(order.fresh_worker_id)) {
+    order.request.mutable_identity()->set_worker_id(order.fresh_worker_id);
+    order.presented_sha256 = "digest";
+  }
   const CallId call = next_call++;
   apply(scheduler.register_worker(call, order, now));
   REQUIRE(reply(call)->ok());
@@ -81,9 +90,24 @@ StreamId ClusterOfFakes::open_session(const std::string& worker_id,
   hello.mutable_identity()->set_boot_id(boot_id);
   hello.mutable_identity()->set_journal_id("journal");
   for (const auto& held : inventory) *hello.add_inventory() = held;
+  return say_hello(hello, "digest");
+}
+
+StreamId ClusterOfFakes::open_original_session(const std::string& worker_id,
+                                               const std::vector<v1::HeldAttempt>& inventory,
+                                               const std::string& journal_id) {
+  v1::SessionHello hello;
+  hello.mutable_identity()->set_worker_id(worker_id);
+  hello.mutable_identity()->set_journal_id(journal_id);
+  for (const auto& held : inventory) *hello.add_inventory() = held;
+  return say_hello(hello, "");
+}
+
+StreamId ClusterOfFakes::say_hello(const v1::SessionHello& hello, const std::string& digest) {
+  const std::string& worker_id = hello.identity().worker_id();
   const StreamId stream = next_stream_++;
   streams_[worker_id] = stream;
-  apply(scheduler.session_hello(stream, hello, "digest", now));
+  apply(scheduler.session_hello(stream, hello, digest, now));
   for (const SendDown& down : sent) {
     if (down.stream == stream && down.message.has_welcome()) {
       sessions_[worker_id] = down.message.welcome().session();
@@ -118,11 +142,11 @@ void ClusterOfFakes::send_event(const std::string& worker_id, v1::JobEvent event
   apply(scheduler.session_message(streams_.at(worker_id), message, now));
 }
 
-void ClusterOfFakes::heartbeat(const std::string& worker_id) {
+void ClusterOfFakes::heartbeat(const std::string& worker_id, const std::string& occupied) {
   v1::SessionRequest message;
   message.set_epoch(scheduler.epoch());
   message.set_session(sessions_.at(worker_id));
-  message.mutable_heartbeat();
+  message.mutable_heartbeat()->set_occupied(occupied);
   apply(scheduler.session_message(streams_.at(worker_id), message, now));
 }
 
@@ -155,6 +179,14 @@ void ClusterOfFakes::refuse(const std::string& worker_id, const std::string& job
                                  now));
 }
 
+v1::Job ClusterOfFakes::stop(const std::string& job_id) {
+  v1::StopJobRequest request;
+  request.set_job_id(job_id);
+  const CallId call = next_call++;
+  apply(scheduler.stop(call, request, "me", {}, now));
+  return job_reply(call);
+}
+
 void ClusterOfFakes::apply(Decision decision) {
   if (holding_) {
     held_.push_back(std::move(decision));
@@ -185,7 +217,7 @@ void ClusterOfFakes::perform(std::vector<Effect> effects) {
       }
       if (!ids->empty()) sent.push_back({doomed->stream, doomed->message});
     } else if (auto* start = std::get_if<Dispatch>(&effect)) {
-      CHECK(stored(start->attempt.key().job_id()).has_value());  // durable before it is sent
+      CHECK(store.find_job(start->attempt.key().job_id()).ok());  // durable before it is sent
       dispatched.push_back(std::move(*start));
     } else if (auto* stop = std::get_if<StopAttempt>(&effect)) {
       stops.push_back(std::move(*stop));
@@ -195,6 +227,8 @@ void ClusterOfFakes::perform(std::vector<Effect> effects) {
       sent.push_back(std::move(*down));
     } else if (auto* close = std::get_if<CloseStream>(&effect)) {
       closed.push_back(std::move(*close));
+    } else if (auto* admit = std::get_if<AdmitOriginal>(&effect)) {
+      admitted.push_back(std::move(*admit));
     }
   }
 }

@@ -21,23 +21,31 @@ class ClusterOfFakes {
   ClusterOfFakes(const SchedulerConfig::Scheduling& scheduling, std::vector<v1::Job> jobs,
                  std::vector<internal::WorkerRecord> workers = {});
 
-  // Registers a worker of that name, opens its session and answers the call back. Returns its id.
-  std::string join(const std::string& name, uint32_t slots);
+  // Registers a worker of that name, or does so again, opens its session and answers the call back.
+  // Returns its id. `unenforced`: the limits that it cannot enforce; absent: it knows none at all.
+  std::string join(const std::string& name, uint32_t slots,
+                   const std::optional<std::vector<std::string>>& unenforced = {{}});
   // Opens a session for a known worker, with this inventory; returns the stream.
   StreamId open_session(const std::string& worker_id,
                         const std::vector<v1::HeldAttempt>& inventory = {},
                         const std::string& boot_id = "boot");
+  // The same for one that speaks another protocol.
+  StreamId open_original_session(const std::string& worker_id,
+                                 const std::vector<v1::HeldAttempt>& inventory = {},
+                                 const std::string& journal_id = "epoch 1");
   void answer_call_back(const std::string& worker_id, bool alive = true);
 
   // Submits; returns the call. The job's id is "job-<n>", n counting from 1.
   CallId submit(v1::JobSpec spec, const std::string& request_key = "",
                 const std::string& request_sha256 = "");
   void send_event(const std::string& worker_id, v1::JobEvent event);
-  void heartbeat(const std::string& worker_id);
+  void heartbeat(const std::string& worker_id, const std::string& occupied = "");
   void say_started(const std::string& worker_id, const std::string& job_id, uint32_t attempt = 1);
   void say_ended(const std::string& worker_id, const std::string& job_id, int exit_code,
                  uint32_t attempt = 1);
   void refuse(const std::string& worker_id, const std::string& job_id, const absl::Status& why);
+  // Asks for a stop; the job as the answer shows it.
+  v1::Job stop(const std::string& job_id);
 
   // Feeds a decision in: records the batch, then performs or holds the effects.
   void apply(Decision decision);
@@ -66,8 +74,10 @@ class ClusterOfFakes {
   std::vector<CallBack> call_backs;
   std::vector<SendDown> sent;
   std::vector<CloseStream> closed;
+  std::vector<AdmitOriginal> admitted;
 
  private:
+  StreamId say_hello(const v1::SessionHello& hello, const std::string& digest);
   void perform(std::vector<Effect> effects);
 
   std::map<CallId, absl::StatusOr<Answer>> replies_;

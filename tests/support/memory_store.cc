@@ -31,6 +31,7 @@ bool matches(const v1::Job& job, const v1::ListJobsRequest& request) {
          (request.worker_id().empty() || request.worker_id() == job.worker_id()) &&
          (request.name().empty() || request.name() == job.spec().name()) &&
          (request.queue().empty() || request.queue() == job.spec().queue()) &&
+         (request.external_id().empty() || request.external_id() == job.external_id()) &&
          std::all_of(labels.begin(), labels.end(),
                      [&job](const std::string& label) { return has_label(job, label); }) &&
          (!request.has_submitted_since() || submitted >= from_proto(request.submitted_since())) &&
@@ -163,6 +164,13 @@ void MemoryStore::visit_jobs(const std::function<void(const v1::Job&)>& visit) c
 std::map<std::string, v1::Job> MemoryStore::jobs() const {
   std::map<std::string, v1::Job> all;
   visit_jobs([&all](const v1::Job& job) { all.emplace(job.job_id(), job); });
+  return all;
+}
+
+std::vector<internal::WorkerRecord> MemoryStore::workers() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<internal::WorkerRecord> all;
+  for (const auto& [worker_id, worker] : workers_) all.push_back(worker);
   return all;
 }
 

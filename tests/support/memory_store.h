@@ -53,6 +53,7 @@ class MemoryStore final : public Store {
   void visit_jobs(const std::function<void(const v1::Job&)>& visit) const;
   // All of them.
   [[nodiscard]] std::map<std::string, v1::Job> jobs() const;
+  [[nodiscard]] std::vector<internal::WorkerRecord> workers() const;
 
  private:
   // Of `<job_id>.<index>`, so that an array's tasks lie behind it, by index.

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -39,7 +40,7 @@ std::string find(const std::map<std::string, std::string>& fields, const std::st
 std::string RawResponse::header(const std::string& name) const { return find(headers, name); }
 std::string RawResponse::trailer(const std::string& name) const { return find(trailers, name); }
 
-RawHttp::RawHttp(const std::string& address) : host_(address) {
+RawHttp::RawHttp(const std::string& address, const std::string& from) : host_(address) {
   const size_t colon = address.rfind(':');
   sockaddr_in peer{};
   peer.sin_family = AF_INET;
@@ -50,6 +51,12 @@ RawHttp::RawHttp(const std::string& address) : host_(address) {
   const timeval patience{.tv_sec = kPatienceSeconds, .tv_usec = 0};
   setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   setsockopt(socket_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  if (!from.empty()) {
+    sockaddr_in ours{};
+    ours.sin_family = AF_INET;
+    must(inet_pton(AF_INET, from.c_str(), &ours.sin_addr) == 1);
+    must(::bind(socket_, reinterpret_cast<const sockaddr*>(&ours), sizeof ours) == 0);
+  }
   must(::connect(socket_, reinterpret_cast<const sockaddr*>(&peer), sizeof peer) == 0);
 }
 
@@ -166,6 +173,11 @@ RawResponse RawHttp::request(const std::string& verb, const std::string& target,
   if (!body.empty()) text += "Content-Length: " + std::to_string(body.size()) + "\r\n";
   send(text + "\r\n" + body);
   return receive(verb == "HEAD");
+}
+
+bool RawHttp::has_answer(std::chrono::milliseconds within) {
+  pollfd file{.fd = socket_, .events = POLLIN, .revents = 0};
+  return !buffer_.empty() || ::poll(&file, 1, static_cast<int>(within.count())) > 0;
 }
 
 bool RawHttp::at_end() { return buffer_.empty() && !fill() && errno != EAGAIN; }

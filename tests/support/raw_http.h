@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <optional>
 #include <string>
@@ -24,8 +25,8 @@ struct RawResponse {
 // ends after 10 s. One thread.
 class RawHttp {
  public:
-  // `address`: HOST:PORT of an IPv4 listener.
-  explicit RawHttp(const std::string& address);
+  // `address`: HOST:PORT of an IPv4 listener. `from`: the address that it comes from.
+  explicit RawHttp(const std::string& address, const std::string& from = "");
   ~RawHttp();
   RawHttp(const RawHttp&) = delete;
   RawHttp& operator=(const RawHttp&) = delete;
@@ -40,6 +41,8 @@ class RawHttp {
   // Sends a request with Host and Content-Length, and receives its answer.
   RawResponse request(const std::string& verb, const std::string& target,
                       const std::string& body = "", const std::string& headers = "");
+  // Something has come, or the end has, within this time.
+  [[nodiscard]] bool has_answer(std::chrono::milliseconds within);
   // The peer has closed the connection and sent nothing more.
   bool at_end();
   void close();

@@ -6,6 +6,7 @@
 #include "clusterd/job_states.h"
 #include "clusterd/job_tasks.h"
 #include "core/proto_time.h"
+#include "support/placement_check.h"
 
 namespace clusterd {
 namespace {
@@ -15,6 +16,8 @@ using std::chrono::seconds;
 
 constexpr seconds kTroubles(120);
 constexpr seconds kPatience(3600);  // after the last fault
+constexpr double kCpus = 2;
+constexpr uint32_t kLastIndex = 12;  // of the largest array
 
 SchedulerConfig quick_config() {
   SchedulerConfig config;
@@ -47,9 +50,9 @@ std::string SimulatedCluster::run() {
   const BootTime end = time_.now().boot + kTroubles + kPatience;
   while (truth_.breach().empty() && time_.now().boot < end && time_.step()) {
     check_capacity();
+    check_placement();
     if (!faulty_ && live_ == 0) break;
   }
-  if (truth_.breach().empty()) check_accepted();
   if (truth_.breach().empty() && live_ > 0) truth_.breach("stuck: " + what_is_left());
   return truth_.breach();
 }
@@ -63,7 +66,7 @@ void SimulatedCluster::begin_term() {
       time_, store_, *std::move(contents), config_,
       SimulatedTerm::Outside{.perform = [this](Effect effect) { perform(std::move(effect)); },
                              .on_failure = [this] { end_term(); },
-                             .on_commit = [this] { check_ended(); }});
+                             .on_commit = [this] { check_records(); }});
   term_->begin();
 }
 
@@ -241,6 +244,8 @@ void SimulatedCluster::open_session(SimulatedWorker& worker) {
   order.request.set_name(worker.name());
   order.request.set_address(worker.name() + ":1");
   order.request.mutable_capacity()->set_slots(worker.slots());
+  order.request.mutable_capacity()->set_cpus(kCpus);
+  (*order.request.mutable_labels())["zone"] = worker.zone();
   *order.request.mutable_identity() = worker.identity();
   order.presented_sha256 = "digest";
   order.fresh_worker_id = "id-of-" + worker.name();
@@ -343,6 +348,8 @@ v1::JobSpec SimulatedCluster::random_spec() {
   spec.add_args(absl::StrCat(time_.chance(20) ? time_.pick(1000, 40'000) : time_.pick(1, 2000)));
   spec.add_args(time_.chance(20) ? "3" : "0");
   spec.mutable_resources()->set_slots(static_cast<uint32_t>(time_.pick(1, 2)));
+  if (time_.chance(20)) spec.mutable_resources()->set_cpus(time_.chance(50) ? 0.5 : 2);
+  if (time_.chance(15)) spec.add_require(time_.chance(50) ? "zone=a" : "zone!=a");
   spec.set_priority(static_cast<int32_t>(time_.pick(-2, 2)));
   choose_kind(spec);
   choose_conditions(spec);
@@ -352,7 +359,7 @@ v1::JobSpec SimulatedCluster::random_spec() {
 void SimulatedCluster::choose_kind(v1::JobSpec& spec) {
   const int64_t kind = time_.pick(1, 100);
   if (kind <= 15) {
-    spec.mutable_array()->set_to(static_cast<uint32_t>(time_.pick(0, 12)));
+    spec.mutable_array()->set_to(static_cast<uint32_t>(time_.pick(0, kLastIndex)));
     spec.mutable_array()->set_step(static_cast<uint32_t>(time_.pick(0, 3)));
     if (time_.chance(50)) spec.mutable_array()->set_max_parallel(2);
   } else if (kind <= 20) {
@@ -370,7 +377,9 @@ void SimulatedCluster::choose_conditions(v1::JobSpec& spec) {
     if (time_.chance(50)) retry.add_on(v1::RetryPolicy::FAILURE);
     if (time_.chance(30)) retry.add_on(v1::RetryPolicy::START_FAILURE);
     *retry.mutable_backoff() = to_proto(time_.pick_ms(10, 3000));
+    retry.set_allow_overlap(time_.chance(20));
   }
+  if (time_.chance(15)) *spec.mutable_lost_after() = to_proto(time_.pick_ms(5000, 40'000));
   if (time_.chance(10)) *spec.mutable_start_delay() = to_proto(time_.pick_ms(1, 8000));
   if (time_.chance(10)) *spec.mutable_queue_timeout() = to_proto(time_.pick_ms(100, 9000));
   if (time_.chance(15) && !accepted_.empty()) {
@@ -380,8 +389,16 @@ void SimulatedCluster::choose_conditions(v1::JobSpec& spec) {
   }
 }
 
+void SimulatedCluster::allow_overlap(const std::string& job_id) {
+  truth_.allow_overlap(job_id);
+  for (uint32_t index = 0; index <= kLastIndex; ++index) {
+    truth_.allow_overlap(task_id(job_id, index));
+  }
+}
+
 void SimulatedCluster::submit() {
   SubmitOrder order{.job_id = absl::StrCat("job-", ++last_job_), .spec = random_spec()};
+  if (order.spec.retry().allow_overlap()) allow_overlap(order.job_id);
   if (time_.chance(50)) {
     order.request.key = absl::StrCat("key-", ++last_key_);
     order.request.sha256 = order.spec.SerializeAsString();
@@ -405,6 +422,7 @@ void SimulatedCluster::submit() {
       if (touched_.contains(order.job_id)) return;  // deleted: its key may have gone with it
       auto again = order;
       again.job_id = absl::StrCat("job-", ++last_job_);
+      if (order.spec.retry().allow_overlap()) allow_overlap(again.job_id);
       call([again](Scheduler& scheduler, CallId id,
                    Now now) { return scheduler.submit(id, again, now); },
            keep);
@@ -432,10 +450,7 @@ void SimulatedCluster::retry_some() {
   v1::RetryJobRequest request;
   request.set_job_id(some_job());
   touched_.insert(request.job_id());
-  for (uint32_t index = 0; index <= 12; ++index) {
-    truth_.allow_overlap(task_id(request.job_id(), index));
-  }
-  truth_.allow_overlap(request.job_id());
+  allow_overlap(request.job_id());
   if (time_.chance(30)) request.set_job_id(task_id(request.job_id(), 0));
   call([request](Scheduler& scheduler, CallId id,
                  Now now) { return scheduler.retry(id, request, {}, now); },
@@ -446,9 +461,11 @@ void SimulatedCluster::delete_some() {
   v1::DeleteJobRequest request;
   request.set_job_id(some_job());
   touched_.insert(request.job_id());
+  deleting_.insert(request.job_id());
   call([request](Scheduler& scheduler, CallId id,
                  Now now) { return scheduler.erase(id, request, {}, now); },
        [this, request](const absl::StatusOr<Answer>& answer) {
+         deleting_.erase(deleting_.find(request.job_id()));
          if (answer.ok() || absl::IsUnavailable(answer.status())) accepted_.erase(request.job_id());
        });
 }
@@ -490,7 +507,20 @@ void SimulatedCluster::check_capacity() {
   }
 }
 
-void SimulatedCluster::check_ended() {
+void SimulatedCluster::check_placement() {
+  if (term_ == nullptr || term_->changes() == checked_changes_) return;
+  checked_changes_ = term_->changes();
+  const std::string stuck = job_stuck_though_it_fits(term_->scheduler(), store_);
+  if (!stuck.empty()) truth_.breach(stuck);
+}
+
+void SimulatedCluster::check_records() {
+  const std::string full = worker_above_capacity(term_->scheduler(), store_);
+  if (!full.empty()) truth_.breach(full);
+  for (const std::string& job_id : accepted_) {
+    if (deleting_.contains(job_id) || store_.find_job(job_id).ok()) continue;
+    truth_.breach("an accepted job vanished: " + job_id);
+  }
   live_ = 0;
   store_.visit_jobs([this](const v1::Job& job) {
     if (!is_final(job.state())) {
@@ -519,12 +549,6 @@ void SimulatedCluster::check_end(const v1::Job& job) {
   const bool never = job.attempts().empty() && reason != v1::JobEnd::WORKER_LOST;
   if (never && truth_.has_started(job.job_id(), 1)) {
     truth_.breach("ended before its start, and started: " + job.job_id());
-  }
-}
-
-void SimulatedCluster::check_accepted() {
-  for (const std::string& job_id : accepted_) {
-    if (!store_.find_job(job_id).ok()) truth_.breach("an accepted job vanished: " + job_id);
   }
 }
 

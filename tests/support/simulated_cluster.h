@@ -68,13 +68,15 @@ class SimulatedCluster {
   void retry_some();
   void delete_some();
   void drain_some();
+  // Attempts of it may overlap: it says so, or somebody retried it by hand.
+  void allow_overlap(const std::string& job_id);
   [[nodiscard]] std::string some_job();
 
   // --- what must hold
   void check_capacity();
-  void check_ended();
+  void check_placement();
+  void check_records();
   void check_end(const v1::Job& job);
-  void check_accepted();
   [[nodiscard]] std::string what_is_left() const;
 
   VirtualTime time_;
@@ -93,7 +95,9 @@ class SimulatedCluster {
   uint64_t last_key_ = 0;
   bool faulty_ = true;
   uint64_t live_ = 0;  // jobs and tasks that have not ended, as of the last commit
+  uint64_t checked_changes_ = 0;
   std::set<std::string> accepted_;
+  std::multiset<std::string> deleting_;       // whose deletion has been asked for and not answered
   std::set<std::string> touched_;             // retried or deleted by a caller: they may change
   std::map<std::string, std::string> ended_;  // serialised ends as they were first seen
 };

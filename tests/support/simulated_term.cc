@@ -9,7 +9,8 @@ SimulatedTerm::SimulatedTerm(VirtualTime& time, MemoryStore& store, StoreContent
     : time_(time),
       store_(store),
       outside_(std::move(outside)),
-      scheduler_(config, std::move(contents), time.now()) {}
+      scheduler_(config, std::move(contents), time.now()),
+      changes_(scheduler_.epoch() << 32) {}
 
 void SimulatedTerm::begin() { apply(scheduler_.begin(now())); }
 
@@ -21,6 +22,7 @@ void SimulatedTerm::after(std::chrono::nanoseconds delay, VirtualTime::Task task
 
 void SimulatedTerm::apply(Decision decision) {
   if (!decision.persist.empty()) {
+    ++changes_;
     batches_.emplace_back(decision.after, std::move(decision.persist));
     commit();
   }

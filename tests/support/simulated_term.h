@@ -38,6 +38,8 @@ class SimulatedTerm {
   void after(std::chrono::nanoseconds delay, VirtualTime::Task task);
 
   [[nodiscard]] Scheduler& scheduler() { return scheduler_; }
+  // Grows with each decision that changed a record; never the same in two terms.
+  [[nodiscard]] uint64_t changes() const { return changes_; }
   [[nodiscard]] Now now() const { return time_.now(); }
 
  private:
@@ -50,6 +52,7 @@ class SimulatedTerm {
   MemoryStore& store_;
   Outside outside_;
   Scheduler scheduler_;
+  uint64_t changes_;
   uint64_t durable_ = 0;
   bool committing_ = false;
   std::vector<std::pair<uint64_t, StoreBatch>> batches_;

@@ -55,6 +55,8 @@ class SimulatedWorker {
 
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] uint32_t slots() const { return slots_; }
+  // Its label `zone`. There is a worker in each of the two.
+  [[nodiscard]] std::string zone() const { return name_.back() % 2 == 0 ? "a" : "b"; }
   [[nodiscard]] v1::SessionHello hello();
   [[nodiscard]] v1::WorkerIdentity identity() const;
   void set_membership(const std::string& worker_id, uint64_t epoch);

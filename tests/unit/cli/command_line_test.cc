@@ -107,7 +107,7 @@ TEST_CASE("job start takes all its options", "[command_line]") {
   CHECK(command.env_file == "e");
   CHECK(command.cwd == "sub");
   CHECK(command.timeout == "30s");
-  CHECK(command.stdin_file == "-");
+  CHECK(command.stdin_path == "-");
   CHECK(command.labels == Words{"k=v", "l=w"});
   CHECK(command.stop_signal == "INT");
   CHECK(command.stop_grace == "1s");
@@ -158,7 +158,7 @@ TEST_CASE("a usage error names what is wrong", "[command_line]") {
   CHECK(error_of({"scheduler"}).find("--config") != std::string::npos);
   CHECK(error_of({"worker", "--config"}).find("--config") != std::string::npos);
   CHECK(error_of({"job"}).find("subcommand") != std::string::npos);
-  CHECK(error_of({"job", "query"}).find("JOB_ID") != std::string::npos);
+  CHECK(error_of({"job", "query"}).find("JOB") != std::string::npos);
   CHECK(error_of({"job", "query", "a", "b"}).find('b') != std::string::npos);
   CHECK(error_of({"job", "start"}).find("PATH") != std::string::npos);
   CHECK(error_of({"job", "start", "--program"}).find("--program") != std::string::npos);
@@ -194,6 +194,27 @@ TEST_CASE("help is a text, not an error", "[command_line]") {
   CHECK(parse<HelpCommand>({"--help"}).text.find("scheduler") != std::string::npos);
   CHECK(parse<HelpCommand>({"job", "start", "--help"}).text.find("--stop-grace") !=
         std::string::npos);
+}
+
+TEST_CASE("run takes what job start takes, and leaves the job's own options alone",
+          "[command_line]") {
+  const auto command =
+      parse_command_line({"run", "-q", "--separate", "--command", "bash", "a.sh", "--detach"});
+
+  REQUIRE(command.ok());
+  const auto& run = std::get<RunCommand>(*command);
+  CHECK(run.quiet);
+  CHECK_FALSE(run.detach);
+  CHECK(run.start.output.separate);
+  CHECK(run.start.command == "bash");
+  CHECK(run.start.target == "a.sh");
+  CHECK(run.start.args == std::vector<std::string>{"--detach"});
+}
+
+TEST_CASE("run without a script is an error", "[command_line]") {
+  const auto command = parse_command_line({"run", "--detach"});
+
+  CHECK(absl::IsInvalidArgument(command.status()));
 }
 
 }  // namespace

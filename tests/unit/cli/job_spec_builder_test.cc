@@ -27,6 +27,32 @@ std::string write_file(const std::string& content) {
   return path;
 }
 
+TEST_CASE("limits are absent, or as given", "[job_spec]") {
+  JobStartCommand command = script();
+  const auto plain = build_job_spec(command, kNoEnvironment);
+  command.limits.memory = "64MiB";
+  command.limits.cpus = 0.5;
+  command.limits.pids = 10;
+  command.limits.open_files = 64;
+  command.limits.core = "0";
+  command.limits.nice = 5;
+  const auto limited = build_job_spec(command, kNoEnvironment);
+  command.limits.memory = "much";
+  const auto wrong = build_job_spec(command, kNoEnvironment);
+
+  REQUIRE((plain.ok() && limited.ok()));
+  CHECK_FALSE(plain->has_limits());
+  CHECK(limited->limits().memory_bytes() == 64ULL << 20);
+  CHECK(limited->limits().cpus() == 0.5);
+  CHECK(limited->limits().pids() == 10);
+  CHECK(limited->limits().open_files() == 64);
+  CHECK(limited->limits().has_core_bytes());
+  CHECK(limited->limits().core_bytes() == 0);
+  CHECK(limited->limits().nice() == 5);
+  CHECK_THAT(std::string(wrong.status().message()),
+             Catch::Contains("--limit-memory: \"much\" is not a size"));
+}
+
 TEST_CASE("a script goes into path, a program into command", "[job_spec]") {
   JobStartCommand command = script();
   command.command = "bash";
@@ -75,7 +101,7 @@ TEST_CASE("times, labels and standard input are taken over", "[job_spec]") {
   command.timeout = "90s";
   command.stop_grace = "1.5s";
   command.labels = {"k=v"};
-  command.stdin_file = file;
+  command.stdin_path = file;
 
   const auto spec = build_job_spec(command, kNoEnvironment);
 
@@ -102,7 +128,7 @@ TEST_CASE("what is wrong is named by its option", "[job_spec]") {
   CHECK(error_of([](auto& c) { c.env = {"=x"}; }).starts_with("--env: "));
   CHECK(error_of([](auto& c) { c.labels = {"k"}; }).starts_with("--label: \"k\""));
   CHECK(error_of([](auto& c) { c.env_file = "/nonexistent"; }).starts_with("--env-file: "));
-  CHECK(error_of([](auto& c) { c.stdin_file = "/nonexistent"; }).starts_with("--stdin: "));
+  CHECK(error_of([](auto& c) { c.stdin_path = "/nonexistent"; }).starts_with("--stdin: "));
   CHECK(error_of([](auto& c) { c.args = {"\xFF"}; }).starts_with("ARGS: "));
 }
 
@@ -123,7 +149,7 @@ TEST_CASE("a bad line of an environment file is named by number, its text is not
 TEST_CASE("standard input above 64 KiB is refused", "[job_spec]") {
   const std::string file = write_file(std::string((64 << 10) + 1, 'x'));
   JobStartCommand command = script();
-  command.stdin_file = file;
+  command.stdin_path = file;
 
   const auto spec = build_job_spec(command, kNoEnvironment);
 
@@ -175,6 +201,26 @@ TEST_CASE("attempts without a word on what for are for every end but a stop", "[
   CHECK(spec->retry().on_size() == 4);
 }
 
+TEST_CASE("options of the output fill its part of the job", "[job_spec]") {
+  JobStartCommand command = script();
+  command.output.separate = true;
+  command.output.max_bytes = "64MiB";
+  command.output.on_limit = "stop";
+  command.output.archive_command = "keep-logs";
+  JobStartCommand bad = script();
+  bad.output.max_bytes = "much";
+
+  const auto spec = build_job_spec(command, kNoEnvironment);
+
+  REQUIRE(spec.ok());
+  CHECK(spec->output().mode() == v1::OutputSpec::SEPARATE);
+  CHECK(spec->output().max_bytes() == 64 << 20);
+  CHECK(spec->output().on_limit() == v1::OutputSpec::STOP);
+  CHECK(spec->output().archive_command() == "keep-logs");
+  CHECK_THAT(std::string(build_job_spec(bad, kNoEnvironment).status().message()),
+             Catch::StartsWith("--max-output: \"much\""));
+}
+
 TEST_CASE("a bad option of the queue is named with its value", "[job_spec]") {
   const auto error_of = [](const std::function<void(QueueFlags&)>& change) {
     JobStartCommand command = script();
@@ -194,6 +240,42 @@ TEST_CASE("a bad option of the queue is named with its value", "[job_spec]") {
              Catch::StartsWith("--retry-on: \"rain\""));
   CHECK_THAT(error_of([](QueueFlags& flags) { flags.start_at = "noon"; }),
              Catch::StartsWith("--start-at: \"noon\""));
+}
+
+TEST_CASE("options go before what stands in the document", "[job_spec]") {
+  const std::string file = write_file(
+      R"({"path": "a.sh", "command": "sh", "args": ["1"], "timeout": "1.5s", "priority": 3})");
+  JobStartCommand command;
+  command.from_json = file;
+  const auto plain = build_job_spec(command, kNoEnvironment);
+  command.timeout = "30s";
+  command.target = "b.sh";
+  const auto other = build_job_spec(command, kNoEnvironment);
+
+  unlink(file.c_str());
+  REQUIRE(plain.ok());
+  CHECK(plain->path() == "a.sh");
+  CHECK(plain->args(0) == "1");
+  CHECK(plain->timeout().seconds() == 1);
+  REQUIRE(other.ok());
+  CHECK(other->path() == "b.sh");
+  CHECK(other->command().empty());
+  CHECK(other->args().empty());
+  CHECK(other->timeout().seconds() == 30);
+  CHECK(other->timeout().nanos() == 0);
+  CHECK(other->priority() == 3);
+}
+
+TEST_CASE("a document that is wrong is an error with its place", "[job_spec]") {
+  const std::string file = write_file(R"({"path": "a.sh", "colour": 1})");
+  JobStartCommand command;
+  command.from_json = file;
+
+  const auto spec = build_job_spec(command, kNoEnvironment);
+
+  unlink(file.c_str());
+  CHECK(absl::IsInvalidArgument(spec.status()));
+  CHECK(spec.status().message().find("colour") != std::string_view::npos);
 }
 
 }  // namespace

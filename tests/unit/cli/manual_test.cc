@@ -19,6 +19,7 @@ using Options = std::set<std::string>;
 using Manual = std::map<std::string, Options>;
 
 const Options kEverywhere = {"--help"};
+// Families that call no scheduler.
 const Options kOfCallers = {"--addr", "--token", "--ca", "--cert", "--key"};
 
 std::string help_of(Words words) {
@@ -62,15 +63,17 @@ void read_help(const Words& words, Manual& manual) {
   for (const std::string& word : words) name += (name.empty() ? "" : " ") + word;
   Options options = options_in(help, kOption);
   for (const std::string& option : kEverywhere) CHECK(options.erase(option) == 1);
-  if (words.size() == 2) {
+  if (options.contains("--addr")) {
     for (const std::string& option : kOfCallers) CHECK(options.erase(option) == 1);
   }
   manual[name] = std::move(options);
 }
 
-// The table of options: lines "| `job start` | `--worker ID` … |"; `clusterd` is no command.
+// The table of options: lines "| `job start` | `--worker ID` … |"; `clusterd` is no command. "those
+// of `job start` but `--wait`" brings in what stands at another command above.
 Manual read_manual(const std::string& text) {
   static const std::regex kOption("`(?:-[a-z], )?(--[a-z-]+)");
+  static const std::regex kBorrowed("those of `([a-z ]+)` but ([^;]*);");
   Manual manual;
   std::istringstream lines(text.substr(std::min(text.find("\n## Options\n"), text.size())));
   for (std::string line; std::getline(lines, line);) {
@@ -78,7 +81,16 @@ Manual read_manual(const std::string& text) {
     const size_t end = line.find('`', 3);
     std::string name = line.substr(3, end - 3);
     if (name == "clusterd") name.clear();
-    const Options options = options_in(line.substr(end), kOption);
+    std::string text_of_options = line.substr(end);
+    std::smatch borrowed;
+    if (std::regex_search(text_of_options, borrowed, kBorrowed)) {
+      const Options& others = manual[borrowed[1]];
+      manual[name].insert(others.begin(), others.end());
+      const std::string exceptions = borrowed[2];
+      for (const std::string& option : options_in(exceptions, kOption)) manual[name].erase(option);
+      text_of_options = borrowed.suffix();
+    }
+    const Options options = options_in(text_of_options, kOption);
     manual[name].insert(options.begin(), options.end());
   }
   return manual;

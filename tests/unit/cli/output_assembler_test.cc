@@ -143,6 +143,32 @@ TEST_CASE("bytes that were released are counted, others may not be left out", "[
   CHECK(reader.take(start_at(200, 1, 150)).code() == absl::StatusCode::kDataLoss);
 }
 
+TEST_CASE("bytes that are released within a call are counted, and it goes on behind them",
+          "[output]") {
+  Reader reader;
+  (void)reader.assembler.next_request();
+  REQUIRE(reader.take(start_at(0)).ok());
+  REQUIRE(reader.take(frame_at(0, "abc")).ok());
+
+  REQUIRE(reader.take(start_at(10, 1, 10)).ok());
+  REQUIRE(reader.take(frame_at(10, "xyz")).ok());
+  REQUIRE(reader.take(start_at(20, 1, 20)).ok());
+
+  CHECK(reader.take(end_at(20, true)).ok());
+  CHECK(reader.assembler.is_done());
+  CHECK(reader.assembler.skipped() == 14);
+}
+
+TEST_CASE("a call does not begin anew where it stands, nor skip what is kept", "[output]") {
+  Reader reader;
+  (void)reader.assembler.next_request();
+  REQUIRE(reader.take(start_at(0)).ok());
+  REQUIRE(reader.take(frame_at(0, "abc")).ok());
+
+  CHECK(reader.take(start_at(3)).code() == absl::StatusCode::kDataLoss);
+  CHECK(reader.take(start_at(10, 1, 9)).code() == absl::StatusCode::kDataLoss);
+}
+
 TEST_CASE("tail lines are asked for once and skip nothing", "[output]") {
   v1::StreamJobRequest request = Reader::request(true);
   request.set_tail_lines(10);

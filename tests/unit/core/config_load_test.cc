@@ -151,6 +151,22 @@ allowed_programs = ["/usr/bin/rsync"]
 env_allow = ["PATH"]
 max_output = "64MiB"
 stop_grace = "3s"
+[limits]
+cgroups = "v1"
+memory = "8MiB"
+max_memory = "16MiB"
+cpus = 0.5
+max_cpus = 2
+pids = 10
+max_pids = 20
+open_files = 30
+max_open_files = 40
+core = "1KiB"
+max_core = "2KiB"
+nice = -5
+min_nice = -6
+timeout = "1m"
+max_timeout = "2m"
 [retention]
 max_age = "1h"
 [log]
@@ -176,35 +192,23 @@ level = "warning"
   CHECK(config->jobs.env_allow == std::vector<std::string>{"PATH"});
   CHECK(config->jobs.max_output_bytes == 64U << 20U);
   CHECK(config->jobs.stop_grace == 3s);
+  CHECK(config->limits.cgroups == "v1");
+  CHECK(config->limits.memory_bytes == 8U << 20U);
+  CHECK(config->limits.max_memory_bytes == 16U << 20U);
+  CHECK(config->limits.cpus == 0.5);
+  CHECK(config->limits.max_cpus == 2);
+  CHECK(config->limits.pids == 10);
+  CHECK(config->limits.max_pids == 20);
+  CHECK(config->limits.open_files == 30);
+  CHECK(config->limits.max_open_files == 40);
+  CHECK(config->limits.core_bytes == 1024);
+  CHECK(config->limits.max_core_bytes == 2048);
+  CHECK(config->limits.nice == -5);
+  CHECK(config->limits.min_nice == -6);
+  CHECK(config->limits.timeout == 60s);
+  CHECK(config->limits.max_timeout == 120s);
   CHECK(config->retention.max_age == 1h);
   CHECK(config->log.level == "warning");
-}
-
-TEST_CASE("the original's files load as they are", "[config]") {
-  const auto scheduler = parse_scheduler_config(R"([grpc_server]
-addr = "127.0.0.1:50000"
-use_tls = false
-crt_file = "server.pem"
-key_file = "server.key"
-
-[http_server]
-addr = "localhost:3000"
-)",
-                                                "config.toml");
-  const auto worker = parse_worker_config(R"([grpc_server]
-addr = "127.0.0.1:30000"
-use_tls = false
-crt_file = ""
-key_file = ""
-
-[scheduler]
-addr = "127.0.0.1:50000"
-)",
-                                          "config.toml");
-
-  CHECK(scheduler.ok());
-  REQUIRE(worker.ok());
-  CHECK(worker->scheduler.addr == std::vector<std::string>{"127.0.0.1:50000"});
 }
 
 TEST_CASE("each error of a scheduler file names file, line, column, key and what is allowed",
@@ -290,6 +294,16 @@ TEST_CASE("each error of a worker file names file, line, column, key and what is
           {"[worker]\nlabels = \"zone=a\"",
            "f.toml:2:10: worker.labels: is a text; allowed is a table of texts, as in { zone = "
            "\"a\" }"},
+          {"[limits]\nmemory = \"2MiB\"\nmax_memory = \"1MiB\"",
+           "f.toml:2:10: limits.memory: memory must not be above max_memory"},
+          {"[limits]\nmemory = \"1KiB\"",
+           "f.toml:2:10: limits.memory: allowed are 0, for none, and 1MiB or more"},
+          {"[limits]\ncore = \"2GiB\"", "f.toml:2:8: limits.core: core must not be above max_core"},
+          {"[limits]\nnice = -1", "f.toml:2:8: limits.nice: nice must not be below min_nice"},
+          {"[limits]\nnice = 20",
+           "f.toml:2:8: limits.nice: 20 is out of range; allowed is -20 to 19"},
+          {"[limits]\ncgroups = \"v3\"",
+           "f.toml:2:11: limits.cgroups: \"v3\": allowed are auto, v1, off, did you mean v1?"},
           {"[worker]\non_stop = \"kill\"",
            "f.toml:2:11: worker.on_stop: \"kill\": allowed are keep, drain, stop"},
           {"[capacity]\nslots = -1",
@@ -326,24 +340,35 @@ TEST_CASE("TLS without its files is refused naming them", "[config]") {
               "f.toml:2:11: grpc_server.use_tls: true needs crt_file, key_file, ca_file in "
               "[grpc_server] too"}},
             parse_worker_config);
-  check_all({{"ca_file = \"ca.pem\"",
-              "f.toml:1:11: ca_file: TLS needs ca_file, crt_file and key_file together"}},
-            parse_client_config);
+  check_all(
+      {{"ca_file = \"ca.pem\"\ncrt_file = \"a\"",
+        "f.toml:2:12: crt_file: crt_file and key_file go together"},
+       {"crt_file = \"a\"\nkey_file = \"b\"", "f.toml:1:12: crt_file: TLS needs ca_file too"}},
+      parse_client_config);
+  CHECK(parse_client_config("ca_file = \"ca.pem\"", "f.toml").ok());
 }
 
 TEST_CASE("an address beyond loopback must know its callers, or be insisted on", "[config]") {
   check_all({{"[http_server]\naddr = \"0.0.0.0:3000\"",
               "f.toml:2:8: http_server.addr: \"0.0.0.0:3000\" can be reached from other machines, "
-              "and whoever reaches it can run jobs: use a loopback address, or insist with "
-              "allow_insecure = true"},
-             {"[http_server]\ntokens_file = \"t\"",
-              "f.toml:2:15: http_server.tokens_file: is not available in this version; leave it "
-              "out"},
+              "and whoever reaches it can run jobs: set use_tls = true with crt_file and key_file, "
+              "and tokens_file (made with `clusterd token create`), or use a loopback address, or "
+              "insist with allow_insecure = true"},
+             {"[http_server]\naddr = \"0.0.0.0:3000\"\ntokens_file = \"t\"",
+              "f.toml:2:8: http_server.addr: \"0.0.0.0:3000\" can be reached from other machines, "
+              "and whoever reaches it can run jobs: set use_tls = true with crt_file and key_file, "
+              "and tokens_file (made with `clusterd token create`), or use a loopback address, or "
+              "insist with allow_insecure = true"},
              {"[grpc_server]\naddr = \":50000\"",
               "f.toml:2:8: grpc_server.addr: \":50000\" can be reached from other machines, and "
               "whoever reaches it can run jobs: set use_tls = true with crt_file, key_file and "
               "ca_file, or use a loopback address, or insist with allow_insecure = true"}},
             parse_scheduler_config);
+  const auto http = parse_scheduler_config(
+      "[http_server]\naddr = \"0.0.0.0:3000\"\nuse_tls = true\ncrt_file = \"c\"\n"
+      "key_file = \"k\"\ntokens_file = \"t\"",
+      "f.toml");
+  CHECK(http.ok());
   const auto insisted = parse_worker_config(
       "[grpc_server]\naddr = \"0.0.0.0:30000\"\nallow_insecure = true", "f.toml");
   const auto secured = parse_worker_config(
@@ -353,6 +378,29 @@ TEST_CASE("an address beyond loopback must know its callers, or be insisted on",
 
   CHECK(insisted.ok());
   CHECK(secured.ok());
+}
+
+TEST_CASE("strangers are bounded in their rate, callers on this machine are not", "[config]") {
+  const std::string beyond = "[http_server]\naddr = \":3000\"\nallow_insecure = true\n";
+
+  CHECK(parse_scheduler_config("", "f")->http_server.max_request_rate == 0);
+  CHECK(parse_scheduler_config(beyond, "f")->http_server.max_request_rate == 2000);
+  CHECK(
+      parse_scheduler_config(beyond + "max_request_rate = 0", "f")->http_server.max_request_rate ==
+      0);
+}
+
+TEST_CASE("proxies, users and memory are checked", "[config]") {
+  check_all(
+      {{"[http_server]\ntrusted_proxies = [\"10.0.0.1/8\"]",
+        "f.toml:2:20: http_server.trusted_proxies: \"10.0.0.1/8\" has bits beyond its prefix"},
+       {"[http_server]\naddr = \"localhost:1\"\nlocal_callers = \"same_user\"",
+        "f.toml:3:17: http_server.local_callers: \"same_user\" needs 127.0.0.1 or ::1 in "
+        "addr"},
+       {"[http_server]\nmax_body = \"8MiB\"\nmax_request_memory = \"8MiB\"",
+        "f.toml:3:22: http_server.max_request_memory: max_request_memory (8388608 bytes) must "
+        "hold max_body and twice max_header (8519680 bytes)"}},
+      parse_scheduler_config);
 }
 
 TEST_CASE("times that contradict each other are refused", "[config]") {
@@ -374,6 +422,111 @@ TEST_CASE("all errors come at once, in the order of the file", "[config]") {
         "w.toml:3:14: jobs.max_output: \"much\" is not a size; allowed are bytes or a number with "
         "KiB, MiB, GiB, TiB, kB, MB, GB or TB\n"
         "w.toml:5:11: worker.on_stop: is an integer; allowed is a text");
+}
+
+// The files of scheduler-worker-grpc, as they are.
+constexpr const char* kOriginalScheduler = R"([grpc_server]
+addr = "127.0.0.1:50000"
+use_tls = false
+crt_file = "server.pem"
+key_file = "server.key"
+
+[http_server]
+addr = "127.0.0.1:3000"
+)";
+constexpr const char* kOriginalWorker = R"([grpc_server]
+addr = "127.0.0.1:30000"
+use_tls = false
+crt_file = "server.pem"
+key_file = "server.key"
+
+[http_server]
+addr = "127.0.0.1:3000"
+
+[scheduler]
+addr = "127.0.0.1:50000"
+)";
+
+TEST_CASE("the original's files load as they are", "[config]") {
+  const auto scheduler = parse_scheduler_config(kOriginalScheduler, "config.toml");
+  const auto worker = parse_worker_config(kOriginalWorker, "config.toml");
+
+  REQUIRE(scheduler.ok());
+  CHECK(scheduler->http_server.addr == "127.0.0.1:3000");
+  CHECK(scheduler->compat.enabled);
+  CHECK(scheduler->compat.over_grpc);
+  REQUIRE(worker.ok());
+  CHECK(worker->scheduler.addr == std::vector<std::string>{"127.0.0.1:50000"});
+  CHECK(worker->is_original_file);
+  CHECK(worker->jobs.scripts_dir == ".");
+}
+
+TEST_CASE("a file with one of our keys is not the original's", "[config]") {
+  const auto worker =
+      parse_worker_config(std::string(kOriginalWorker) + "[jobs]\nscripts_dir = \"jobs\"\n", "w");
+  const auto small = parse_worker_config("[scheduler]\naddr = \"127.0.0.1:50000\"\n", "w");
+
+  REQUIRE(worker.ok());
+  CHECK_FALSE(worker->is_original_file);
+  CHECK(worker->jobs.scripts_dir == "jobs");
+  REQUIRE(small.ok());
+  CHECK_FALSE(small->is_original_file);
+  CHECK(small->jobs.scripts_dir == "scripts");
+}
+
+TEST_CASE("addresses that two programs cannot share name the likely key and value", "[config]") {
+  check_all({{"[http_server]\naddr = \"127.0.0.1:3000\"\n[scheduler]\naddr = \"localhost:3000\"",
+              "f.toml:4:8: scheduler.addr: \"localhost:3000\" is the scheduler's HTTP address, "
+              "http_server.addr; a worker needs its gRPC address, by default \"127.0.0.1:50000\""},
+             {"[grpc_server]\naddr = \"127.0.0.1:50000\"",
+              "f.toml:2:8: grpc_server.addr: \"127.0.0.1:50000\" is the scheduler's address, "
+              "scheduler.addr, too; a worker needs a port of its own, by default "
+              "\"127.0.0.1:30000\""},
+             {"[grpc_server]\naddr = \"127.0.0.1:3000\"\n[http_server]\naddr = \"0.0.0.0:3000\"",
+              "f.toml:2:8: grpc_server.addr: \"127.0.0.1:3000\" is the scheduler's HTTP address, "
+              "http_server.addr, too; a worker needs a port of its own, by default "
+              "\"127.0.0.1:30000\""}},
+            parse_worker_config);
+  check_all({{"[http_server]\naddr = \"127.0.0.1:50000\"",
+              "f.toml:2:8: http_server.addr: \"127.0.0.1:50000\" is grpc_server.addr too, and each "
+              "needs a port of its own; the defaults are \"127.0.0.1:3000\" and "
+              "\"127.0.0.1:50000\""},
+             {"[compat]\naddrs = [\"127.0.0.1:50000\"]",
+              "f.toml:2:9: compat.addrs: \"127.0.0.1:50000\" is grpc_server.addr too"}},
+            parse_scheduler_config);
+}
+
+TEST_CASE("workers beside schedulers of another protocol need what that takes", "[config]") {
+  check_all(
+      {{"[scheduler]\nprotocol = \"go-work\"\n[compat]\nenabled = false",
+        "f.toml:4:11: compat.enabled: false: a scheduler of the protocol go-work could not call "
+        "this worker"},
+       {"[scheduler]\ntask_addr = \"127.0.0.1:50052\"",
+        "f.toml:2:13: scheduler.task_addr: is for protocol = \"go-work\" alone"},
+       {"[compat]\ntask_script = \"/bin/sh\"",
+        "f.toml:2:15: compat.task_script: \"/bin/sh\" is absolute; it must be relative to the "
+        "scripts folder"}},
+      parse_worker_config);
+}
+
+TEST_CASE("the earlier systems are served on loopback, beyond it on request", "[config]") {
+  const std::string open =
+      "[grpc_server]\naddr = \"0.0.0.0:50000\"\nallow_insecure = true\n"
+      "[http_server]\naddr = \"0.0.0.0:3000\"\nallow_insecure = true\n";
+
+  const auto silent = parse_scheduler_config(open, "f.toml");
+  const auto asked = parse_scheduler_config(open + "[compat]\nenabled = true\n", "f.toml");
+  const auto off = parse_scheduler_config("[compat]\nenabled = false\n", "f.toml");
+
+  REQUIRE(silent.ok());
+  CHECK_FALSE(silent->compat.enabled);
+  CHECK_FALSE(silent->compat.over_grpc);
+  REQUIRE(asked.ok());
+  CHECK(asked->compat.enabled);
+  CHECK(asked->compat.over_grpc);
+  REQUIRE(off.ok());
+  CHECK_FALSE(off->compat.enabled);
+  CHECK_FALSE(off->compat.over_grpc);
 }
 
 TEST_CASE("text that is no TOML is refused with its position", "[config]") {

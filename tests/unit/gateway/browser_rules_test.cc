@@ -1,6 +1,7 @@
 #include "gateway/browser_rules.h"
 
 #include <catch2/catch.hpp>
+#include <tuple>
 
 using namespace clusterd::gateway;
 
@@ -64,6 +65,21 @@ TEST_CASE("a change that another site's page sent is refused", "[browser]") {
     CAPTURE(site);
     HttpRequest request = request_to("localhost", "POST");
     request.headers.emplace_back("sec-fetch-site", site);
+    CHECK(check_browser_rules(request, {}).ok() == allowed);
+  }
+}
+
+TEST_CASE("what another site's page asks is refused, a link from there is not", "[browser]") {
+  const std::tuple<const char*, const char*, bool> cases[] = {
+      {"same-origin", "cors", true},    {"none", "navigate", true},
+      {"cross-site", "navigate", true}, {"cross-site", "no-cors", false},
+      {"same-site", "cors", false},     {"cross-site", "", false},
+  };
+  for (const auto& [site, mode, allowed] : cases) {
+    CAPTURE(site, mode);
+    HttpRequest request = request_to("localhost", "GET");
+    request.headers.emplace_back("sec-fetch-site", site);
+    request.headers.emplace_back("sec-fetch-mode", mode);
     CHECK(check_browser_rules(request, {}).ok() == allowed);
   }
 }

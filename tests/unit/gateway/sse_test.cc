@@ -51,6 +51,19 @@ TEST_CASE("bytes that are no UTF-8 go out in base64", "[sse]") {
         "id: 2.stderr.4\nevent: end\ndata: {}\n\n");
 }
 
+TEST_CASE("what was released is an event of its own, after a character that was cut", "[sse]") {
+  v1::OutputStart start;
+  start.set_attempt(1);
+  start.set_stream(v1::OutputStream::MERGED);
+  OutputEvents events(start);
+  CHECK(events.on_bytes("a\xC3") == "id: 1.merged.1\ndata: \"a\"\n\n");
+
+  CHECK(events.on_released(100) ==
+        "id: 1.merged.2\nevent: base64\ndata: ww==\n\n"
+        "id: 1.merged.100\nevent: released\ndata: {\"from\":\"2\",\"to\":\"100\"}\n\n");
+  CHECK(events.on_bytes("b") == "id: 1.merged.101\ndata: \"b\"\n\n");
+}
+
 TEST_CASE("an event's id resumes after it", "[sse]") {
   v1::StreamJobRequest request;
 

@@ -43,6 +43,35 @@ TEST_CASE("before the first attempt a follow waits, and a plain read is empty") 
   CHECK(location(cluster, 51).worker_id == worker);
 }
 
+TEST_CASE("a follow of the next attempt waits for it, and ends with the job where it never comes") {
+  ClusterOfFakes cluster;
+  const std::string worker = cluster.join("w", 2);
+  v1::JobSpec spec = spec_for("w");
+  spec.mutable_retry()->set_max_attempts(2);
+  spec.mutable_retry()->add_on(v1::RetryPolicy::FAILURE);
+  const auto follow_second = [&cluster](const std::string& job_id, CallId call) {
+    OutputQuery query = ask_for(job_id, true);
+    query.request.set_attempt(2);
+    cluster.apply(cluster.scheduler.locate_output(call, query, cluster.now));
+  };
+  for (const char* job_id : {"job-1", "job-2"}) {
+    cluster.submit(spec);
+    cluster.say_started(worker, job_id);
+    cluster.say_ended(worker, job_id, 1);
+  }
+
+  follow_second("job-1", 50);
+  follow_second("job-2", 51);
+  CHECK(cluster.reply(50) == nullptr);
+  cluster.stop("job-2");
+  cluster.advance(2s);
+  cluster.say_started(worker, "job-1", 2);
+
+  CHECK(location(cluster, 50).attempt == 2);
+  REQUIRE(cluster.reply(51) != nullptr);
+  CHECK(absl::IsNotFound(cluster.reply(51)->status()));
+}
+
 TEST_CASE("output of a worker that is away: a read fails, a follow waits for it") {
   ClusterOfFakes cluster;
   const std::string worker = cluster.join("w", 1);

@@ -72,6 +72,40 @@ TEST_CASE("small jobs do not starve a large one that came before them", "[queue]
   CHECK(started(cluster).back() == "job-5");
 }
 
+// How long the shortest of some rounds of ends takes, each of which starts the next of a queue.
+std::chrono::nanoseconds time_of_ends(uint64_t queue_length) {
+  std::vector<v1::Job> jobs;
+  for (uint64_t i = 1; i <= queue_length; ++i) {
+    v1::Job& job = jobs.emplace_back();
+    job.set_job_id("job-" + std::to_string(i));
+    job.set_seq(i);
+    job.set_state(v1::Job::QUEUED);
+    *job.mutable_spec() = spec_for();
+  }
+  ClusterOfFakes cluster({}, std::move(jobs));
+  const std::string worker = cluster.join("w", 1);
+  auto shortest = std::chrono::nanoseconds::max();
+  for (int round = 0; round < 10; ++round) {
+    const auto begin = std::chrono::steady_clock::now();
+    for (int i = 0; i < 10; ++i) {
+      const std::string job_id = cluster.dispatched.back().attempt.key().job_id();
+      cluster.say_started(worker, job_id);
+      cluster.say_ended(worker, job_id, 0);
+    }
+    shortest =
+        std::min<std::chrono::nanoseconds>(shortest, std::chrono::steady_clock::now() - begin);
+  }
+  CHECK(cluster.dispatched.size() == 101);
+  return shortest;
+}
+
+TEST_CASE("a start costs no more in a long queue than in a short one", "[queue]") {
+  const auto in_short_queue = time_of_ends(150);
+  const auto in_long_queue = time_of_ends(30'000);
+
+  CHECK(in_long_queue < 5 * in_short_queue);
+}
+
 TEST_CASE("a failure is retried after a wait that doubles, up to max_attempts", "[queue]") {
   ClusterOfFakes cluster;
   const std::string worker = cluster.join("w", 1);

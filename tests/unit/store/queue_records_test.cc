@@ -208,12 +208,13 @@ TEMPLATE_TEST_CASE("old request keys go once their job has gone", "[store]", OnD
   Store& store = *held;
   REQUIRE(store.begin_term().ok());
   StoreBatch batch;
-  batch.put_jobs = {ended_at(1, 1), ended_at(2, 1)};
-  batch.put_idempotency = {sample_idempotency("kept", "job-1"),
-                           sample_idempotency("gone", "job-2")};
+  const Job array = sample_array(3, 2);
+  batch.put_jobs = {ended_at(1, 1), ended_at(2, 1), array, sample_task(array, 0, Job::FAILED)};
+  batch.put_idempotency = {sample_idempotency("kept", "job-1"), sample_idempotency("gone", "job-2"),
+                           sample_idempotency("of a task", array.job_id() + ".0")};
   REQUIRE(store.commit({&batch, 1}).ok());
   StoreBatch deletion;
-  deletion.delete_jobs = {"job-2"};
+  deletion.delete_jobs = {"job-2", array.job_id()};
   REQUIRE(store.commit({&deletion, 1}).ok());
   CHECK(store.find_idempotency("gone")->has_value());  // it is young
 
@@ -223,6 +224,7 @@ TEMPLATE_TEST_CASE("old request keys go once their job has gone", "[store]", OnD
 
   CHECK(store.find_idempotency("kept")->has_value());
   CHECK_FALSE(store.find_idempotency("gone")->has_value());
+  CHECK_FALSE(store.find_idempotency("of a task")->has_value());
 }
 
 TEST_CASE("room that deletions made is given back to the file system", "[store]") {

@@ -20,6 +20,8 @@ namespace clusterd {
 namespace fs = std::filesystem;
 namespace {
 
+const std::string kTraceParent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
 // A scripts folder with good and bad members, and one outside it.
 class Folder {
  public:
@@ -59,6 +61,7 @@ class Folder {
     jobs.allowed_programs = {"/bin/echo"};
     jobs.env_allow = {"PYTHONPATH", "NODE_*"};
     jobs.max_output_bytes = 1000;
+    jobs.archive_commands = {"/bin/cat", "no-such-archiver"};
     return jobs;
   }
 
@@ -76,7 +79,11 @@ v1::StartAttempt attempt_of(const std::string& path, const std::string& command)
 }
 
 absl::StatusOr<internal::LaunchPlan> check(const Folder& folder, const v1::StartAttempt& attempt) {
-  return Admission(folder.config()).check(attempt, {"worker-id", "worker-name"});
+  WorkerConfig::Limits limits;
+  limits.max_pids = 100;
+  limits.max_timeout = std::chrono::hours(1);
+  return Admission(folder.config(), LimitsPolicy(limits, {.open_files = 1000}))
+      .check(attempt, {"worker-id", "worker-name"}, {});
 }
 
 std::vector<std::string> argv_of(const internal::LaunchPlan& plan) {
@@ -161,8 +168,17 @@ TEST_CASE("each refusal names its field and what is wrong", "[admission]") {
       {"count.sh", "sh", [](auto& s) { s.set_cwd("opendir"); }, kDenied, "cwd", "writable"},
       {"count.sh", "sh", [](auto& s) { s.mutable_output()->set_max_bytes(1001); }, kInvalid,
        "output.max_bytes", "1001 is above this worker's max_output of 1000"},
+      {"count.sh", "sh", [](auto& s) { s.mutable_limits()->set_pids(101); }, kInvalid,
+       "limits.pids", "101 is above this worker's limits.max_pids of 100"},
+      {"count.sh", "sh", [](auto& s) { s.mutable_timeout()->set_seconds(3601); }, kInvalid,
+       "timeout", "1h1s is above this worker's limits.max_timeout of 1h"},
       {"count.sh", "sh", [](auto& s) { s.set_stop_signal("NOPE"); }, kInvalid, "stop_signal",
        "NOPE"},
+      {"count.sh", "sh", [](auto& s) { s.mutable_output()->set_archive_command("sh"); }, kDenied,
+       "output.archive_command", "not in this worker's archive_commands: /bin/cat"},
+      {"count.sh", "sh",
+       [](auto& s) { s.mutable_output()->set_archive_command("no-such-archiver"); },
+       absl::StatusCode::kFailedPrecondition, "output.archive_command", "no such executable"},
   };
   for (const Case& one : cases) {
     INFO(one.path << " " << one.command << " " << one.field << " " << one.text);
@@ -226,7 +242,8 @@ TEST_CASE("variables that change what runs are refused unless they are allowed",
 
   for (const char* name :
        {"LD_PRELOAD", "GLIBC_TUNABLES", "GCONV_PATH", "BASH_ENV", "ENV", "SHELLOPTS", "BASHOPTS",
-        "PS4", "IFS", "PYTHONHOME", "RUBYOPT", "PERL5LIB", "PATH", "HOME", "CLUSTERD_JOB_ID"}) {
+        "PS4", "IFS", "PYTHONHOME", "RUBYOPT", "PERL5LIB", "PERLLIB", "ZDOTDIR", "BASH_FUNC_ls%%",
+        "PATH", "HOME", "CLUSTERD_JOB_ID"}) {
     const auto plan = start(name);
     INFO(name);
     CHECK(absl::IsPermissionDenied(plan.status()));
@@ -245,7 +262,7 @@ TEST_CASE("the environment is clean and says who the job is", "[admission]") {
   v1::StartAttempt attempt = attempt_of("count.sh", "sh");
   attempt.set_task_index(7);
   attempt.set_task_count(9);
-  attempt.set_trace_parent("00-abc-def-01");
+  attempt.set_trace_parent(kTraceParent);
 
   const auto plan = check(folder, attempt);
   unsetenv("CLUSTERD_TEST_SECRET");
@@ -258,8 +275,77 @@ TEST_CASE("the environment is clean and says who the job is", "[admission]") {
   CHECK(has(*plan, "CLUSTERD_WORKER_NAME=worker-name"));
   CHECK(has(*plan, "CLUSTERD_TASK_INDEX=7"));
   CHECK(has(*plan, "CLUSTERD_TASK_COUNT=9"));
-  CHECK(has(*plan, "TRACEPARENT=00-abc-def-01"));
+  CHECK(has(*plan, "TRACEPARENT=" + kTraceParent));
   CHECK_FALSE(has(*plan, "CLUSTERD_TEST_SECRET=1"));
+}
+
+TEST_CASE("the plan says which script is to be looked at again", "[admission]") {
+  const Folder folder;
+  std::ofstream(folder.scripts / "binary") << "\x7f"
+                                              "ELF";
+  chmod((folder.scripts / "binary").c_str(), 0755);
+  const std::string real = fs::canonical(folder.scripts).native();
+
+  const auto with_interpreter = check(folder, attempt_of("link.sh", "sh"));
+  const auto script = check(folder, attempt_of("count.sh", ""));
+  const auto binary = check(folder, attempt_of("binary", ""));
+  const auto program = check(folder, attempt_of("", "echo"));
+
+  CHECK(with_interpreter->script().path() == real + "/deep/inner.sh");
+  CHECK(with_interpreter->script().argument() == 1);
+  CHECK(with_interpreter->script().is_read());
+  CHECK(script->script().argument() == 0);
+  CHECK(script->script().is_read());
+  CHECK_FALSE(binary->script().is_read());
+  CHECK_FALSE(program->has_script());
+  CHECK_FALSE(script->script().sealed());
+}
+
+TEST_CASE("an attempt whose id is no name of a folder is refused", "[admission]") {
+  const Folder folder;
+  for (const char* id : {"", "..", ".hidden", "a/b", "../../etc", "a b", "a\nb"}) {
+    v1::StartAttempt attempt = attempt_of("count.sh", "sh");
+    attempt.mutable_key()->set_job_id(id);
+
+    const auto plan = check(folder, attempt);
+
+    INFO(id);
+    CHECK(absl::IsInvalidArgument(plan.status()));
+    CHECK(field_of(plan.status()) == "job_id");
+  }
+}
+
+TEST_CASE("with digests only what they name runs, as a sealed copy", "[admission]") {
+  const Folder folder;
+  // Of "#!/bin/sh\n", which is what all of them hold.
+  const std::string digest = "a8076d3d28d21e02012b20eaf7dbf75409a6277134439025f282e368e3305abf";
+  const fs::path file = folder.root / "digests";
+  std::ofstream(file) << digest << "  count.sh\n" << digest << " *./deep/inner.sh\n";
+  WorkerConfig::Jobs jobs = folder.config();
+  jobs.digests = file.native();
+  Admission admission(jobs, LimitsPolicy({}, {.open_files = 1000}));
+  const auto start = [&admission](const std::string& path) {
+    return admission.check(attempt_of(path, "sh"), {"worker-id", "worker-name"}, {});
+  };
+
+  const auto named = start("count.sh");
+  const auto linked = start("link.sh");
+  const auto other = start("plain.sh");
+  const auto listed = admission.list_scripts({});
+  std::ofstream(folder.scripts / "count.sh", std::ios::app) << "# changed\n";
+  const auto changed = start("count.sh");
+
+  REQUIRE(named.ok());
+  CHECK(named->script().sealed());
+  CHECK(named->script().sha256().size() == 32);
+  CHECK(linked.ok());
+  for (const auto& refused : {other, changed}) {
+    CHECK(absl::IsPermissionDenied(refused.status()));
+    CHECK(field_of(refused.status()) == "path");
+    CHECK_THAT(std::string(refused.status().message()), Catch::Contains("SHA-256"));
+  }
+  REQUIRE(listed->scripts_size() == 2);
+  CHECK(listed->scripts(1).path() == "deep/inner.sh");
 }
 
 TEST_CASE("bounds come from the spec, else from the worker", "[admission]") {
@@ -276,7 +362,8 @@ TEST_CASE("bounds come from the spec, else from the worker", "[admission]") {
 
   CHECK(plain->stop_signal() == SIGTERM);
   CHECK(plain->stop_grace().seconds() == 10);
-  CHECK_FALSE(plain->has_timeout());
+  CHECK(plain->timeout().seconds() == 3600);
+  CHECK(plain->limits().pids() == 100);
   CHECK(plain->max_output_bytes() == 1000);
   CHECK_FALSE(plain->has_fence_after());
   CHECK(plan->stop_signal() == SIGINT);
@@ -284,6 +371,31 @@ TEST_CASE("bounds come from the spec, else from the worker", "[admission]") {
   CHECK(plan->timeout().seconds() == 4);
   CHECK(plan->max_output_bytes() == 500);
   CHECK(plan->fence_after().seconds() == 5);
+}
+
+TEST_CASE("what becomes of the output is in the plan", "[admission]") {
+  const Folder folder;
+  v1::StartAttempt attempt = attempt_of("count.sh", "sh");
+  const auto plain = check(folder, attempt);
+  (*attempt.mutable_spec()->mutable_env())["SECRET"] = "x";
+  attempt.mutable_spec()->mutable_output()->set_on_limit(v1::OutputSpec::STOP);
+  attempt.mutable_spec()->mutable_output()->set_archive_command("cat");
+
+  const auto plan = check(folder, attempt);
+
+  REQUIRE(plain.ok());
+  CHECK(plain->on_output_limit() == v1::OutputSpec::DISCARD_OLDEST);
+  CHECK(plain->archive_command().empty());
+  CHECK(plain->archive_environment().empty());
+  CHECK(plain->full_disk_wait().seconds() == 5);
+  REQUIRE(plan.ok());
+  CHECK(plan->on_output_limit() == v1::OutputSpec::STOP);
+  CHECK(plan->archive_command() == "/bin/cat");
+  CHECK(plan->archive_timeout().seconds() == 300);
+  const std::vector<std::string> variables(plan->archive_environment().begin(),
+                                           plan->archive_environment().end());
+  CHECK_THAT(variables, Catch::VectorContains(std::string("CLUSTERD_JOB_ID=j1")));
+  for (const std::string& variable : variables) CHECK_FALSE(variable.starts_with("SECRET"));
 }
 
 TEST_CASE("scripts are listed by path, in pages, without what would be refused",
@@ -296,7 +408,7 @@ TEST_CASE("scripts are listed by path, in pages, without what would be refused",
   std::vector<std::string> paths;
   int pages = 0;
   do {
-    const auto page = scripts.list(request);
+    const auto page = scripts.list(request, [](const std::string&) { return true; });
     REQUIRE(page.ok());
     for (const v1::Script& script : page->scripts()) paths.push_back(script.path());
     request.set_page_token(page->next_page_token());

@@ -54,6 +54,19 @@ TEST_CASE("a stream that never wrote reads as empty, and grows", "[output]") {
   CHECK(reader.read(50, 100)->data.empty());
 }
 
+TEST_CASE(
+    "a record of the first kept byte that a full disk left empty says that nothing is released",
+    "[output]") {
+  const Folder folder;
+  folder.append("abc");
+  std::ofstream(folder.path + "/merged.kept");
+
+  const auto bytes = open_reader(folder).read(0, 10);
+
+  REQUIRE(bytes.ok());
+  CHECK(bytes->data == "abc");
+}
+
 TEST_CASE("released bytes are skipped", "[output]") {
   const Folder folder;
   folder.append("0123456789");

@@ -61,8 +61,16 @@ class PumpFixture {
     const std::lock_guard lock(mutex_);
     if (auto* finished = std::get_if<OutputFinished>(&news)) {
       finished_[finished->handle] = std::move(*finished);
+    } else if (auto* grown = std::get_if<OutputGrown>(&news)) {
+      for (const auto& item : grown->items) {
+        ++grown_[item.handle];
+        lengths_[item.handle] = item.output.total_bytes();
+        kept_[item.handle] = item.output.total_bytes() - item.output.first_kept();
+      }
+    } else if (auto* lost = std::get_if<OutputLost>(&news)) {
+      lost_[lost->handle] = std::move(*lost);
     } else {
-      for (const auto& item : std::get<OutputGrown>(news).items) ++grown_[item.handle];
+      limits_.push_back(std::get<OutputLimitMet>(std::move(news)).limit);
     }
     changed_.notify_all();
   }
@@ -75,6 +83,24 @@ class PumpFixture {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, 10s, [&] { return grown_[handle] >= times; });
   }
+  // Waits until a stream is told to be as long.
+  void wait_length(uint64_t handle, uint64_t bytes) {
+    std::unique_lock lock(mutex_);
+    REQUIRE(changed_.wait_for(lock, 30s, [&] { return lengths_[handle] >= bytes; }));
+  }
+  [[nodiscard]] uint64_t kept(uint64_t handle) {
+    const std::lock_guard lock(mutex_);
+    return kept_[handle];
+  }
+  [[nodiscard]] OutputLost lost(uint64_t handle) {
+    const std::lock_guard lock(mutex_);
+    return lost_[handle];
+  }
+  std::vector<std::string> wait_limits() {
+    std::unique_lock lock(mutex_);
+    REQUIRE(changed_.wait_for(lock, 30s, [&] { return !limits_.empty(); }));
+    return limits_;
+  }
   [[nodiscard]] bool has_finished(uint64_t handle) {
     const std::lock_guard lock(mutex_);
     return finished_.contains(handle);
@@ -84,8 +110,12 @@ class PumpFixture {
   std::string path_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::map<uint64_t, OutputFinished> finished_;  // guarded by mutex_, as is grown_
+  std::map<uint64_t, OutputFinished> finished_;  // guarded by mutex_, as all below
   std::map<uint64_t, int> grown_;
+  std::map<uint64_t, uint64_t> lengths_;
+  std::map<uint64_t, uint64_t> kept_;
+  std::map<uint64_t, OutputLost> lost_;
+  std::vector<std::string> limits_;
 };
 
 // Takes what is written to standard error, until its end.
@@ -130,16 +160,16 @@ TEST_CASE("what is in the pipe of an ended attempt waits until its log can be wr
   write_all(writer, text);
   fixture.block();
 
-  pump.add(1, fixture.folder(1), 0, std::move(pipes));
+  pump.add(1, fixture.folder(1), {.patience = 60s}, std::move(pipes));
   pump.finish(1);
-  pump.add(2, fixture.folder(2, "elsewhere"), 0, std::move(other_pipes));
+  pump.add(2, fixture.folder(2, "elsewhere"), {}, std::move(other_pipes));
   pump.finish(2);
   (void)fixture.wait_finished(2);  // the order before it was carried out, in vain
   CHECK_FALSE(fixture.has_finished(1));
   fixture.unblock();
   const OutputFinished finished = fixture.wait_finished(1);
 
-  CHECK(finished.lost_bytes == 0);
+  CHECK(fixture.lost(1).bytes == 0);
   REQUIRE(finished.outputs.size() == 1);
   CHECK(finished.outputs[0].total_bytes() == text.size());
   CHECK(finished.tail == text.substr(0, 4096));
@@ -150,20 +180,88 @@ TEST_CASE("what is in the pipe of an ended attempt waits until its log can be wr
 TEST_CASE("patience with a log that cannot be written has an end, and says what was lost",
           "[pump]") {
   PumpFixture fixture;
-  OutputPump pump([&fixture](OutputNews news) { fixture.on_news(std::move(news)); }, 50ms);
+  OutputPump pump([&fixture](OutputNews news) { fixture.on_news(std::move(news)); });
   std::vector<OutputPipe> pipes;
   const UniqueFd writer = fixture.make_fifo(1, &pipes);
   write_all(writer, "lost");
   fixture.block();
 
-  pump.add(1, fixture.folder(1), 0, std::move(pipes));
+  pump.add(1, fixture.folder(1), {.patience = 50ms}, std::move(pipes));
   pump.finish(1);
   const OutputFinished finished = fixture.wait_finished(1);
 
-  CHECK(finished.lost_bytes == 4);
-  CHECK_THAT(finished.lost_because, Catch::Contains("Not a directory"));
-  CHECK(finished.outputs.size() == 1);
+  CHECK(fixture.lost(1).bytes == 4);
+  CHECK_THAT(fixture.lost(1).because, Catch::Contains("Not a directory"));
+  REQUIRE(finished.outputs.size() == 1);
+  CHECK(finished.outputs[0].total_bytes() == 4);
+  CHECK(finished.outputs[0].first_kept() == 4);
   CHECK_FALSE(std::filesystem::exists(fixture.fifo(1)));
+}
+
+TEST_CASE("a running job's output is thrown away when patience has ended, and kept again later",
+          "[pump]") {
+  PumpFixture fixture;
+  OutputPump pump([&fixture](OutputNews news) { fixture.on_news(std::move(news)); });
+  std::vector<OutputPipe> pipes;
+  const UniqueFd writer = fixture.make_fifo(1, &pipes);
+  fixture.block();
+  pump.add(1, fixture.folder(1), {.patience = 50ms}, std::move(pipes));
+
+  // More than a pipe holds: who writes it waits for nobody for ever.
+  write_all(writer, std::string(3 << 20, 'x'));
+  fixture.wait_length(1, 3 << 20);
+  fixture.unblock();
+  write_all(writer, "kept");
+  fixture.wait_length(1, (3 << 20) + 4);
+  // The log is tried again now and then: what comes until then is lost too.
+  uint64_t length = (3 << 20) + 4;
+  for (int i = 0; i < 1000 && fixture.kept(1) == 0; ++i) {
+    write_all(writer, "more");
+    fixture.wait_length(1, length += 4);
+    std::this_thread::sleep_for(10ms);  // the pump's clock goes on, not ours
+  }
+  pump.finish(1);
+  const OutputFinished finished = fixture.wait_finished(1);
+
+  REQUIRE(finished.outputs.size() == 1);
+  CHECK(finished.outputs[0].first_kept() == fixture.lost(1).bytes);
+  CHECK(finished.outputs[0].first_kept() < finished.outputs[0].total_bytes());
+  CHECK_THAT(finished.tail, Catch::EndsWith("more"));
+}
+
+TEST_CASE("a job that stops at a limit is told once, and never waits", "[pump]") {
+  PumpFixture fixture;
+  OutputPump pump([&fixture](OutputNews news) { fixture.on_news(std::move(news)); });
+  std::vector<OutputPipe> pipes;
+  const UniqueFd writer = fixture.make_fifo(1, &pipes);
+  pump.add(1, fixture.folder(1), {.max_bytes = 100, .stops = true}, std::move(pipes));
+
+  write_all(writer, std::string(3 << 20, 'x'));
+  const std::vector<std::string> limits = fixture.wait_limits();
+  pump.finish(1);
+  const OutputFinished finished = fixture.wait_finished(1);
+
+  REQUIRE(limits.size() == 1);
+  CHECK_THAT(limits[0], Catch::StartsWith("it wrote more than 100 bytes"));
+  REQUIRE(finished.outputs.size() == 1);
+  CHECK(finished.outputs[0].total_bytes() == 100);
+  CHECK(read_file(fixture.folder(1) + "/merged.log") == std::string(100, 'x'));
+}
+
+TEST_CASE("a job that stops does so where its log cannot be written", "[pump]") {
+  PumpFixture fixture;
+  OutputPump pump([&fixture](OutputNews news) { fixture.on_news(std::move(news)); });
+  std::vector<OutputPipe> pipes;
+  const UniqueFd writer = fixture.make_fifo(1, &pipes);
+  fixture.block();
+  pump.add(1, fixture.folder(1), {.max_bytes = 100, .stops = true, .patience = 50ms},
+           std::move(pipes));
+
+  write_all(writer, std::string(3 << 20, 'x'));
+  const std::vector<std::string> limits = fixture.wait_limits();
+
+  CHECK_THAT(limits[0], Catch::StartsWith("its output could not be written") &&
+                            Catch::Contains("Not a directory"));
 }
 
 TEST_CASE("a stalled stream is logged once, and goes on while another one floods", "[pump]") {
@@ -175,8 +273,8 @@ TEST_CASE("a stalled stream is logged once, and goes on while another one floods
   const UniqueFd flood = fixture.make_fifo(2, &flood_pipes);
   const ErrorOutput log(fixture.fifo(1) + ".log");
   fixture.block();
-  pump.add(1, fixture.folder(1), 0, std::move(pipes));
-  pump.add(2, fixture.folder(2, "elsewhere"), 1 << 20, std::move(flood_pipes));
+  pump.add(1, fixture.folder(1), {.patience = 60s}, std::move(pipes));
+  pump.add(2, fixture.folder(2, "elsewhere"), {.max_bytes = 1 << 20}, std::move(flood_pipes));
   write_all(writer, "patient\n");
   for (int i = 1; i <= 50; ++i) {
     write_all(flood, "a little\n");

@@ -19,12 +19,12 @@
 namespace clusterd {
 namespace {
 
-// From now on chdir(2) kills the process of whoever calls it: this thread and its children. False
+// From now on fchdir(2) kills the process of whoever calls it: this thread and its children. False
 // where the kernel refuses.
-bool let_chdir_kill() {
+bool let_fchdir_kill() {
   std::array<sock_filter, 4> filter = {{
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_chdir, 0, 1),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fchdir, 0, 1),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   }};
@@ -50,11 +50,12 @@ TEST_CASE("a child that is killed before it has told of itself did not start", "
   ChildBaseline baseline;
   REQUIRE(::getrlimit(RLIMIT_NOFILE, &baseline.open_files) == 0);
   SpawnResult result;
+  CgroupPool cgroups(CgroupHome::open(folder, CgroupMode::kOff));
   bool can_kill = false;
 
   std::thread thread([&] {
-    can_kill = let_chdir_kill();
-    if (can_kill) result = spawn(std::move(order), baseline);
+    can_kill = let_fchdir_kill();
+    if (can_kill) result = spawn(std::move(order), baseline, cgroups);
   });
   thread.join();
 
