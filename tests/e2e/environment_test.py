@@ -274,9 +274,10 @@ class RunAsTest(unittest.TestCase):
                             "while :; do sleep 0.05; done\n")
         job_id = self.cluster.start("wait.sh")
         wait_until(lambda: self.cluster.output(job_id) == b"ready\n", "it is ready")
-        for pid in self.cluster.launchers():
+        killed = set(self.cluster.launchers())
+        for pid in killed:
             os.kill(pid, 9)
-        wait_until(self.cluster.launchers, "another launcher is there")
+        wait_until(lambda: set(self.cluster.launchers()) - killed, "another launcher is there")
         signal = {"signal": "USR1", "main_process_only": True}
         wait_until(lambda: self.cluster.http.post(f"/v1/jobs/{job_id}/signal", signal).status == 200,
                    "the signal reaches it through the new launcher")
