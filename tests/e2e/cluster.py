@@ -206,6 +206,14 @@ class Cluster:
         """More of a worker's configuration, for those who derive from this."""
         return {}
 
+    def launcher(self, name="w1"):
+        """The process id of the launcher, once there is one and no other."""
+        def alone():
+            found = self.launchers(name)
+            return found if len(found) == 1 else None
+
+        return wait_until(alone, f"one launcher of {name}")[0]
+
     def launchers(self, name="w1"):
         """Process ids of the launchers of a worker: their command line names its data_dir. Children
         of a launcher bear that too, until their own execve; they are left out."""

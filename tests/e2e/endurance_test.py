@@ -64,9 +64,7 @@ class EnduranceTest(unittest.TestCase):
         self.cluster.start_worker(slots=JOBS + 8, on_stop="keep", alive=False, stop_grace="1s")
 
     def launcher(self):
-        # In the midst of an execve a process has no command line.
-        (pid,) = wait_until(self.cluster.launchers, "the launcher")
-        return pid
+        return self.cluster.launcher()
 
     def kill_worker(self):
         self.cluster.workers["w1"].kill()

@@ -55,7 +55,7 @@ class RebootTest(unittest.TestCase):
             job_id = cluster.start("gated.sh", gate, worker="w1")
             output = wait_until(lambda: cluster.output(job_id), "the first line")
             (pid,) = map(int, re.findall(rb"begun (\d+)", output))
-            (launcher,) = cluster.launchers()
+            launcher = cluster.launcher()
             worker.kill()
             os.kill(launcher, signal.SIGKILL)
             os.kill(pid, signal.SIGKILL)

@@ -75,7 +75,7 @@ class SurvivalTest(unittest.TestCase):
             worker = cluster.start_worker()
 
             def kill():
-                (old,) = cluster.launchers()
+                old = cluster.launcher()
                 os.kill(old, signal.SIGKILL)
                 wait_until(lambda: [pid for pid in cluster.launchers() if pid != old],
                            "a new launcher")

@@ -52,7 +52,7 @@ def upgrade(cluster, installation, name="w1"):
     """Replaces the executable and has worker and launcher become it, in place."""
     worker = cluster.workers[name]
     # In the midst of an execve a process has no command line.
-    (launcher,) = wait_until(lambda: cluster.launchers(name), "the launcher")
+    launcher = cluster.launcher(name)
     installation.replace()
     worker.process.send_signal(signal.SIGUSR2)
     wait_until(lambda: installation.is_run_by(worker.pid), "the worker is the new executable")
@@ -88,7 +88,7 @@ class UpgradeTest(unittest.TestCase):
         gate = self.cluster.folder / "gate"
         os.mkfifo(gate)
         worker = self.cluster.start_worker(on_stop="keep")
-        (launcher,) = self.cluster.launchers()
+        launcher = self.cluster.launcher()
         job_id = self.cluster.start("gated.sh", gate)
         self.cluster.wait_for_state(job_id, "RUNNING")
         self.assertEqual(worker.terminate()[0], 0)
