@@ -133,7 +133,7 @@ int run(const JobStopCommand& command) {
     if (stopped == asked.end()) return kExitOk;  // told above
     absl::StatusOr<v1::Job> job = stopped->second;
     if (!is_final(job->state())) {
-      job = session.client->wait(job_id, stop_patience(stopped->second.spec()), session.token());
+      job = session.client->wait(job_id, stop_patience(stopped->second), session.token());
       if (absl::IsDeadlineExceeded(job.status())) {
         return finish(not_stopped_in_time(stopped->second));
       }

@@ -144,7 +144,7 @@ asio::awaitable<HttpResponse> OriginalEndpoints::stop(const Exchange& exchange,
   request.set_job_id(asked.job_id);
   absl::StatusOr<v1::Job> job = co_await call(exchange, "StopJob", request);
   if (job.ok() && !is_final(job->state())) {
-    job = co_await wait_for_end(exchange, asked, stop_patience(job->spec()));
+    job = co_await wait_for_end(exchange, asked, stop_patience(*job));
   }
   if (!job.ok()) {
     const absl::Status status = co_await clear_up(exchange, job.status(), asked);

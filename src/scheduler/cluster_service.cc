@@ -4,6 +4,7 @@
 
 #include "core/field_error.h"
 #include "core/ids.h"
+#include "core/proto_time.h"
 #include "rpc/digest.h"
 #include "rpc/grpc_status.h"
 #include "scheduler/call_back_address.h"
@@ -26,6 +27,9 @@ absl::Status check(const v1::RegisterWorkerRequest& request) {
   }
   if (request.capacity().slots() == 0) {
     return invalid_field("capacity.slots", "must be at least 1");
+  }
+  if (request.has_stop_grace() && from_proto(request.stop_grace()).count() < 0) {
+    return invalid_field("stop_grace", "a negative duration is not allowed, 0 is the least");
   }
   return absl::OkStatus();
 }

@@ -295,6 +295,9 @@ class Scheduler {
   // scheduler_orders.cc
   KeyedCall keyed_job_call(CallId call, const RequestKey& key, const std::string& job_id);
   void stop_live(LiveJob& live, const v1::StopRequest& wish, Decision& out, Now now);
+  // From the stop signal to KILL, of an array the longest of its tasks'; nullopt: not known, or
+  // nothing runs.
+  [[nodiscard]] std::optional<std::chrono::nanoseconds> grace_of(const LiveJob& live);
   void read_and_retry(CallId call, const v1::RetryJobRequest& request, const RequestKey& key,
                       Decision& out);
   void retry_ended(CallId call, const v1::Job& job, const RecordedTasks& tasks,

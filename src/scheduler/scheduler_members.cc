@@ -97,6 +97,10 @@ Decision Scheduler::register_worker(CallId call, const RegisterOrder& order, Now
     shown_worker.clear_unenforced_limits();
     for (const std::string& limit : all_limits()) shown_worker.add_unenforced_limits(limit);
   }
+  shown_worker.clear_stop_grace();
+  if (order.request.has_stop_grace()) {
+    *shown_worker.mutable_stop_grace() = order.request.stop_grace();
+  }
   *shown_worker.mutable_last_seen() = to_proto(now.wall);
   if (shown_worker.state() == v1::Worker::LEFT || shown_worker.state() == v1::Worker::OFFLINE) {
     set_worker_state(worker, v1::Worker::UNREACHABLE,

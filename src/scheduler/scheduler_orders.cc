@@ -65,6 +65,10 @@ Decision Scheduler::stop(CallId call, const v1::StopJobRequest& request, const s
 void Scheduler::stop_live(LiveJob& live, const v1::StopRequest& wish, Decision& out, Now now) {
   if (is_final(live.job.state()) || live.job.has_stop_requested()) return;
   *live.job.mutable_stop_requested() = wish;
+  live.job.mutable_stop_requested()->clear_grace();
+  if (const auto grace = grace_of(live)) {
+    *live.job.mutable_stop_requested()->mutable_grace() = to_proto(*grace);
+  }
   mark(live);
   if (live.tasks != nullptr) return stop_tasks(live, out, now);
   if (live.job.state() == v1::Job::QUEUED) {
@@ -75,6 +79,21 @@ void Scheduler::stop_live(LiveJob& live, const v1::StopRequest& wish, Decision& 
   } else if (WorkerEntry* worker = workers_.find(live.job.worker_id())) {
     send_stop(live, *worker, out);
   }
+}
+
+std::optional<std::chrono::nanoseconds> Scheduler::grace_of(const LiveJob& live) {
+  if (live.tasks != nullptr) {
+    std::optional<std::chrono::nanoseconds> longest;
+    for (const std::string& id : live.tasks->live_tasks) {
+      if (const LiveJob* task = jobs_.find(id)) longest = std::max(longest, grace_of(*task));
+    }
+    return longest;
+  }
+  if (live.job.state() == v1::Job::QUEUED) return std::nullopt;
+  if (live.job.spec().has_stop_grace()) return from_proto(live.job.spec().stop_grace());
+  const WorkerEntry* worker = workers_.find(live.job.worker_id());
+  if (worker == nullptr || !worker->record.worker().has_stop_grace()) return std::nullopt;
+  return from_proto(worker->record.worker().stop_grace());
 }
 
 Decision Scheduler::signal(CallId call, const v1::SignalJobRequest& request, int signal,

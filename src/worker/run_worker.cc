@@ -16,6 +16,7 @@
 #include "core/address.h"
 #include "core/log.h"
 #include "core/port_file.h"
+#include "core/proto_time.h"
 #include "core/reloader.h"
 #include "core/signal_wait.h"
 #include "rpc/access_control.h"
@@ -136,6 +137,7 @@ absl::StatusOr<SessionOptions> session_options(const WorkerConfig& config,
   offer.set_name_is_configured(name_is_ours);
   offer.mutable_labels()->insert(config.worker.labels.begin(), config.worker.labels.end());
   *offer.mutable_capacity() = machine_capacity(config.capacity);
+  *offer.mutable_stop_grace() = to_proto(config.jobs.stop_grace);
   return options;
 }
 

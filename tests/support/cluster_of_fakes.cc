@@ -56,11 +56,13 @@ ClusterOfFakes::ClusterOfFakes(const SchedulerConfig::Scheduling& scheduling,
 }
 
 std::string ClusterOfFakes::join(const std::string& name, uint32_t slots,
-                                 const std::optional<std::vector<std::string>>& unenforced) {
+                                 const std::optional<std::vector<std::string>>& unenforced,
+                                 std::optional<std::chrono::nanoseconds> stop_grace) {
   RegisterOrder order;
   order.request.set_name(name);
   order.request.set_address(name + ":1");
   order.request.mutable_capacity()->set_slots(slots);
+  if (stop_grace) *order.request.mutable_stop_grace() = to_proto(*stop_grace);
   order.request.mutable_identity()->set_boot_id("boot");
   order.request.mutable_identity()->set_journal_id("journal");
   order.fresh_worker_id = "id-of-" + name;

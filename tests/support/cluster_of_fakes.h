@@ -23,8 +23,10 @@ class ClusterOfFakes {
 
   // Registers a worker of that name, or does so again, opens its session and answers the call back.
   // Returns its id. `unenforced`: the limits that it cannot enforce; absent: it knows none at all.
+  // `stop_grace` absent: it does not tell it.
   std::string join(const std::string& name, uint32_t slots,
-                   const std::optional<std::vector<std::string>>& unenforced = {{}});
+                   const std::optional<std::vector<std::string>>& unenforced = {{}},
+                   std::optional<std::chrono::nanoseconds> stop_grace = std::nullopt);
   // Opens a session for a known worker, with this inventory; returns the stream.
   StreamId open_session(const std::string& worker_id,
                         const std::vector<v1::HeldAttempt>& inventory = {},

@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 
 #include "core/field_error.h"
+#include "core/proto_time.h"
 #include "support/cluster_of_fakes.h"
 
 namespace clusterd {
@@ -218,6 +219,37 @@ TEST_CASE("a stop of a running job is durable, sent, and sent again until it is 
   cluster.advance(300ms);
 
   CHECK(cluster.stops.size() == 2);
+}
+
+TEST_CASE("a stop tells how long the signal is given: the job's own grace, else its worker's") {
+  ClusterOfFakes cluster;
+  cluster.join("w", 2, {{}}, 20s);
+  v1::JobSpec own = spec_for();
+  *own.mutable_stop_grace() = to_proto(3s);
+  const auto grace_after_stop = [&cluster](const std::string& job_id) {
+    const v1::Job job = cluster.stop(job_id);
+    REQUIRE(job.has_stop_requested());
+    return job.stop_requested().has_grace()
+               ? std::optional(from_proto(job.stop_requested().grace()))
+               : std::nullopt;
+  };
+  v1::JobSpec array = spec_for();
+  array.mutable_array()->set_to(3);
+  cluster.submit(own);
+  cluster.submit(array);  // one task finds room, the others wait
+  cluster.submit(spec_for());
+
+  CHECK(grace_after_stop("job-1") == 3s);
+  CHECK(grace_after_stop("job-2") == 20s);           // of the task that was given to the worker
+  CHECK(grace_after_stop("job-3") == std::nullopt);  // nothing of it runs
+}
+
+TEST_CASE("the grace of a worker that does not tell it is not known") {
+  ClusterOfFakes cluster;
+  cluster.join("w", 1);
+  cluster.submit(spec_for());
+
+  CHECK_FALSE(cluster.stop("job-1").stop_requested().has_grace());
 }
 
 TEST_CASE("an ended job never changes") {
