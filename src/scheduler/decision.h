@@ -104,6 +104,11 @@ struct CallBack {
   bool fresh = false;
 };
 
+// Drops the channel of a worker that is not known any more.
+struct ForgetLink {
+  std::string worker_id;
+};
+
 // Sends a message down a Session.
 struct SendDown {
   StreamId stream = 0;
@@ -134,9 +139,9 @@ struct ReleaseOriginal {
   v1::AttemptKey key;
 };
 
-using Effect =
-    std::variant<Reply, LookUp, FindExpired, SendDoomed, Dispatch, StopAttempt, SignalAttempt,
-                 CallBack, SendDown, CloseStream, AdmitOriginal, DismissOriginal, ReleaseOriginal>;
+using Effect = std::variant<Reply, LookUp, FindExpired, SendDoomed, Dispatch, StopAttempt,
+                            SignalAttempt, CallBack, ForgetLink, SendDown, CloseStream,
+                            AdmitOriginal, DismissOriginal, ReleaseOriginal>;
 
 // What a LookUp found; the jobs in its order, NOT_FOUND where there is none.
 struct LookedUp {

@@ -354,6 +354,7 @@ class Scheduler {
   void shift_for_stall(Now now);
   // scheduler_retention.cc
   void look_for_expired(Decision& out, Now now);
+  void forget_left_workers(Decision& out, Now now);
   // scheduler_views.cc
   void answer_worker(CallId call, const std::string& id_or_name, Decision& out);
   [[nodiscard]] v1::ExplainJobResponse explanation(const v1::Job& job);

@@ -102,6 +102,7 @@ Decision Scheduler::register_worker(CallId call, const RegisterOrder& order, Now
     *shown_worker.mutable_stop_grace() = order.request.stop_grace();
   }
   *shown_worker.mutable_last_seen() = to_proto(now.wall);
+  worker.record.clear_left_time();
   if (shown_worker.state() == v1::Worker::LEFT || shown_worker.state() == v1::Worker::OFFLINE) {
     set_worker_state(worker, v1::Worker::UNREACHABLE,
                      "has registered and not opened its session yet");
@@ -146,6 +147,7 @@ Decision Scheduler::deregister_worker(CallId call, const v1::DeregisterWorkerReq
     workers_.set_stream(*worker, 0);
     worker->called_back = false;
   }
+  if (leaves) *worker->record.mutable_left_time() = to_proto(now.wall);
   set_worker_state(*worker, leaves ? v1::Worker::LEFT : v1::Worker::OFFLINE,
                    leaves ? "" : "it stopped in order");
   reconsider_outputs_of(*worker, out);
@@ -242,6 +244,7 @@ void Scheduler::forget_worker(WorkerEntry& worker, const std::string& why, Decis
   worker.record.mutable_worker()->set_draining(false);
   worker.record.clear_drain_reason();
   worker.record.clear_drain_deadline();
+  *worker.record.mutable_left_time() = to_proto(now.wall);
   set_worker_state(worker, v1::Worker::LEFT, "");
   std::vector<std::string> waiting;
   jobs_.for_each([&waiting, &worker](const LiveJob& live) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "clusterd/job_states.h"
+#include "core/proto_time.h"
 #include "scheduler/scheduler.h"
 
 namespace clusterd {
@@ -21,8 +22,27 @@ void Scheduler::look_for_expired(Decision& out, Now now) {
   out.effects.emplace_back(FindExpired{.before = now.wall - config_.retention.max_age,
                                        .max_jobs = config_.retention.max_jobs,
                                        .limit = kMostAtOnce});
+  forget_left_workers(out, now);
   out.persist.upkeep = now.wall - std::max(kKeysKeptAtLeast, config_.retention.max_age);
   workers_.for_each([this, &out](const WorkerEntry& worker) { send_doomed(worker, out); });
+}
+
+void Scheduler::forget_left_workers(Decision& out, Now now) {
+  const WallTime before = now.wall - std::max(kKeysKeptAtLeast, config_.retention.max_age);
+  std::vector<std::string> gone;
+  workers_.for_each([before, &gone](const WorkerEntry& worker) {
+    if (worker.state() != v1::Worker::LEFT) return;
+    const bool told = worker.record.has_left_time();  // an older version does not
+    const WallTime left =
+        from_proto(told ? worker.record.left_time() : worker.record.worker().last_seen());
+    if (left < before) gone.push_back(worker.id());
+  });
+  for (const std::string& worker_id : gone) {
+    if (marked_workers_.contains(worker_id)) continue;
+    workers_.erase(worker_id);
+    out.persist.delete_workers.push_back(worker_id);
+    out.effects.emplace_back(ForgetLink{worker_id});
+  }
 }
 
 Decision Scheduler::expired(const std::vector<std::string>& job_ids, Now now) {

@@ -100,6 +100,7 @@ class Term {
   void perform(StopAttempt effect);
   void perform(SignalAttempt effect);
   void perform(CallBack effect);
+  void perform(ForgetLink effect) { links_.erase(effect.worker_id); }
   void perform(SendDown effect);
   void perform(CloseStream effect);
   void perform(AdmitOriginal effect);

@@ -44,8 +44,8 @@ struct WorkerEntry {
 
 // The members, by id and by name, and what their jobs take.
 //
-// Owned by Scheduler; core thread only. Pointers to entries hold for the table's life: members
-// that left stay, so that they are known when they come back.
+// Owned by Scheduler; core thread only. Pointers to entries hold until erase(): members that left
+// stay for a while, so that they are known when they come back.
 class WorkerTable {
  public:
   [[nodiscard]] WorkerEntry* find(const std::string& worker_id);
@@ -53,6 +53,7 @@ class WorkerTable {
   [[nodiscard]] WorkerEntry* find_by_id_or_name(const std::string& id_or_name);
   [[nodiscard]] WorkerEntry* find_by_stream(StreamId stream);
   WorkerEntry& insert(internal::WorkerRecord record, BootTime now);
+  void erase(const std::string& worker_id) { workers_.erase(worker_id); }  // LEFT: it has no stream
   // The worker's session goes over `stream` from now on; 0: over none.
   void set_stream(WorkerEntry& worker, StreamId stream);
 

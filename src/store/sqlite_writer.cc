@@ -254,6 +254,7 @@ absl::Status SqliteWriter::write_members(const StoreBatch& batch) {
   }
   for (const std::string& worker_id : batch.delete_workers) {
     if (status.ok()) status = erase("workers", worker_id);
+    if (status.ok()) status = erase("doomed", worker_id);
   }
   return status;
 }

@@ -103,7 +103,10 @@ void MemoryStore::apply(const StoreBatch& batch) {
   for (const internal::WorkerRecord& worker : batch.put_workers) {
     workers_[worker.worker().worker_id()] = worker;
   }
-  for (const std::string& worker_id : batch.delete_workers) workers_.erase(worker_id);
+  for (const std::string& worker_id : batch.delete_workers) {
+    workers_.erase(worker_id);
+    doomed_.erase(worker_id);
+  }
   for (const internal::IdempotencyRecord& record : batch.put_idempotency) {
     idempotency_[record.key()] = record;
   }

@@ -210,6 +210,38 @@ TEST_CASE("a worker leaves when it holds nothing, and is OFFLINE while its jobs 
   CHECK(absl::IsNotFound(cluster.reply(unknown)->status()));
 }
 
+TEST_CASE("a worker that left is remembered for as long as ended jobs are, and no longer") {
+  ClusterOfFakes cluster;
+  const std::string worker = cluster.join("w", 2);
+  v1::DeregisterWorkerRequest leave;
+  leave.set_worker_id(worker);
+  leave.set_leaving(true);
+  cluster.apply(cluster.scheduler.deregister_worker(900, leave, "digest", cluster.now));
+  const auto is_known = [&cluster, &worker] {
+    v1::GetWorkerRequest request;
+    request.set_worker_id(worker);
+    const CallId call = cluster.next_call++;
+    cluster.apply(cluster.scheduler.get_worker(call, request));
+    return cluster.reply(call)->ok();
+  };
+
+  cluster.advance(std::chrono::hours(167));
+  CHECK(is_known());
+  cluster.advance(std::chrono::hours(2));
+  CHECK_FALSE(is_known());
+  CHECK(cluster.store.begin_term()->workers.empty());
+
+  RegisterOrder again;  // with the identity that it has kept
+  again.request.set_name("w");
+  again.request.set_address("w:1");
+  again.request.mutable_capacity()->set_slots(2);
+  again.request.mutable_identity()->set_worker_id(worker);
+  again.presented_sha256 = "digest";
+  cluster.apply(cluster.scheduler.register_worker(901, again, cluster.now));
+  REQUIRE(cluster.reply(901)->ok());
+  CHECK(is_known());
+}
+
 TEST_CASE("a new term knows its jobs and gives their workers time to come back") {
   ClusterOfFakes before;
   const std::string worker = before.join("w", 2);
