@@ -16,8 +16,9 @@ class LogValue {
   LogValue(const char* text) : text_(text) {}         // NOLINT
   LogValue(const std::string& text) : text_(text) {}  // NOLINT
   LogValue(bool value) : text_(value ? "true" : "false"), bare_(true) {}  // NOLINT
-  LogValue(const absl::Status& status) : text_(status.ToString()) {}      // NOLINT
-  LogValue(double value) : text_(std::to_string(value)), bare_(true) {}   // NOLINT
+  LogValue(const absl::Status& status)                                    // NOLINT
+      : text_(status.ToString(absl::StatusToStringMode::kWithNoExtraData)) {}
+  LogValue(double value) : text_(std::to_string(value)), bare_(true) {}  // NOLINT
   template <std::integral T>
   LogValue(T value) : text_(std::to_string(value)), bare_(true) {}  // NOLINT
 
