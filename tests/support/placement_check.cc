@@ -25,9 +25,8 @@ const T& answer_in(const Decision& decision) {
 
 // A job that nothing but room is missing for.
 struct Waiting {
-  std::string job_id;
+  v1::Job job;
   std::tuple<int32_t, uint64_t, uint32_t> place;  // priority, acceptance, index
-  std::string kind;                               // what it asks of a worker
   uint64_t ahead = 0;
   uint64_t fitting_workers = 0;
 };
@@ -64,12 +63,11 @@ std::vector<Waiting> waiting_jobs(Scheduler& scheduler, const MemoryStore& store
     const bool bounded = answer.summary().find("max_parallel") != std::string::npos;
     if (answer.workers().empty() || bounded) continue;
     Waiting& entry = waiting.emplace_back();
-    entry.job_id = job.job_id();
     const auto parts = split_task_id(job.job_id());
     entry.place = {-job.spec().priority(), job.seq(), parts ? parts->second : 0};
-    entry.kind = kind_of(job);
     entry.ahead = answer.jobs_ahead();
     for (const auto& worker : answer.workers()) entry.fitting_workers += worker.fits() ? 1 : 0;
+    entry.job = job;
   }
   std::sort(waiting.begin(), waiting.end(),
             [](const Waiting& a, const Waiting& b) { return a.place < b.place; });
@@ -80,15 +78,18 @@ std::vector<Waiting> waiting_jobs(Scheduler& scheduler, const MemoryStore& store
 
 std::string job_stuck_though_it_fits(Scheduler& scheduler, const MemoryStore& store) {
   const std::vector<Waiting> waiting = waiting_jobs(scheduler, store);
+  const bool any_fits = std::any_of(waiting.begin(), waiting.end(),
+                                    [](const Waiting& job) { return job.fitting_workers > 0; });
+  if (!any_fits) return "";
   std::set<std::string> kinds;
   for (size_t i = 0; i < waiting.size(); ++i) {
     const Waiting& job = waiting[i];
     // Each kind that comes before may keep one worker; so may what the store does not know of yet.
     const uint64_t unknown = job.ahead > i ? job.ahead - i : 0;
     const uint64_t kept = kinds.size() + unknown;
-    if (!kinds.insert(job.kind).second) continue;  // behind one of its kind
+    if (!kinds.insert(kind_of(job.job)).second) continue;  // behind one of its kind
     if (job.fitting_workers <= kept) continue;
-    return absl::StrCat("stuck though it fits: ", job.job_id, ", ", job.fitting_workers,
+    return absl::StrCat("stuck though it fits: ", job.job.job_id(), ", ", job.fitting_workers,
                         " workers have room for it, at most ", kept, " may be kept for others");
   }
   return "";
