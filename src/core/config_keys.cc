@@ -56,7 +56,8 @@ Keys listener_keys(std::string_view table, ListenerConfig& listener) {
       text(table, "crt_file", &listener.crt_file, "Certificate chain (PEM); needed with use_tls."),
       text(table, "key_file", &listener.key_file, "Private key (PEM); needed with use_tls."),
       text(table, "allow_insecure", &listener.allow_insecure,
-           "Listen beyond loopback without TLS: whoever reaches the port can run jobs."),
+           "Listen beyond loopback without TLS, or over HTTP without tokens: whoever reaches the "
+           "port can run jobs."),
   };
 }
 
@@ -76,7 +77,7 @@ Keys mutual_tls_keys(ListenerConfig& listener) {
            "\"worker/db1\" }."),
       range(kTable, "max_connection_age", &listener.max_connection_age,
             "With TLS: connections are made anew after this long, with certificates that are good "
-            "then.",
+            "then; calls and streams on them go on.",
             kSecond, kYear),
   };
 }
@@ -92,39 +93,54 @@ Keys http_keys(SchedulerConfig::HttpServer& http) {
           text(kTable, "tokens_file", &http.tokens_file,
                "Bearer tokens and their roles; with it every caller must prove who it is."),
           word(kTable, "local_callers", &http.local_callers,
-               "Who may call from this machine without a token.", {"any", "same_user"}),
+               "Who may call from this machine without a token: everybody, or the user that runs "
+               "the scheduler; the latter needs 127.0.0.1 or ::1 in addr.",
+               {"any", "same_user"}),
           text(kTable, "trusted_proxies", &http.trusted_proxies,
-               "Proxies that are believed when they say for whom they call.", kNetwork),
-          size(kTable, "max_body", &http.max_body_bytes, "Largest request body.", kKiB, 16 * kMiB),
+               "Addresses and networks of proxies that are believed in X-Forwarded-For and "
+               "Clusterd-Client.",
+               kNetwork),
+          size(kTable, "max_body", &http.max_body_bytes, "Largest request body; beyond it 413.",
+               kKiB, 16 * kMiB),
           size(kTable, "max_header", &http.max_header_bytes,
-               "Largest request line and headers together.", kKiB, kMiB),
-          range(kTable, "header_timeout", &http.header_timeout,
-                "From the first byte of a request to the end of its headers.", 100 * kMillisecond,
-                kHour),
-          range(kTable, "body_timeout", &http.body_timeout, "Longest pause within a request body.",
-                100 * kMillisecond, kHour),
+               "Largest request line and headers together; beyond it 431.", kKiB, kMiB),
+          range(
+              kTable, "header_timeout", &http.header_timeout,
+              "Longest time from the first byte of a request to the end of its headers; then 408.",
+              100 * kMillisecond, kHour),
+          range(kTable, "body_timeout", &http.body_timeout,
+                "Longest pause within a request body; then 408.", 100 * kMillisecond, kHour),
           range(kTable, "idle_timeout", &http.idle_timeout,
                 "How long a connection without a request is kept.", 100 * kMillisecond, kDay),
           size(kTable, "min_body_rate", &http.min_body_rate_bytes,
-               "Bytes a second that a request body must bring on average; 0: any.", 0, kTiB),
+               "Bytes a second that a request body must bring on average once body_timeout has "
+               "passed, else 408; 0: any.",
+               0, kTiB),
           range(kTable, "handshake_timeout", &http.handshake_timeout, "Longest TLS handshake.",
                 100 * kMillisecond, kHour),
           range(kTable, "write_timeout", &http.write_timeout,
                 "How long a client may take nothing of a whole answer.", 100 * kMillisecond, kHour),
           range(kTable, "stream_write_timeout", &http.stream_write_timeout,
-                "How long a client may take nothing of a stream that has more for it.",
+                "How long a client may take nothing of a stream that has more for it; then the "
+                "stream is cut, and goes on at its offset when it is asked for again.",
                 100 * kMillisecond, kYear),
-          range(kTable, "max_headers", &http.max_headers, "Headers of one request.", 10, 10'000),
-          range(kTable, "max_connections", &http.max_connections, "Connections at one time.", 1,
-                1'000'000),
+          range(kTable, "max_headers", &http.max_headers, "Headers of one request; beyond it 431.",
+                10, 10'000),
+          range(kTable, "max_connections", &http.max_connections,
+                "Connections at one time; the open files that the system allows are a bound too.",
+                1, 1'000'000),
           range(kTable, "max_connections_per_client", &http.max_connections_per_client,
                 "Connections at one time from one address.", 1, 1'000'000),
           range(kTable, "max_streams_per_client", &http.max_streams_per_client,
-                "Streams and waits at one time of one address.", 1, 1'000'000),
+                "Streams and waits at one time of one address; beyond it 429.", 1, 1'000'000),
           range(kTable, "max_request_rate", &http.max_request_rate,
-                "Requests a second from one address; 0: any.", 0, 10'000'000),
+                "Requests and connections a second from one address, beyond it 429; 0: any. Where "
+                "addr is beyond loopback the default is 2000.",
+                0, 10'000'000),
           size(kTable, "max_request_memory", &http.max_request_memory_bytes,
-               "Requests in memory, whole or not, of all clients together.", kMiB, kTiB),
+               "Requests in memory, whole or not, of all clients together; beyond it 429 for the "
+               "client that holds most, else 503.",
+               kMiB, kTiB),
       });
   return keys;
 }
@@ -135,10 +151,13 @@ Keys scheduling_keys(SchedulerConfig::Scheduling& scheduling) {
       range(kTable, "worker_timeout", &scheduling.worker_timeout,
             "Silence of a worker after which it gets no new work.", 100 * kMillisecond, kDay),
       range(kTable, "lost_after", &scheduling.lost_after,
-            "Silence of a worker after which its jobs are LOST, or retried.", 100 * kMillisecond,
-            kYear),
+            "Silence of a worker after which its jobs are LOST, or retried, unless they say "
+            "otherwise; not shorter than worker_timeout.",
+            100 * kMillisecond, kYear),
       range(kTable, "heartbeat_interval", &scheduling.heartbeat_interval,
-            "How often workers say that they live.", 10 * kMillisecond, kHour),
+            "How often workers say that they live; they do so at least three times within "
+            "worker_timeout.",
+            10 * kMillisecond, kHour),
       range(kTable, "start_wait", &scheduling.start_wait,
             "How long the start of a job waits for its worker's verdict.", 0, 60 * kSecond),
       range(kTable, "max_queued", &scheduling.max_queued,
@@ -150,70 +169,85 @@ Keys compat_keys(SchedulerConfig::Compat& compat) {
   constexpr std::string_view kTable = "compat";
   return {
       text(kTable, "enabled", &compat.enabled,
-           "Serve the two earlier systems' clients and workers: HTTP endpoints and gRPC services."),
+           "Serve clients and workers of the two earlier systems: /start, /stop, /query and "
+           "/output at the HTTP address, their gRPC services at the gRPC address. By default false "
+           "for an address beyond loopback."),
       text(kTable, "addrs", &compat.addrs,
-           "Further addresses at which their gRPC services are served.", kListenAddress),
-      text(
-          kTable, "task_script", &compat.task_script,
-          "Script that a task's payload is given to as its one argument; empty: the payload is the "
-          "command line of a script."),
+           "Further addresses of those gRPC services, under the TLS settings of [grpc_server].",
+           kListenAddress),
+      text(kTable, "task_script", &compat.task_script,
+           "Script below the workers' scripts_dir that a task's payload is given to as its one "
+           "argument; empty: the payload is the command line of a script."),
       range(kTable, "worker_slots", &compat.worker_slots,
-            "Jobs at one time on a worker that does not say what it can take.", 1, 1'000'000),
+            "Jobs at one time on a jobscheduler worker, which does not say what it can take.", 1,
+            1'000'000),
       range(kTable, "heartbeat_timeout", &compat.heartbeat_timeout,
             "Silence of a go-work member after which it has left.", 100 * kMillisecond, kDay),
   };
 }
 
-ConfigKey max_age_key(RetentionConfig& retention) {
-  return range("retention", "max_age", &retention.max_age,
-               "How long ended jobs and their output are kept.", 0, 100 * kYear);
+ConfigKey max_age_key(RetentionConfig& retention, std::string_view comment) {
+  return range("retention", "max_age", &retention.max_age, comment, 0, 100 * kYear);
 }
 
 ConfigKey log_key(LogConfig& log) {
-  return word("log", "level", &log.level, "Least severe messages that are written.",
+  return word("log", "level", &log.level,
+              "Least severe messages that are written, to standard error.",
               {"trace", "debug", "info", "warning", "error"});
 }
 
 Keys job_keys(WorkerConfig::Jobs& jobs) {
   constexpr std::string_view kTable = "jobs";
   return {
-      text(kTable, "scripts_dir", &jobs.scripts_dir, "Folder of the scripts that jobs may run.",
+      text(kTable, "scripts_dir", &jobs.scripts_dir,
+           "Folder of the scripts that jobs may run, made where it is missing; it and what is in "
+           "it must be writable by nobody but root and the worker's user.",
            kNotEmpty),
       text(kTable, "data_dir", &jobs.data_dir, "Identity, journal and output of jobs.", kNotEmpty),
       text(kTable, "runtime_dir", &jobs.runtime_dir,
-           "Sockets and FIFOs, best on tmpfs; empty: /run/clusterd/…, else below data_dir."),
-      text(kTable, "allowed_commands", &jobs.allowed_commands, "Interpreters that may run scripts.",
-           kProgram),
+           "Sockets and pipes, best on tmpfs; below it each data_dir has a folder of its own. "
+           "Empty: below /run/clusterd, else below data_dir."),
+      text(kTable, "allowed_commands", &jobs.allowed_commands,
+           "Interpreters of scripts, found when the worker starts.", kProgram),
       text(kTable, "allowed_programs", &jobs.allowed_programs,
            "Programs that may be run without a script, with any arguments.", kProgram),
-      text(kTable, "archive_commands", &jobs.archive_commands,
-           "Commands that may be given the logs of a job that has ended.", kProgram),
-      range(kTable, "archive_timeout", &jobs.archive_timeout, "Longest run of an archive command.",
-            kSecond, kDay),
+      text(
+          kTable, "archive_commands", &jobs.archive_commands,
+          "What a job may name as output.archive_command, found when the worker starts. It is run "
+          "after the job's end, as the worker's own user, with the paths of its logs as arguments.",
+          kProgram),
+      range(kTable, "archive_timeout", &jobs.archive_timeout,
+            "Longest run of an archive command; then it is killed.", kSecond, kDay),
       text(kTable, "env_allow", &jobs.env_allow,
            "Environment variables that jobs may set although they are refused by default.",
            kVariable),
       text(kTable, "pass_env", &jobs.pass_env,
-           "Environment variables of the worker that every job gets; NAME* for all that begin so.",
+           "Variables of the worker's own environment that every job gets: [\"http_proxy\", "
+           "\"AWS_*\"].",
            kVariable),
       text(kTable, "env", &jobs.env, "Environment variables of every job: { LANG = \"C.UTF-8\" }.",
            kVariable),
       text(kTable, "run_as", &jobs.run_as,
-           "User that jobs run as; empty: the worker's own, with all its rights."),
+           "User that jobs run as. Empty: the worker's own, with all its rights, and a warning "
+           "says so; its own name: the same without the warning."),
       text(kTable, "allowed_users", &jobs.allowed_users,
            "Users that a job may ask to run as; root only if it is named.", kNotEmpty),
       text(kTable, "allow_new_privileges", &jobs.allow_new_privileges,
            "Let jobs gain rights by set-user-ID programs such as sudo."),
       text(kTable, "scratch_dir", &jobs.scratch_dir,
-           "Scratch folders of jobs; empty: below data_dir."),
+           "Scratch folders of jobs; below it each data_dir has a folder of its own. Empty: "
+           "data_dir/scratch."),
       text(kTable, "digests", &jobs.digests,
            "SHA-256 of the scripts that may run, as sha256sum prints it; empty: all may."),
       text(kTable, "seal_scripts", &jobs.seal_scripts,
            "Run a sealed copy of each script; with digests it is always one."),
       size(kTable, "max_output", &jobs.max_output_bytes,
-           "Bytes kept of each output stream of a job.", 64 * kKiB, 1024 * kTiB),
+           "Bytes kept of each output stream of an attempt; the oldest go first.", 64 * kKiB,
+           1024 * kTiB),
       range(kTable, "full_disk_wait", &jobs.full_disk_wait,
-            "How long a job's output waits for a log that cannot be written.", 0, kHour),
+            "How long a job waits at its pipe for a log that cannot be written, as on a full disk; "
+            "then its output is thrown away or it is stopped, as its output.on_limit says.",
+            0, kHour),
       range(kTable, "stop_grace", &jobs.stop_grace,
             "Time between the stop signal and KILL, where the job does not say.", 0, kDay),
   };
@@ -271,13 +305,18 @@ Keys config_keys(SchedulerConfig& config) {
   append(keys, http_keys(config.http_server));
   keys.push_back(
       word("store", "backend", &config.store.backend, "Where jobs are kept.", {"sqlite"}));
-  keys.push_back(text("store", "path", &config.store.path, "The database file.", kNotEmpty));
-  keys.push_back(size("store", "min_free", &config.store.min_free_bytes,
-                      "Free space below which jobs are refused.", 0, kTiB));
+  keys.push_back(text("store", "path", &config.store.path,
+                      "The database file; -wal, -shm and .lock files lie beside it.", kNotEmpty));
+  keys.push_back(size(
+      "store", "min_free", &config.store.min_free_bytes,
+      "Free space below which new jobs are refused; what is left is for the ends of jobs that run.",
+      0, kTiB));
   append(keys, scheduling_keys(config.scheduling));
-  keys.push_back(max_age_key(config.retention));
+  keys.push_back(max_age_key(config.retention,
+                             "How long ended jobs are kept, their output included, and workers "
+                             "that have left (at least a day)."));
   keys.push_back(range("retention", "max_events", &config.retention.max_events,
-                       "Events that are kept for those who watch; the oldest go first.", 1'000,
+                       "Events that are kept for those who watch; older ones are 416.", 1'000,
                        100'000'000));
   keys.push_back(range("retention", "max_jobs", &config.retention.max_jobs,
                        "Ended jobs that are kept; the oldest go first.", 0, 1'000'000'000));
@@ -294,10 +333,10 @@ Keys config_keys(WorkerConfig& config) {
                       kMaybeAddress));
   keys.push_back(text("scheduler", "addr", &config.scheduler.addr,
                       "The scheduler, or several, tried in order.", kCallAddress));
-  keys.push_back(word("scheduler", "protocol", &config.scheduler.protocol,
-                      "What the scheduler speaks: that of clusterd, or of one of the two earlier "
-                      "systems.",
-                      {"clusterd", "jobscheduler", "go-work"}));
+  keys.push_back(
+      word("scheduler", "protocol", &config.scheduler.protocol,
+           "What the scheduler speaks: that of clusterd, or of one of the two earlier systems.",
+           {"clusterd", "jobscheduler", "go-work"}));
   keys.push_back(text("scheduler", "task_addr", &config.scheduler.task_addr,
                       "Where a go-work scheduler is told that tasks have ended; empty: the port "
                       "after that of addr.",
@@ -305,19 +344,22 @@ Keys config_keys(WorkerConfig& config) {
   keys.push_back(text("http_server", "addr", &config.http_server.addr,
                       "The scheduler's HTTP address, which original files have; it is not used.",
                       kMaybeAddress));
-  keys.push_back(text("compat", "enabled", &config.compat.enabled,
-                      "Serve the workers' gRPC services of the two earlier systems."));
   keys.push_back(
-      text("compat", "task_script", &config.compat.task_script,
-           "Script that a payload is given to as its one argument; empty: the payload is "
-           "the command line of a script."));
+      text("compat", "enabled", &config.compat.enabled,
+           "Serve the workers' gRPC services of the two earlier systems. By default false for an "
+           "address beyond loopback, unless protocol is another than clusterd."));
+  keys.push_back(text("compat", "task_script", &config.compat.task_script,
+                      "Script that a payload which comes straight to this worker is given to as "
+                      "its one argument; empty: the payload is the command line of a script."));
   keys.push_back(text("worker", "name", &config.worker.name,
-                      "Unique in the cluster; empty: the host's name.", kName));
+                      "Unique in the cluster. Empty: the name in its certificate, without one the "
+                      "host's name, with -2 and so on where it is taken.",
+                      kName));
   keys.push_back(text("worker", "labels", &config.worker.labels,
-                      "For the choice of workers: { zone = \"a\" }.", kName));
+                      "What require of a job asks for: { zone = \"a\" }.", kName));
   keys.push_back(word("worker", "on_stop", &config.worker.on_stop,
-                      "What SIGTERM does with running jobs: they go on, are waited for, or are "
-                      "stopped.",
+                      "What SIGTERM does with running jobs: they go on (keep), are waited for "
+                      "(drain) or are stopped (stop).",
                       {"keep", "drain", "stop"}));
   keys.push_back(range("capacity", "slots", &config.capacity.slots,
                        "Jobs at one time; 0: the number of processors.", 0, 1'000'000));
@@ -327,7 +369,7 @@ Keys config_keys(WorkerConfig& config) {
                       "Memory for jobs; 0: that of the machine.", 0, 1024 * kTiB));
   append(keys, job_keys(config.jobs));
   append(keys, limit_keys(config.limits));
-  keys.push_back(max_age_key(config.retention));
+  keys.push_back(max_age_key(config.retention, "How long the output of ended jobs is kept."));
   keys.push_back(log_key(config.log));
   return keys;
 }
