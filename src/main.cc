@@ -53,11 +53,7 @@ int run(const WorkerCommand& command) {
 
 int run_command_line(const std::vector<std::string>& arguments) {
   const auto command = parse_command_line(arguments);
-  if (!command.ok()) {
-    const int code = report_error(command.status());
-    std::fputs("  see `clusterd --help`\n", stderr);
-    return code;
-  }
+  if (!command.ok()) return report_error(command.status());
   return std::visit([](const auto& chosen) { return run(chosen); }, *command);
 }
 

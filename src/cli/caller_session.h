@@ -28,6 +28,9 @@ struct CallerSession {
 
 // Says it to people, on standard error.
 void tell(const std::string& text);
+// The same with what keeps a job that waits from every worker, where nothing but a change of the
+// cluster helps; see placement_hints().
+void tell_placement_hints(CallerSession& session, const v1::JobSpec& spec);
 
 // Prints one JSON document; the process's exit code.
 [[nodiscard]] int print_json(const google::protobuf::Message& message);

@@ -21,6 +21,29 @@ void add_worker(CLI::App& app, std::string& worker) {
   app.add_option("WORKER", worker, "By id or name")->required();
 }
 
+void add_workers(CLI::App& cluster, Chosen& chosen, const std::string& document) {
+  const auto workers =
+      add<ClusterWorkersCommand>(cluster, chosen, "workers", "All workers.", document);
+  CLI::App& app = *cluster.get_subcommand("workers");
+  auto* label =
+      app.add_option("--label", workers->label,
+                     "Those that meet it, as for --require; alone: which labels there are")
+          ->type_name("[EXPR]")
+          ->expected(0, 1);
+  app.callback([workers, label, &chosen] {
+    workers->by_label = label->count() > 0;
+    chosen = *workers;
+  });
+}
+
+void add_scripts(CLI::App& cluster, Chosen& chosen, const std::string& document) {
+  const auto scripts = add<ClusterScriptsCommand>(
+      cluster, chosen, "scripts", "The scripts that may be run on a worker.", document);
+  CLI::App& app = *cluster.get_subcommand("scripts");
+  add_worker(app, scripts->worker);
+  app.add_flag("-q,--quiet", scripts->quiet, "Print paths only")->excludes("--json");
+}
+
 }  // namespace
 
 void add_cluster_commands(CLI::App& app, Chosen& chosen) {
@@ -28,7 +51,8 @@ void add_cluster_commands(CLI::App& app, Chosen& chosen) {
   CLI::App& cluster = *app.add_subcommand("cluster", "Show and steer the cluster.");
   cluster.require_subcommand(1);
   add<ClusterStatusCommand>(cluster, chosen, "status", "Counts and the leader.", document);
-  add<ClusterWorkersCommand>(cluster, chosen, "workers", "All workers.", document);
+  add_workers(cluster, chosen, document);
+  add_scripts(cluster, chosen, document);
 
   const auto drain =
       add<ClusterDrainCommand>(cluster, chosen, "drain", "Send a worker no new jobs.", document);

@@ -23,6 +23,9 @@ void add_cluster_commands(CLI::App& app, Chosen& chosen);
 void add_token_commands(CLI::App& app, Chosen& chosen);
 void add_tls_commands(CLI::App& app, Chosen& chosen);
 
+// All families, and --version.
+void add_all_commands(CLI::App& app, Chosen& chosen);
+
 // The options of `job start` that are about the queue.
 void add_queue_options(CLI::App& app, QueueFlags& flags);
 

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_join.h"
 #include "cli/command_families.h"
+#include "cli/hints.h"
 #include "cli/near_word.h"
 
 namespace clusterd {
@@ -57,12 +58,30 @@ void add_daemon(CLI::App& app, Chosen& chosen, const std::string& name, const st
       ->type_name("FILE");
 }
 
+std::vector<std::string> commands_of(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* sub : app.get_subcommands({})) names.push_back(sub->get_name());
+  return names;
+}
+
+// The words that choose a command: "clusterd job start".
+std::string chosen_command(const CLI::App& app, const std::vector<std::string>& arguments) {
+  const CLI::App* at = &app;
+  std::string text = app.get_name();
+  for (const std::string& word : arguments) {
+    const auto known = commands_of(*at);
+    if (std::find(known.begin(), known.end(), word) == known.end()) break;
+    at = at->get_subcommand(word);
+    text += " " + word;
+  }
+  return text;
+}
+
 // INVALID_ARGUMENT where the words that choose a command choose none, with the nearest one.
 absl::Status check_choice(const CLI::App& app, const std::vector<std::string>& arguments) {
   const CLI::App* at = &app;
   for (const std::string& word : arguments) {
-    std::vector<std::string> known;
-    for (const CLI::App* sub : at->get_subcommands({})) known.push_back(sub->get_name());
+    const std::vector<std::string> known = commands_of(*at);
     if (known.empty() || word.starts_with('-')) return absl::OkStatus();
     if (std::find(known.begin(), known.end(), word) == known.end()) {
       const std::string where = at == &app ? "" : at->get_name() + ": ";
@@ -83,6 +102,28 @@ absl::StatusOr<Command> to_result(const CLI::App& app, const CLI::ParseError& er
   return absl::InvalidArgumentError(error.what());
 }
 
+absl::StatusOr<Command> parse_words(CLI::App& app, const Chosen& chosen,
+                                    std::vector<std::string> arguments) {
+  if (const absl::Status status = check_choice(app, arguments); !status.ok()) return status;
+  std::vector<std::string> target = take_target(app, arguments);
+  try {
+    std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the end
+    app.parse(std::move(arguments));
+  } catch (const CLI::ParseError& error) {
+    return to_result(app, error);
+  }
+  if (app.count("--version") > 0) return VersionCommand();
+  if (!chosen) return absl::InvalidArgumentError("a command is missing");
+  Command command = *chosen;
+  auto* run = std::get_if<RunCommand>(&command);
+  auto* start = run != nullptr ? &run->start : std::get_if<JobStartCommand>(&command);
+  if (start != nullptr) {
+    const absl::Status status = set_target(*start, std::move(target));
+    if (!status.ok()) return status;
+  }
+  return command;
+}
+
 }  // namespace
 
 void add_daemon_commands(CLI::App& app, Chosen& chosen) {
@@ -101,12 +142,8 @@ void add_client_options(CLI::App& app, ClientFlags& flags) {
   app.add_option("--key", flags.key_file, "Our private key [CLUSTERD_KEY]")->type_name("FILE");
 }
 
-absl::StatusOr<Command> parse_command_line(std::vector<std::string> arguments) {
-  CLI::App app("Runs scripts and programs on many machines, and brings back what they print.",
-               "clusterd");
-  Chosen chosen;
-  bool is_version = false;
-  app.add_flag("--version", is_version, "Print the version and exit");
+void add_all_commands(CLI::App& app, Chosen& chosen) {
+  app.add_flag("--version")->description("Print the version and exit");
   app.require_subcommand(0, 1);
   add_daemon_commands(app, chosen);
   add_run_command(app, chosen);
@@ -114,23 +151,17 @@ absl::StatusOr<Command> parse_command_line(std::vector<std::string> arguments) {
   add_cluster_commands(app, chosen);
   add_token_commands(app, chosen);
   add_tls_commands(app, chosen);
-  if (const absl::Status status = check_choice(app, arguments); !status.ok()) return status;
-  std::vector<std::string> target = take_target(app, arguments);
-  try {
-    std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the end
-    app.parse(std::move(arguments));
-  } catch (const CLI::ParseError& error) {
-    return to_result(app, error);
-  }
-  if (is_version) return VersionCommand();
-  if (!chosen) return absl::InvalidArgumentError("a command is missing");
-  auto* run = std::get_if<RunCommand>(&*chosen);
-  auto* start = run != nullptr ? &run->start : std::get_if<JobStartCommand>(&*chosen);
-  if (start != nullptr) {
-    const absl::Status status = set_target(*start, std::move(target));
-    if (!status.ok()) return status;
-  }
-  return *std::move(chosen);
+}
+
+absl::StatusOr<Command> parse_command_line(std::vector<std::string> arguments) {
+  CLI::App app("Runs scripts and programs on many machines, and brings back what they print.",
+               "clusterd");
+  Chosen chosen;
+  add_all_commands(app, chosen);
+  const std::string command = chosen_command(app, arguments);
+  auto parsed = parse_words(app, chosen, std::move(arguments));
+  if (parsed.ok()) return parsed;
+  return with_hint(parsed.status(), "see `" + command + " --help`");
 }
 
 }  // namespace clusterd

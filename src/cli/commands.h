@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "cli/cluster_commands.h"
 #include "cli/security_commands.h"
 #include "client/client_settings.h"
 
@@ -194,50 +195,14 @@ struct JobDeleteCommand {
   std::vector<std::string> job_ids;
 };
 
-struct ClusterStatusCommand {
-  ClientFlags client;
-  bool json = false;
-};
-
-struct ClusterWorkersCommand {
-  ClientFlags client;
-  bool json = false;
-};
-
-struct ClusterDrainCommand {
-  ClientFlags client;
-  std::string worker;
-  std::string deadline;
-  std::string reason;
-  bool json = false;
-};
-
-struct ClusterResumeCommand {
-  ClientFlags client;
-  std::string worker;
-  bool json = false;
-};
-
-struct ClusterRemoveCommand {
-  ClientFlags client;
-  std::string worker;
-  bool json = false;
-};
-
-struct ClusterEventsCommand {
-  ClientFlags client;
-  uint64_t since = 0;
-  bool json = false;
-};
-
 using Command =
     std::variant<HelpCommand, VersionCommand, SchedulerCommand, WorkerCommand, DevCommand,
                  RunCommand, JobStartCommand, JobStopCommand, JobQueryCommand, JobWaitCommand,
                  JobLogsCommand, JobListCommand, JobTasksCommand, JobExplainCommand,
                  JobSignalCommand, JobRetryCommand, JobDeleteCommand, ClusterStatusCommand,
-                 ClusterWorkersCommand, ClusterDrainCommand, ClusterResumeCommand,
-                 ClusterRemoveCommand, ClusterEventsCommand, TlsInitCommand, TlsIssueCommand,
-                 TlsRevokeCommand, TlsShowCommand, TlsVerifyCommand, TokenCreateCommand,
-                 TokenListCommand, TokenRevokeCommand>;
+                 ClusterWorkersCommand, ClusterScriptsCommand, ClusterDrainCommand,
+                 ClusterResumeCommand, ClusterRemoveCommand, ClusterEventsCommand, TlsInitCommand,
+                 TlsIssueCommand, TlsRevokeCommand, TlsShowCommand, TlsVerifyCommand,
+                 TokenCreateCommand, TokenListCommand, TokenRevokeCommand>;
 
 }  // namespace clusterd

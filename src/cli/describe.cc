@@ -250,6 +250,30 @@ std::string describe_workers(const v1::ListWorkersResponse& workers, const View&
   return table.text(view.terminal);
 }
 
+std::string describe_labels(const v1::ListWorkersResponse& workers, const View& view) {
+  std::map<std::string, std::vector<std::string>> names;  // by label
+  for (const v1::Worker& worker : workers.workers()) {
+    for (const auto& [name, value] : worker.labels()) {
+      names[absl::StrCat(name, "=", value)].push_back(worker.name());
+    }
+  }
+  Table table;
+  table.add({"LABEL", "WORKERS"});
+  for (const auto& [label, holders] : names) table.add({label, absl::StrJoin(holders, ",")});
+  return table.text(view.terminal);
+}
+
+std::string describe_scripts(const v1::ListScriptsResponse& scripts, const View& view) {
+  Table table;
+  table.add({"PATH", "SIZE", "CHANGED", "EXECUTABLE"});
+  for (const v1::Script& script : scripts.scripts()) {
+    table.add({script.path(), std::to_string(script.size_bytes()),
+               short_time(script.has_modify_time(), script.modify_time(), view),
+               script.executable() ? "yes" : "no"});
+  }
+  return table.text(view.terminal);
+}
+
 std::string describe_cluster(const v1::Cluster& cluster, const View& view) {
   Table table;
   table.add({"leader", or_dash(cluster.leader())});

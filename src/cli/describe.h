@@ -29,6 +29,10 @@ struct View {
 [[nodiscard]] std::string describe_jobs(const std::vector<v1::Job>& jobs, const View& view);
 [[nodiscard]] std::string describe_workers(const v1::ListWorkersResponse& workers,
                                            const View& view);
+// Which labels these workers have, and which workers have them.
+[[nodiscard]] std::string describe_labels(const v1::ListWorkersResponse& workers, const View& view);
+[[nodiscard]] std::string describe_scripts(const v1::ListScriptsResponse& scripts,
+                                           const View& view);
 [[nodiscard]] std::string describe_cluster(const v1::Cluster& cluster, const View& view);
 [[nodiscard]] std::string describe_explanation(const v1::ExplainJobResponse& answer,
                                                const View& view);

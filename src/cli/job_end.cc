@@ -5,6 +5,7 @@
 #include "cli/caller_session.h"
 #include "cli/describe.h"
 #include "cli/exit_codes.h"
+#include "cli/hints.h"
 #include "cli/print.h"
 #include "clusterd/job_states.h"
 
@@ -14,6 +15,7 @@ int print_end(const v1::Job& job, bool as_json) {
   const int failed = as_json ? print_json(job) : kExitOk;
   if (failed != kExitOk) return failed;
   if (job.state() != v1::Job::SUCCEEDED) tell("job " + job.job_id() + " " + summary_of(job));
+  if (const std::string hint = hint_of_end(job); !as_json && !hint.empty()) tell("  " + hint);
   return exit_code_of(job);
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/field_error.h"
 #include "core/proto_time.h"
 
 namespace clusterd {
@@ -102,7 +103,8 @@ absl::StatusOr<std::string> find_by_prefix(CallerSession& session, const std::st
   });
   if (!status.ok()) return status;
   if (found.empty()) {
-    return absl::NotFoundError("job not found: no id begins with \"" + prefix + "\"");
+    return field_error(absl::StatusCode::kNotFound, "job_id",
+                       "job not found: no id begins with \"" + prefix + "\"");
   }
   if (found.size() > 1) {
     return absl::InvalidArgumentError("\"" + prefix + "\" is the beginning of several ids, " +

@@ -98,6 +98,16 @@ WorkerNames worker_names(CallerSession& session, const std::vector<v1::Job>& job
   return names;
 }
 
+// Where a job waits and no worker fits it.
+void tell_why_nobody_fits(CallerSession& session, const v1::ExplainJobResponse& answer) {
+  const auto& workers = answer.workers();
+  const bool fits =
+      std::any_of(workers.begin(), workers.end(), [](const auto& worker) { return worker.fits(); });
+  if (fits || answer.state() != v1::Job::QUEUED) return;
+  const auto job = session.client->query(answer.job_id(), session.token());
+  if (job.ok()) tell_placement_hints(session, job->spec());
+}
+
 absl::StatusOr<std::vector<std::string>> open_and_select(CallerSession& session,
                                                          const ClientFlags& flags,
                                                          const std::vector<std::string>& words,
@@ -257,8 +267,10 @@ int run(const JobExplainCommand& command) {
   request.set_job_id(*job_id);
   const auto answer = session.client->explain(request, session.token());
   if (!answer.ok()) return finish(answer.status());
-  return command.json ? print_json(*answer)
-                      : print_text(describe_explanation(*answer, view_of_stdout()));
+  if (command.json) return print_json(*answer);
+  const int code = print_text(describe_explanation(*answer, view_of_stdout()));
+  if (code == kExitOk) tell_why_nobody_fits(session, *answer);
+  return code;
 }
 
 int run(const JobSignalCommand& command) {

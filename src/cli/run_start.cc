@@ -1,6 +1,7 @@
 #include "cli/attached_job.h"
 #include "cli/caller_session.h"
 #include "cli/exit_codes.h"
+#include "cli/hints.h"
 #include "cli/job_spec_builder.h"
 #include "cli/print.h"
 #include "cli/run_job.h"
@@ -18,7 +19,16 @@ absl::StatusOr<v1::Job> start(const JobStartCommand& command, CallerSession& ses
   v1::StartJobRequest request;
   *request.mutable_spec() = *std::move(spec);
   request.set_request_id(command.request_id);
-  return session.client->start(request, session.token());
+  auto job = session.client->start(request, session.token());
+  if (!job.ok()) return with_worker(job.status(), request.spec().worker_id());
+  return job;
+}
+
+// Says it where no worker will ever take the job as things are.
+void tell_where_it_waits(CallerSession& session, const v1::Job& job) {
+  if (job.state() == v1::Job::QUEUED && !job.pending_reason().empty()) {
+    tell_placement_hints(session, job.spec());
+  }
 }
 
 }  // namespace
@@ -27,6 +37,7 @@ int run(const JobStartCommand& command) {
   CallerSession session;
   auto job = start(command, session);
   if (!job.ok()) return finish(job.status());
+  if (!command.json) tell_where_it_waits(session, *job);
   if (!command.follow && !command.wait) {
     return command.json ? print_json(*job) : print_text(job->job_id() + "\n");
   }
@@ -40,6 +51,7 @@ int run(const RunCommand& command) {
   CallerSession session(/*stages=*/2);
   auto job = start(command.start, session);
   if (!job.ok()) return finish(job.status());
+  if (!command.quiet) tell_where_it_waits(session, *job);
   if (command.detach) return print_text(job->job_id() + "\n");
   if (!command.quiet) tell("job " + job->job_id());
   AttachedJob attached(session, command.start.client, *job, kStop);

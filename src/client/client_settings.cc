@@ -31,10 +31,16 @@ absl::StatusOr<std::vector<std::string>> parse_list(std::string_view source,
   }
 }
 
-absl::StatusOr<ClientConfig> from_file(const Environment& environment) {
+// Empty: there is no home to look in.
+std::string file_of(const Environment& environment) {
   const auto home = environment("HOME");
-  if (!home || home->empty()) return ClientConfig();
-  auto config = load_client_config(*home + "/.config/clusterd/client.toml");
+  return home && !home->empty() ? *home + "/.config/clusterd/client.toml" : "";
+}
+
+absl::StatusOr<ClientConfig> from_file(const Environment& environment) {
+  const std::string file = file_of(environment);
+  if (file.empty()) return ClientConfig();
+  auto config = load_client_config(file);
   if (absl::IsNotFound(config.status())) return ClientConfig();
   return config;
 }
@@ -97,6 +103,15 @@ absl::StatusOr<ClientConfig> resolve_client_config(const ClientFlags& flags,
   }
   if (const absl::Status status = check_token(*config); !status.ok()) return status;
   return config;
+}
+
+std::string address_source(const ClientFlags& flags, const Environment& environment) {
+  if (const auto addr = setting(flags.addr, "--addr", "CLUSTERD_ADDR", environment)) {
+    return "from " + addr->source;
+  }
+  const auto config = from_file(environment);
+  const bool is_default = !config.ok() || config->addr == ClientConfig().addr;
+  return is_default ? "the default" : "from " + file_of(environment);
 }
 
 }  // namespace clusterd

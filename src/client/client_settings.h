@@ -29,4 +29,8 @@ using Environment = std::function<std::optional<std::string>(const char* name)>;
 [[nodiscard]] absl::StatusOr<ClientConfig> resolve_client_config(const ClientFlags& flags,
                                                                  const Environment& environment);
 
+// Where it takes the address from, for people: "from --addr", "from CLUSTERD_ADDR", "from
+// /home/ann/.config/clusterd/client.toml" or "the default".
+[[nodiscard]] std::string address_source(const ClientFlags& flags, const Environment& environment);
+
 }  // namespace clusterd

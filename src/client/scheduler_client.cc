@@ -32,9 +32,11 @@ constexpr seconds kFinalPatience(15);  // the job has ended and its output stays
 
 constexpr char kUnreachable[] = "clusterd/unreachable";
 
-absl::Status unreachable(const std::string& address, const grpc::Status& status) {
-  absl::Status result = absl::UnavailableError("scheduler " + address +
-                                               " cannot be reached: " + status.error_message());
+absl::Status unreachable(const std::string& address, const std::string& source,
+                         const grpc::Status& status) {
+  absl::Status result =
+      absl::UnavailableError("scheduler " + address + (source.empty() ? "" : " (" + source + ")") +
+                             " cannot be reached: " + status.error_message());
   result.SetPayload(kUnreachable, absl::Cord());
   return result;
 }
@@ -93,7 +95,7 @@ struct SchedulerClient::Caller {
         client.answered_ = client.answered_ || status.ok() || is_connected;
         return from_grpc(status);
       }
-      failure = unreachable(endpoint.address, status);
+      failure = unreachable(endpoint.address, client.addr_source_, status);
       client.current_ = (client.current_ + 1) % client.endpoints_.size();
     }
     return failure;
@@ -145,17 +147,19 @@ struct SchedulerClient::Tls {
   FileWatch files;
 };
 
-SchedulerClient::SchedulerClient(ClientConfig config) : config_(std::move(config)) {}
+SchedulerClient::SchedulerClient(ClientConfig config, std::string addr_source)
+    : config_(std::move(config)), addr_source_(std::move(addr_source)) {}
 SchedulerClient::~SchedulerClient() = default;
 
-absl::StatusOr<std::unique_ptr<SchedulerClient>> SchedulerClient::make(const ClientConfig& config) {
+absl::StatusOr<std::unique_ptr<SchedulerClient>> SchedulerClient::make(const ClientConfig& config,
+                                                                       std::string addr_source) {
   if (config.crt_file.empty() != config.key_file.empty()) {
     return absl::InvalidArgumentError("a certificate and its key go together: --cert and --key");
   }
   if (config.ca_file.empty() && !config.crt_file.empty()) {
     return absl::InvalidArgumentError("a certificate is shown with TLS only: --ca is needed too");
   }
-  std::unique_ptr<SchedulerClient> client(new SchedulerClient(config));
+  std::unique_ptr<SchedulerClient> client(new SchedulerClient(config, std::move(addr_source)));
   if (!config.ca_file.empty()) {
     auto keeper = TlsKeeper::make(
         "", {.crt_file = config.crt_file, .key_file = config.key_file, .ca_file = config.ca_file});
@@ -251,6 +255,11 @@ absl::StatusOr<v1::ListJobsResponse> SchedulerClient::list(const v1::ListJobsReq
 
 absl::StatusOr<v1::ListWorkersResponse> SchedulerClient::list_workers(const std::stop_token& stop) {
   return Caller{*this, stop}.unary(&Stub::ListWorkers, v1::ListWorkersRequest());
+}
+
+absl::StatusOr<v1::ListScriptsResponse> SchedulerClient::list_scripts(
+    const v1::ListScriptsRequest& request, const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::ListScripts, request);
 }
 
 absl::StatusOr<v1::Cluster> SchedulerClient::cluster(const std::stop_token& stop) {

@@ -29,8 +29,9 @@ namespace clusterd {
 class SchedulerClient {
  public:
   // INVALID_ARGUMENT names the TLS file that is missing or faulty. Connects with the first call.
+  // `addr_source`: who named the address, for messages; empty: they do not tell.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<SchedulerClient>> make(
-      const ClientConfig& config);
+      const ClientConfig& config, std::string addr_source = "");
   ~SchedulerClient();
   SchedulerClient(const SchedulerClient&) = delete;
   SchedulerClient& operator=(const SchedulerClient&) = delete;
@@ -63,6 +64,8 @@ class SchedulerClient {
                                                           const std::stop_token& stop = {});
   [[nodiscard]] absl::StatusOr<v1::ListWorkersResponse> list_workers(
       const std::stop_token& stop = {});
+  [[nodiscard]] absl::StatusOr<v1::ListScriptsResponse> list_scripts(
+      const v1::ListScriptsRequest& request, const std::stop_token& stop = {});
   [[nodiscard]] absl::StatusOr<v1::Cluster> cluster(const std::stop_token& stop = {});
 
   // The job once it has ended. DEADLINE_EXCEEDED after `timeout`; without one there is no bound.
@@ -105,13 +108,14 @@ class SchedulerClient {
   struct Endpoint;
   struct Caller;  // the calls themselves, which need gRPC's headers
   struct Tls;
-  explicit SchedulerClient(ClientConfig config);
+  SchedulerClient(ClientConfig config, std::string addr_source);
   // Makes the channels, with the certificates that are current.
   void connect();
   // The same where the files have changed and are good.
   void renew_certificates();
 
   ClientConfig config_;
+  std::string addr_source_;
   std::unique_ptr<Tls> tls_;  // null: plaintext
   std::vector<std::unique_ptr<Endpoint>> endpoints_;
   size_t current_ = 0;     // the endpoint that answered last

@@ -29,13 +29,15 @@ constexpr int kTriesWhenExchanged = 3;
 
 std::string quoted(const std::string& text) { return "\"" + text + "\""; }
 
-absl::Status not_found(const std::string& field, const std::string& path, int error) {
+absl::Status not_found(const std::string& field, const std::string& path, const std::string& folder,
+                       int error) {
   switch (error) {
     case EXDEV:
       return invalid_field(field, quoted(path) + " leads outside the scripts folder");
     case ENOENT:
     case ENOTDIR:
-      return invalid_field(field, quoted(path) + " does not exist below the scripts folder");
+      return invalid_field(field,
+                           quoted(path) + " does not exist below the scripts folder, " + folder);
     case ELOOP:
       return invalid_field(field, quoted(path) + " is a loop of symbolic links");
     default:
@@ -123,7 +125,7 @@ ScriptFolder::ScriptFolder(std::string folder) : folder_(std::move(folder)) {}
 
 absl::Status ScriptFolder::check_folder(const std::string& field, int root_fd) const {
   struct stat info {};
-  if (fstat(root_fd, &info) != 0) return not_found(field, folder_, errno);
+  if (fstat(root_fd, &info) != 0) return not_found(field, folder_, folder_, errno);
   return check_writer(field, "the scripts folder " + folder_, info);
 }
 
@@ -159,14 +161,14 @@ absl::StatusOr<ScriptFolder::Found> ScriptFolder::find_once(const std::string& f
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
   const UniqueFd file(
       static_cast<int>(syscall(SYS_openat2, root.get(), path.c_str(), &how, sizeof how)));
-  if (!file.valid()) return not_found(field, path, errno);
+  if (!file.valid()) return not_found(field, path, folder_, errno);
 
   const auto root_path = real_path(root.get());
   if (!root_path.ok()) return root_path.status();
   auto file_path = real_path(file.get());
   if (!file_path.ok()) return file_path.status();
   Found found{*std::move(file_path), {}, false};
-  if (fstat(file.get(), &found.info) != 0) return not_found(field, path, errno);
+  if (fstat(file.get(), &found.info) != 0) return not_found(field, path, folder_, errno);
   const std::string prefix = *root_path == "/" ? "/" : *root_path + "/";
   if (found.path != *root_path) {
     if (found.path.rfind(prefix, 0) != 0) return exchanged(field, path);  // moved away just now

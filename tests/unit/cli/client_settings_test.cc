@@ -61,6 +61,19 @@ TEST_CASE("flags go before variables, variables before the file", "[client]") {
   CHECK(flag->key_file == "k");
 }
 
+TEST_CASE("it is told where the address comes from", "[client]") {
+  const Home home("addr = \"file:1\"\n");
+  const Home other("token = \"t\"\n");
+
+  CHECK(address_source({}, with({})) == "the default");
+  CHECK(address_source({}, with({{"HOME", other.path}})) == "the default");
+  CHECK(address_source({}, with({{"HOME", home.path}})) ==
+        "from " + home.path + "/.config/clusterd/client.toml");
+  CHECK(address_source({}, with({{"HOME", home.path}, {"CLUSTERD_ADDR", "v:1"}})) ==
+        "from CLUSTERD_ADDR");
+  CHECK(address_source({.addr = "flag:1"}, with({{"CLUSTERD_ADDR", "v:1"}})) == "from --addr");
+}
+
 TEST_CASE("a bad setting is refused naming where it comes from", "[client]") {
   const Home home("adr = \"x:1\"\n");
   const auto flag = resolve_client_config({.addr = "nowhere"}, with({}));

@@ -186,8 +186,8 @@ TEST_CASE("a mistyped command is told the one that was meant", "[command_line]")
   CHECK(error_of({"cluster", "worker"}) ==
         "cluster: \"worker\" is no command; did you mean \"workers\"?");
   CHECK(error_of({"cluster", "banana"}) ==
-        "cluster: \"banana\" is no command; there are status, workers, drain, resume, "
-        "remove, events");
+        "cluster: \"banana\" is no command; there are status, workers, scripts, drain, "
+        "resume, remove, events");
 }
 
 TEST_CASE("help is a text, not an error", "[command_line]") {
