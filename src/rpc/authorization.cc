@@ -20,6 +20,7 @@ constexpr auto kRules = std::to_array<MethodRule>({
     {"/clusterd.v1.SchedulerService/QueryJob", kClients},
     {"/clusterd.v1.SchedulerService/StreamJob", kClients},
     {"/clusterd.v1.SchedulerService/WaitJob", kClients},
+    {"/clusterd.v1.SchedulerService/WaitJobs", kClients},
     {"/clusterd.v1.SchedulerService/ListJobs", kClients},
     {"/clusterd.v1.SchedulerService/ListTasks", kClients},
     {"/clusterd.v1.SchedulerService/ExplainJob", kClients},

@@ -276,6 +276,7 @@ int run_scheduler(const SchedulerConfig& config, const std::string& port_file) {
   const auto credentials = doors.credentials();
   auto server = listen(config.grpc_server, credentials, ours);
   if (!server.ok()) return fail(server.status());
+  app.set_address(ours.addresses[0]);
   // A service belongs to one server; these hold no state.
   OriginalServices originals_elsewhere(app, access);
   Listening theirs{"[compat] addrs", config.compat.addrs, originals_elsewhere.all()};

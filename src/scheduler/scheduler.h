@@ -97,7 +97,8 @@ class Scheduler {
                   Now now);
   Decision remove(CallId call, const v1::RemoveWorkerRequest& request, const RequestKey& key,
                   Now now);
-  Decision get_cluster(CallId call, v1::Caller caller);
+  // `leader`: where this scheduler is reached.
+  Decision get_cluster(CallId call, v1::Caller caller, std::string leader);
   // The caller is gone: its Reply is not needed any more.
   void abandon(CallId call);
 

@@ -88,6 +88,12 @@ absl::Status SchedulerApp::readiness() const {
   return fault->empty() ? absl::OkStatus() : absl::UnavailableError(*fault);
 }
 
+void SchedulerApp::set_address(std::string address) {
+  address_.store(std::make_shared<const std::string>(std::move(address)));
+}
+
+std::string SchedulerApp::address() const { return *address_.load(); }
+
 void SchedulerApp::set_fault(const std::string& fault) {
   fault_.store(std::make_shared<const std::string>(fault));
 }

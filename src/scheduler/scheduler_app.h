@@ -57,6 +57,10 @@ class SchedulerApp {
   // OK while a term is in office, else why not.
   [[nodiscard]] absl::Status readiness() const;
 
+  // Where its gRPC services are reached, host:port; empty before they listen.
+  void set_address(std::string address);
+  [[nodiscard]] std::string address() const;
+
   // Blocks until the store has been loaded, or could not be, for the first time. Not from a
   // thread of the app's.
   void wait_for_first_load() { first_load_.wait(); }
@@ -82,6 +86,8 @@ class SchedulerApp {
   std::atomic<uint64_t> next_id_ = 1;
   // Shared by readiness() callers and the core thread; empty text: ready.
   std::atomic<std::shared_ptr<const std::string>> fault_;
+  std::atomic<std::shared_ptr<const std::string>> address_ =
+      std::make_shared<const std::string>();
   std::latch first_load_{1};
   boost::asio::thread_pool readers_;
 

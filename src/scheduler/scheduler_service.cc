@@ -18,17 +18,22 @@
 #include "scheduler/event_relay.h"
 #include "scheduler/output_relay.h"
 #include "scheduler/unary_call.h"
+#include "scheduler/wait_jobs_call.h"
 
 namespace clusterd {
 namespace {
 
 constexpr size_t kMaxRequestIdBytes = 128;
 constexpr size_t kMaxExternalIdBytes = 256;
+constexpr int kMaxJobsWaitedFor = 1000;
 
 // What the schema has and this version does not do yet: refused rather than ignored.
 absl::Status check_supported(const v1::JobSpec& spec) {
-  if (spec.resources().custom().empty()) return absl::OkStatus();
-  return invalid_field("resources.custom", "is not available in this version; leave it out");
+  const char* missing = !spec.resources().custom().empty() ? "resources.custom"
+                        : spec.has_script()                ? "script"
+                                                           : nullptr;
+  if (missing == nullptr) return absl::OkStatus();
+  return invalid_field(missing, "is not available in this version; leave it out");
 }
 
 absl::Status check_request_id(const std::string& request_id) {
@@ -241,6 +246,21 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::WaitJob(grpc::CallbackServerCont
                           });
 }
 
+grpc::ServerUnaryReactor* SchedulerServiceImpl::WaitJobs(grpc::CallbackServerContext* context,
+                                                         const v1::WaitJobsRequest* request,
+                                                         v1::WaitJobsResponse* response) {
+  const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/WaitJobs");
+  if (!caller.ok()) return refuse(context, caller.status());
+  if (request->job_id().empty() || request->job_id_size() > kMaxJobsWaitedFor) {
+    return refuse(context, invalid_field("job_id", absl::StrCat(request->job_id_size(),
+                                                                " ids, 1 to ", kMaxJobsWaitedFor,
+                                                                " are allowed")));
+  }
+  const absl::Status status = check_duration("timeout", request->timeout());
+  if (!status.ok()) return refuse(context, status);
+  return new WaitJobsCall(app_, *request, response);
+}
+
 grpc::ServerUnaryReactor* SchedulerServiceImpl::ListJobs(grpc::CallbackServerContext* context,
                                                          const v1::ListJobsRequest* request,
                                                          v1::ListJobsResponse* response) {
@@ -409,8 +429,9 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::GetCluster(grpc::CallbackServerC
   if (!caller.ok()) return refuse(context, caller.status());
   (void)request;
   return start_unary_call(app_, response,
-                          [who = shown(*caller)](Scheduler& scheduler, CallId call, Now) {
-                            return scheduler.get_cluster(call, who);
+                          [who = shown(*caller), leader = app_.address()](
+                              Scheduler& scheduler, CallId call, Now) {
+                            return scheduler.get_cluster(call, who, leader);
                           });
 }
 

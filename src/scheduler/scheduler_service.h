@@ -32,6 +32,9 @@ class SchedulerServiceImpl final : public v1::SchedulerService::CallbackService 
                                      v1::Job* response) override;
   grpc::ServerUnaryReactor* WaitJob(grpc::CallbackServerContext* context,
                                     const v1::WaitJobRequest* request, v1::Job* response) override;
+  grpc::ServerUnaryReactor* WaitJobs(grpc::CallbackServerContext* context,
+                                     const v1::WaitJobsRequest* request,
+                                     v1::WaitJobsResponse* response) override;
   grpc::ServerUnaryReactor* ListJobs(grpc::CallbackServerContext* context,
                                      const v1::ListJobsRequest* request,
                                      v1::ListJobsResponse* response) override;

@@ -84,13 +84,14 @@ void Scheduler::answer_worker(CallId call, const std::string& id_or_name, Decisi
   reply(call, Answer(worker->record.worker()), out);
 }
 
-Decision Scheduler::get_cluster(CallId call, v1::Caller caller) {
+Decision Scheduler::get_cluster(CallId call, v1::Caller caller, std::string leader) {
   Decision out;
   v1::Cluster cluster;
   *cluster.mutable_caller() = std::move(caller);
   cluster.set_queued(jobs_.queued());
   cluster.set_last_event(last_event_);
   cluster.set_epoch(epoch_);
+  cluster.set_leader(std::move(leader));
   cluster.set_version(version());
   *cluster.mutable_since() = to_proto(since_);
   for (const auto& [state, count] : jobs_.counts()) {
