@@ -3,6 +3,7 @@ import base64
 import json
 import os
 import re
+import time
 import unittest
 
 from cluster import Cluster
@@ -186,6 +187,31 @@ class HttpTest(unittest.TestCase):
         self.assertEqual(self.cluster.http.post(f"/v1/jobs/{job_id}/stop", {}).status, 200)
         self.assertEqual(self.cluster.wait(job_id)["state"], "STOPPED")
 
+    def test_waiting_for_many_jobs(self):
+        self.cluster.script("forever.sh", "sleep 1000\n")
+        long = self.cluster.start("forever.sh")
+        short = self.cluster.start("count.sh", 1)
+
+        def wait(query):
+            answer = self.cluster.http.get(f"/v1/wait?{query}")
+            return answer.status, answer.json()
+
+        status, answer = wait(f"job_id={long}&job_id={short}&until=ANY&timeout=60s")
+        self.assertEqual(status, 200, answer)
+        self.assertEqual([job["job_id"] for job in answer["jobs"]], [long, short])
+        self.assertEqual([job["state"] for job in answer["jobs"]], ["RUNNING", "SUCCEEDED"])
+        status, answer = wait(f"job_id={long}&job_id={short}&timeout=0.2s")
+        self.assertEqual([job["state"] for job in answer["jobs"]], ["RUNNING", "SUCCEEDED"])
+        self.assertEqual(self.cluster.http.post(f"/v1/jobs/{long}/stop", {}).status, 200)
+        status, answer = wait(f"job_id={long}&job_id={short}&timeout=60s")
+        self.assertEqual([job["state"] for job in answer["jobs"]], ["STOPPED", "SUCCEEDED"])
+        begin = time.monotonic()
+        status, answer = wait(f"job_id={short}&job_id=nobody&job_id={long}&timeout=60s")
+        self.assertEqual(status, 404, answer)
+        self.assertLess(time.monotonic() - begin, 30)
+        status, answer = wait("timeout=1s")
+        self.assertEqual((status, answer["field"]), (400, "job_id"))
+
     def test_stopping_an_ended_job_changes_nothing(self):
         _, job = self.cluster.run("count.sh", 1)
         answer = self.cluster.http.post(f"/v1/jobs/{job['job_id']}/stop", {})
@@ -195,6 +221,7 @@ class HttpTest(unittest.TestCase):
         self.assertEqual(self.cluster.http.get("/healthz").status, 200)
         self.assertEqual(self.cluster.http.get("/readyz").status, 200)
         self.assertEqual(self.cluster.http.get("/v1/cluster").json()["worker_counts"]["ALIVE"], "1")
+        self.assertEqual(self.cluster.http.get("/v1/cluster").json()["leader"], self.cluster.grpc_address)
         worker = self.cluster.http.get("/v1/workers/w1").json()
         self.assertEqual((worker["name"], worker["capacity"]["slots"]), ("w1", 8))
 
