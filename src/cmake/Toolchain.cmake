@@ -48,6 +48,11 @@ function(clusterd_layer name)
   target_link_libraries(${name} PUBLIC ${arg_LINK} PRIVATE clusterd_warnings)
 endfunction()
 
+# Without this whole clusters in virtual time take several times as long in a debug build.
+function(clusterd_optimize name)
+  target_compile_options(${name} PRIVATE $<$<CONFIG:Debug>:-O1>)
+endfunction()
+
 # clusterd_test(NAME SOURCES … LINK … [TIMEOUT SECONDS] [LABEL long]): one Catch2 program, each
 # test case a CTest test. What takes minutes is labelled `long` and left out of the usual run.
 function(clusterd_test name)
