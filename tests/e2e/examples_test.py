@@ -131,6 +131,7 @@ class ProgramsTest(ExamplesCase):
             (programs / "clusterd").symlink_to(executable())
         self.environment = {**self.cluster.cli_environment(),
                             "PATH": f"{programs}:{os.environ['PATH']}",
+                            "PYTHONDONTWRITEBYTECODE": "1",
                             "CLUSTERD_URL": f"http://{self.cluster.http_address}"}
 
     def start(self, program, *args):
