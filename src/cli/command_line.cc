@@ -2,16 +2,22 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <ctime>
 #include <memory>
 #include <sstream>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/time.h"
 #include "cli/command_families.h"
 #include "cli/hints.h"
 #include "cli/near_word.h"
+#include "core/utf8.h"
 
 namespace clusterd {
 namespace {
+
+constexpr char kComplete[] = "__complete";  // what the scripts of `completion` call
 
 template <typename T>
 std::shared_ptr<T> choose(CLI::App& app, Chosen& chosen) {
@@ -58,10 +64,56 @@ void add_daemon(CLI::App& app, Chosen& chosen, const std::string& name, const st
       ->type_name("FILE");
 }
 
+void add_shell_commands(CLI::App& app, Chosen& chosen) {
+  CLI::App& completion = *app.add_subcommand(
+      "completion",
+      "Print what makes a shell complete command lines, ids of jobs and workers too.");
+  const auto shell = choose<CompletionCommand>(completion, chosen);
+  completion.add_option("SHELL", shell->shell, "source <(clusterd completion bash)")
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}))
+      ->required();
+  CLI::App& manual = *app.add_subcommand("manual", "Write the pages of the manual.");
+  manual.group("");  // for the build
+  const auto pages = choose<ManualCommand>(manual, chosen);
+  manual.add_option("DIR", pages->dir, "Folder to write to")->required();
+}
+
+// Those that --help shows.
 std::vector<std::string> commands_of(const CLI::App& app) {
   std::vector<std::string> names;
-  for (const CLI::App* sub : app.get_subcommands({})) names.push_back(sub->get_name());
+  for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (!sub->get_group().empty()) names.push_back(sub->get_name());
+  }
   return names;
+}
+
+bool has_command(const CLI::App& app, const std::string& name) {
+  const auto found =
+      app.get_subcommands([&name](const CLI::App* sub) { return sub->get_name() == name; });
+  return !found.empty();
+}
+
+// What is not the name of a file is text.
+void check_texts(CLI::App& app) {
+  for (CLI::Option* option : app.get_options([](const CLI::Option*) { return true; })) {
+    const std::string kind =
+        option->get_positional() ? option->get_name() : option->get_type_name();
+    if (kind == "FILE" || kind == "DIR" || kind == "CERTIFICATE") continue;
+    if (option->get_items_expected_max() == 0) continue;
+    option->check([](const std::string& value) {
+      return std::string(is_valid_utf8(value) ? "" : "is not UTF-8");
+    });
+  }
+  for (CLI::App* sub : app.get_subcommands([](CLI::App*) { return true; })) check_texts(*sub);
+}
+
+// The day of the build; one that is to be reproduced says which.
+std::string date_of_manual() {
+  std::time_t now = std::time(nullptr);
+  const auto given = process_environment()("SOURCE_DATE_EPOCH");
+  int64_t seconds = 0;
+  if (given && absl::SimpleAtoi(*given, &seconds)) now = seconds;
+  return absl::FormatTime("%Y-%m-%d", absl::FromTimeT(now), absl::UTCTimeZone());
 }
 
 // The words that choose a command: "clusterd job start".
@@ -69,8 +121,7 @@ std::string chosen_command(const CLI::App& app, const std::vector<std::string>& 
   const CLI::App* at = &app;
   std::string text = app.get_name();
   for (const std::string& word : arguments) {
-    const auto known = commands_of(*at);
-    if (std::find(known.begin(), known.end(), word) == known.end()) break;
+    if (!has_command(*at, word)) break;
     at = at->get_subcommand(word);
     text += " " + word;
   }
@@ -82,9 +133,13 @@ absl::Status check_choice(const CLI::App& app, const std::vector<std::string>& a
   const CLI::App* at = &app;
   for (const std::string& word : arguments) {
     const std::vector<std::string> known = commands_of(*at);
-    if (known.empty() || word.starts_with('-')) return absl::OkStatus();
-    if (std::find(known.begin(), known.end(), word) == known.end()) {
-      const std::string where = at == &app ? "" : at->get_name() + ": ";
+    if (known.empty()) return absl::OkStatus();
+    const std::string where = at == &app ? "" : at->get_name() + ": ";
+    if (word.starts_with('-')) {
+      if (at->get_option_no_throw(word.substr(0, word.find('='))) != nullptr) break;
+      return absl::InvalidArgumentError(where + "\"" + word + "\" is no option here");
+    }
+    if (!has_command(*at, word)) {
       const auto near = near_word(word, known);
       return absl::InvalidArgumentError(
           where + "\"" + word + "\" is no command; " +
@@ -115,6 +170,9 @@ absl::StatusOr<Command> parse_words(CLI::App& app, const Chosen& chosen,
   if (app.count("--version") > 0) return VersionCommand();
   if (!chosen) return absl::InvalidArgumentError("a command is missing");
   Command command = *chosen;
+  if (auto* manual = std::get_if<ManualCommand>(&command)) {
+    manual->pages = manual_pages(app, date_of_manual());
+  }
   auto* run = std::get_if<RunCommand>(&command);
   auto* start = run != nullptr ? &run->start : std::get_if<JobStartCommand>(&command);
   if (start != nullptr) {
@@ -134,7 +192,7 @@ void add_daemon_commands(CLI::App& app, Chosen& chosen) {
 
 void add_client_options(CLI::App& app, ClientFlags& flags) {
   app.add_option("--addr", flags.addr, "Scheduler [CLUSTERD_ADDR, else 127.0.0.1:50000]")
-      ->type_name("HOST:PORT[,…]");
+      ->type_name("HOST:PORT[,...]");
   app.add_option("--token", flags.token, "Bearer token [CLUSTERD_TOKEN]");
   app.add_option("--ca", flags.ca_file, "Authority of its certificate [CLUSTERD_CA]")
       ->type_name("FILE");
@@ -151,6 +209,8 @@ void add_all_commands(CLI::App& app, Chosen& chosen) {
   add_cluster_commands(app, chosen);
   add_token_commands(app, chosen);
   add_tls_commands(app, chosen);
+  add_shell_commands(app, chosen);
+  check_texts(app);
 }
 
 absl::StatusOr<Command> parse_command_line(std::vector<std::string> arguments) {
@@ -158,6 +218,10 @@ absl::StatusOr<Command> parse_command_line(std::vector<std::string> arguments) {
                "clusterd");
   Chosen chosen;
   add_all_commands(app, chosen);
+  if (!arguments.empty() && arguments.front() == kComplete) {
+    arguments.erase(arguments.begin());
+    return CompleteCommand{complete(app, arguments)};
+  }
   const std::string command = chosen_command(app, arguments);
   auto parsed = parse_words(app, chosen, std::move(arguments));
   if (parsed.ok()) return parsed;

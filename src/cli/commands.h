@@ -8,6 +8,7 @@
 
 #include "cli/cluster_commands.h"
 #include "cli/security_commands.h"
+#include "cli/shell_commands.h"
 #include "client/client_settings.h"
 
 namespace clusterd {
@@ -203,6 +204,7 @@ using Command =
                  ClusterWorkersCommand, ClusterScriptsCommand, ClusterDrainCommand,
                  ClusterResumeCommand, ClusterRemoveCommand, ClusterEventsCommand, TlsInitCommand,
                  TlsIssueCommand, TlsRevokeCommand, TlsShowCommand, TlsVerifyCommand,
-                 TokenCreateCommand, TokenListCommand, TokenRevokeCommand>;
+                 TokenCreateCommand, TokenListCommand, TokenRevokeCommand, CompletionCommand,
+                 CompleteCommand, ManualCommand>;
 
 }  // namespace clusterd

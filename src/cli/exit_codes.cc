@@ -8,6 +8,22 @@
 
 namespace clusterd {
 
+std::vector<ExitCodeMeaning> exit_code_meanings() {
+  return {
+      {std::to_string(kExitOk), "Done."},
+      {"the job's",
+       "Where a command waits for a job: its exit code, 128 + n for a signal, 124 timed out, 125 "
+       "lost or unknown, 126 could not be started, 130 stopped."},
+      {std::to_string(kExitUsage), "Usage, bad input."},
+      {std::to_string(kExitNotFound), "Not found."},
+      {std::to_string(kExitUnreachable), "The scheduler cannot be reached."},
+      {std::to_string(kExitOther), "Anything else, such as an output that cannot be written."},
+      {std::to_string(kExitTryAgain),
+       "Try again: the queue is full, a worker is away, or something takes longer than the wait."},
+      {std::to_string(kExitNotAllowed), "Not allowed."},
+  };
+}
+
 int exit_code_of(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kOk:

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "absl/status/status.h"
 
 namespace clusterd {
@@ -14,6 +17,13 @@ inline constexpr int kExitTryAgain = 75;     // it may work later
 inline constexpr int kExitNotAllowed = 77;   // forbidden to the caller
 inline constexpr int kExitInterrupted = 130;
 inline constexpr int kExitPipeClosed = 141;  // as if SIGPIPE had ended us
+
+// What the manual says of one code, or of one kind of them.
+struct ExitCodeMeaning {
+  std::string code;
+  std::string text;
+};
+[[nodiscard]] std::vector<ExitCodeMeaning> exit_code_meanings();
 
 // The one table from errors to exit codes.
 [[nodiscard]] int exit_code_of(const absl::Status& status);

@@ -1,5 +1,6 @@
 #include "cli/job_end.h"
 
+#include <cstdio>
 #include <string>
 
 #include "cli/caller_session.h"
@@ -15,7 +16,8 @@ int print_end(const v1::Job& job, bool as_json) {
   const int failed = as_json ? print_json(job) : kExitOk;
   if (failed != kExitOk) return failed;
   if (job.state() != v1::Job::SUCCEEDED) tell("job " + job.job_id() + " " + summary_of(job));
-  if (const std::string hint = hint_of_end(job); !as_json && !hint.empty()) tell("  " + hint);
+  if (const std::string hint = hint_of_end(job); !as_json && !hint.empty())
+    std::fprintf(stderr, "  %s\n", hint.c_str());
   return exit_code_of(job);
 }
 

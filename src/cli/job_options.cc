@@ -42,12 +42,25 @@ void add_setting_options(CLI::App& app, JobStartCommand& command) {
   app.add_flag("--keep-scratch", command.keep_scratch, "Keep its scratch folder after the end");
 }
 
+// What take_target() takes before the rest is parsed; here for who reads the tree.
+void add_target(CLI::App& app) {
+  app.add_option_function<std::string>(
+         kProgram, [](const std::string&) {},
+         "Instead of PATH: one of the worker's allowed programs")
+      ->type_name("NAME");
+  app.add_option_function<std::string>(
+      "PATH", [](const std::string&) {}, "The script, below the worker's scripts folder");
+  app.add_option_function<std::vector<std::string>>(
+      "ARGS", [](const std::vector<std::string>&) {}, "Its arguments, or the program's");
+  app.footer("Everything after PATH or NAME belongs to the job, options too.");
+}
+
 // What describes a job; `command` lives as long as `app`.
 void add_spec_options(CLI::App& app, JobStartCommand* command) {
   app.add_option("--from-json", command->from_json,
                  "The job as a JSON document, as over HTTP; -: from here. Options go before it")
       ->type_name("FILE");
-  app.add_option("--worker", command->worker, "Worker, by id or name [any]")->type_name("ID");
+  app.add_option("--worker", command->worker, "Worker, by id or name [any]")->type_name("WORKER");
   app.add_option("--command", command->command, "Interpreter of the script")->type_name("NAME");
   app.add_option("--name", command->name, "A name for people");
   add_repeatable(app, "--env", command->env, "K=V|K",
@@ -56,7 +69,7 @@ void add_spec_options(CLI::App& app, JobStartCommand* command) {
       ->type_name("FILE");
   app.add_option("--timeout", command->timeout, "Longest run (30s, 5m, 2h)")->type_name("TIME");
   app.add_option("--cwd", command->cwd, "Working folder below the scripts folder")
-      ->type_name("DIR");
+      ->type_name("FOLDER");
   auto* input = app.add_option("--stdin", command->stdin_path, "Standard input; -: from here")
                     ->type_name("FILE");
   app.add_option("--stdin-file", command->stdin_file,
@@ -76,10 +89,7 @@ void add_spec_options(CLI::App& app, JobStartCommand* command) {
   add_limit_options(app, command->limits);
   app.add_option("--request-id", command->request_id, "Repeated, it is the same job")
       ->type_name("ID");
-  app.footer(
-      "PATH [ARGS...]            the script below the worker's scripts folder\n"
-      "--program NAME [ARGS...]  instead of PATH: one of the worker's allowed programs\n"
-      "Everything after PATH or NAME belongs to the job, options too.");
+  add_target(app);
 }
 
 void add_start(CLI::App& job, Chosen& chosen) {
@@ -139,7 +149,7 @@ void add_list(CLI::App& job, Chosen& chosen) {
   const auto command = add<JobListCommand>(job, chosen, "list", "List jobs, newest first.");
   CLI::App& app = *job.get_subcommand("list");
   add_repeatable(app, "--state", command->states, "STATE", "In this state (repeatable)");
-  app.add_option("--worker", command->worker, "Of this worker, by id or name")->type_name("ID");
+  app.add_option("--worker", command->worker, "Of this worker, by id or name")->type_name("WORKER");
   app.add_option("--name", command->name, "With this name");
   add_repeatable(app, "--label", command->labels, "K[=V]", "With this label (repeatable)");
   app.add_option("--queue", command->queue, "Of this queue")->type_name("NAME");

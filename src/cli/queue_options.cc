@@ -30,7 +30,7 @@ void add_queue_options(CLI::App& app, QueueFlags& flags) {
   add_text(app, "--start-at", flags.start_at, "TIME", "Not before this time (RFC 3339)");
   add_text(app, "--start-delay", flags.start_delay, "TIME", "Not before this long from now");
   add_text(app, "--queue-timeout", flags.queue_timeout, "TIME", "Longest wait for room");
-  add_list(app, "--after", flags.after, "ID[:success|any|failure]", "Once that job has ended so");
+  add_list(app, "--after", flags.after, "JOB[:success|any|failure]", "Once that job has ended so");
   app.add_option("--max-attempts", flags.max_attempts, "Attempts in all")
       ->check(CLI::Range(1, 1'000));
   add_list(app, "--retry-on", flags.retry_on, "END", "failure, timeout, loss or start-failure");

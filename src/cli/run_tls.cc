@@ -94,12 +94,6 @@ std::string this_user() {
   return user == nullptr ? "user-" + std::to_string(geteuid()) : plain_name(user->pw_name);
 }
 
-absl::Status check_client_role(const std::string& word) {
-  if (word == "reader" || word == "operator" || word == "admin") return absl::OkStatus();
-  return absl::InvalidArgumentError("--role: \"" + word +
-                                    "\": allowed are reader, operator and admin");
-}
-
 void add_files(std::vector<OutputFile>& files, const std::string& stem,
                const IssuedCertificate& issued) {
   files.push_back({stem + ".pem", issued.certificate, kCertificateMode});
@@ -115,7 +109,6 @@ absl::StatusOr<IssuedCertificate> issue(const CertificateAuthority& authority,
 }
 
 absl::StatusOr<std::vector<OutputFile>> make_cluster(const TlsInitCommand& command) {
-  if (auto status = check_client_role(command.role); !status.ok()) return status;
   const auto authority = CertificateAuthority::create(
       command.cluster, std::chrono::hours(24 * command.authority_days));
   if (!authority.ok()) return authority.status();
@@ -212,13 +205,6 @@ int run(const TlsInitCommand& command) {
 
 int run(const TlsIssueCommand& command) {
   const bool client = command.kind == "client";
-  if (!client && command.kind != "scheduler" && command.kind != "worker") {
-    return report_error(absl::InvalidArgumentError("KIND: \"" + command.kind +
-                                                   "\": allowed are scheduler, worker and client"));
-  }
-  if (const auto status = check_client_role(command.role); !status.ok()) {
-    return report_error(status);
-  }
   const auto authority = load_authority(command.dir);
   if (!authority.ok()) return report_error(authority.status());
   const std::string who =

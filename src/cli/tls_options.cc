@@ -45,8 +45,9 @@ void add_init(CLI::App& tls, Chosen& chosen) {
       ->type_name("NAME");
   app.add_option("--worker", init->worker, "Name of the worker [this host's]")->type_name("NAME");
   app.add_option("--client", init->client, "Name of the client [this user's]")->type_name("NAME");
-  app.add_option("--role", init->role, "Of the client: reader, operator or admin")
+  app.add_option("--role", init->role, "Of the client")
       ->type_name("ROLE")
+      ->check(CLI::IsMember({"reader", "operator", "admin"}))
       ->capture_default_str();
   add_days(app, init->days);
   app.add_option("--authority-days", init->authority_days, "How long the authority is valid")
@@ -58,12 +59,15 @@ void add_issue(CLI::App& tls, Chosen& chosen) {
   const auto issue =
       add<TlsIssueCommand>(tls, chosen, "issue", "Issue one more certificate and its key.");
   CLI::App& app = *tls.get_subcommand("issue");
-  app.add_option("KIND", issue->kind, "scheduler, worker or client")->required();
+  app.add_option("KIND", issue->kind, "Whom it is for")
+      ->check(CLI::IsMember({"scheduler", "worker", "client"}))
+      ->required();
   add_dir(app, issue->dir);
   app.add_option("--name", issue->name, "Whose it is")->type_name("NAME")->required();
   add_hosts(app, issue->hosts);
-  app.add_option("--role", issue->role, "Of a client: reader, operator or admin")
+  app.add_option("--role", issue->role, "Of a client")
       ->type_name("ROLE")
+      ->check(CLI::IsMember({"reader", "operator", "admin"}))
       ->capture_default_str();
   add_days(app, issue->days);
   app.add_option("--out", issue->out, "File to write, without .pem [DIR/KIND-NAME]")

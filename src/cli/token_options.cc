@@ -28,8 +28,9 @@ void add_token_commands(CLI::App& app, Chosen& chosen) {
       tokens, chosen, "create", "Make a token and print its secret, which is kept nowhere.");
   CLI::App& create_app = *tokens.get_subcommand("create");
   create_app.add_option("NAME", create->name, "Who uses it; unique in the file")->required();
-  create_app.add_option("--role", create->role, "reader, operator or admin")
+  create_app.add_option("--role", create->role, "What its holder may do")
       ->type_name("ROLE")
+      ->check(CLI::IsMember({"reader", "operator", "admin"}))
       ->required();
   create_app.add_option("--expires", create->expires, "How long it is good [for ever]")
       ->type_name("TIME");
