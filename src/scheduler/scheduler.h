@@ -230,7 +230,7 @@ class Scheduler {
                          Now now);
   // The position of a task of a live array that has no record; the array in `array`.
   [[nodiscard]] std::optional<uint32_t> unrecorded_task(const std::string& job_id, LiveJob** array);
-  [[nodiscard]] LiveJob* find_or_make_task(const std::string& job_id);
+  [[nodiscard]] LiveJob* find_or_make_task(const std::string& job_id, Decision& out, Now now);
   // scheduler_submit.cc
   void accept(CallId call, SubmitOrder order, const LookUp& question, const LookedUp& found,
               Decision& out, Now now);

@@ -109,12 +109,14 @@ void Scheduler::keep_first_answer(const RequestKey& request, const std::string& 
   out.persist.put_idempotency.push_back(std::move(record));
 }
 
-LiveJob* Scheduler::find_or_make_task(const std::string& job_id) {
+LiveJob* Scheduler::find_or_make_task(const std::string& job_id, Decision& out, Now now) {
   if (LiveJob* live = jobs_.find(job_id)) return live;
   LiveJob* array = nullptr;
   const auto position = unrecorded_task(job_id, &array);
   if (!position || array->job.has_unstarted_end()) return nullptr;
-  return &make_task(*array, *position);
+  LiveJob& task = make_task(*array, *position);
+  refresh(*array, out, now);  // it may have been the last that waited
+  return &task;
 }
 
 std::optional<uint32_t> Scheduler::unrecorded_task(const std::string& job_id, LiveJob** array) {

@@ -45,7 +45,7 @@ Decision Scheduler::stop(CallId call, const v1::StopJobRequest& request, const s
   KeyedCall keyed = keyed_job_call(call, key, request.job_id());
   keyed.first = [this, call, request, who, key](const absl::StatusOr<LookedUp>&, Decision& later,
                                                 Now then) {
-    LiveJob* live = find_or_make_task(request.job_id());
+    LiveJob* live = find_or_make_task(request.job_id(), later, then);
     if (live == nullptr || !on_worker(live->job, request.worker_id()) ||
         is_final(live->job.state()) || live->job.has_stop_requested()) {
       return ask(call, {.job_id = request.job_id(), .worker_filter = request.worker_id()}, later);

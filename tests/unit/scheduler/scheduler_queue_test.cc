@@ -30,6 +30,20 @@ std::vector<std::string> started(const ClusterOfFakes& cluster) {
   return ids;
 }
 
+TEST_CASE("an array whose last waiting tasks were stopped one by one waits no more", "[queue]") {
+  ClusterOfFakes cluster;
+  v1::JobSpec spec = spec_for();
+  spec.mutable_array()->set_from(1);
+  spec.mutable_array()->set_to(2);
+  cluster.submit(spec);
+  cluster.stop("job-1.1");
+  cluster.stop("job-1.2");
+  cluster.join("w", 1);
+
+  CHECK(cluster.dispatched.empty());
+  CHECK(cluster.query("job-1").state() == v1::Job::FAILED);
+}
+
 TEST_CASE("a higher priority goes first, then the earlier", "[queue]") {
   ClusterOfFakes cluster;
   const std::string worker = cluster.join("w", 1);
