@@ -35,7 +35,8 @@ std::optional<Parsed> parse_ip(const std::string& text) {
 uint8_t mask_of(unsigned bits, size_t index) {
   const unsigned before = static_cast<unsigned>(index) * 8;
   if (bits >= before + 8) return 0xFF;
-  return bits <= before ? 0 : static_cast<uint8_t>((0xFF00U >> (bits - before)) & 0xFFU);
+  if (bits <= before) return 0;
+  return static_cast<uint8_t>((0xFF00U >> (bits - before)) & 0xFFU);
 }
 
 }  // namespace
