@@ -478,17 +478,18 @@ void SimulatedCluster::drain_some() {
   call([drain](Scheduler& scheduler, CallId id,
                Now now) { return scheduler.drain(id, drain, {}, now); },
        [](const absl::StatusOr<Answer>&) {});
-  const auto resume = std::make_shared<std::function<void()>>();
-  *resume = [this, name, resume] {
-    v1::ResumeWorkerRequest request;
-    request.set_worker_id(name);
-    call([request](Scheduler& scheduler, CallId id,
-                   Now now) { return scheduler.resume(id, request, {}, now); },
-         [this, resume](const absl::StatusOr<Answer>& answer) {
-           if (!answer.ok()) time_.after(seconds(1), *resume);  // it may be away
-         });
-  };
-  time_.after(time_.pick_ms(100, 20'000), *resume);
+  time_.after(time_.pick_ms(100, 20'000), [this, name] { resume_worker(name); });
+}
+
+void SimulatedCluster::resume_worker(const std::string& name) {
+  v1::ResumeWorkerRequest request;
+  request.set_worker_id(name);
+  call([request](Scheduler& scheduler, CallId id,
+                 Now now) { return scheduler.resume(id, request, {}, now); },
+       [this, name](const absl::StatusOr<Answer>& answer) {
+         if (answer.ok()) return;
+         time_.after(seconds(1), [this, name] { resume_worker(name); });  // it may be away
+       });
 }
 
 // ---- what must hold

@@ -68,6 +68,7 @@ class SimulatedCluster {
   void retry_some();
   void delete_some();
   void drain_some();
+  void resume_worker(const std::string& name);
   // Attempts of it may overlap: it says so, or somebody retried it by hand.
   void allow_overlap(const std::string& job_id);
   [[nodiscard]] std::string some_job();

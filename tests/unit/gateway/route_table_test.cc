@@ -33,6 +33,7 @@ TEST_CASE("each method of the service has a route", "[routes]") {
       {"GET", "/v1/jobs/j"},
       {"GET", "/v1/jobs/j/output"},
       {"GET", "/v1/jobs/j/wait"},
+      {"GET", "/v1/wait"},
       {"GET", "/v1/jobs"},
       {"GET", "/v1/jobs/j/tasks"},
       {"GET", "/v1/jobs/j/explain"},
