@@ -39,6 +39,13 @@ def wait_until(condition, what, seconds=DEADLINE_SECONDS):
         time.sleep(POLL_SECONDS)
 
 
+def end_of(log):
+    """What tells of a failure: a sanitizer's whole report, else the last lines."""
+    text = log.read_text(errors="replace")
+    report = text.find("==ERROR: ")
+    return text[report:report + 20000] if report >= 0 else text[-4000:]
+
+
 def peak_memory_bytes(pid):
     """VmHWM of a process; None where a sanitizer makes the number meaningless."""
     if "libasan" in pathlib.Path(f"/proc/{pid}/maps").read_text():
@@ -333,7 +340,7 @@ class Cluster:
                 if bad:
                     raise AssertionError(f"exit codes: {bad}")
         except AssertionError as error:
-            logs = "".join(f"--- {log.name}\n{log.read_text(errors='replace')[-4000:]}"
+            logs = "".join(f"--- {log.name}\n{end_of(log)}"
                            for log in sorted(self.folder.glob("*.log")))
             raise AssertionError(f"{error}; left: {self.leftovers()}\n{logs}") from error
         finally:

@@ -109,7 +109,9 @@ class SmallDisk:
         return self
 
     def __exit__(self, *_):
-        subprocess.run(["umount", str(self.path)], check=True)
+        # A launcher that has no more to do may still be on its way out.
+        wait_until(lambda: subprocess.run(["umount", str(self.path)]).returncode == 0,
+                   f"nothing uses {self.path}")
         self.path.rmdir()
 
     def fill(self):
