@@ -408,7 +408,8 @@ void SimulatedCluster::submit() {
     if (!answer.ok()) return;
     const std::string& job_id = std::get<v1::Job>(*answer).job_id();
     truth_.note("accepted " + job_id);
-    accepted_.insert(job_id);
+    // A repetition may be answered later than the deletion that came after it.
+    if (!deleted_.contains(job_id)) accepted_.insert(job_id);
     if (!first->empty() && *first != job_id) truth_.breach("one key made two jobs: " + job_id);
     *first = job_id;
   };
@@ -466,7 +467,9 @@ void SimulatedCluster::delete_some() {
                  Now now) { return scheduler.erase(id, request, {}, now); },
        [this, request](const absl::StatusOr<Answer>& answer) {
          deleting_.erase(deleting_.find(request.job_id()));
-         if (answer.ok() || absl::IsUnavailable(answer.status())) accepted_.erase(request.job_id());
+         if (!answer.ok() && !absl::IsUnavailable(answer.status())) return;
+         accepted_.erase(request.job_id());
+         deleted_.insert(request.job_id());
        });
 }
 

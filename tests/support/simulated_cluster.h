@@ -100,6 +100,7 @@ class SimulatedCluster {
   std::set<std::string> accepted_;
   std::multiset<std::string> deleting_;       // whose deletion has been asked for and not answered
   std::set<std::string> touched_;             // retried or deleted by a caller: they may change
+  std::set<std::string> deleted_;             // whose deletion was answered
   std::map<std::string, std::string> ended_;  // serialised ends as they were first seen
 };
 
