@@ -46,9 +46,14 @@ def end_of(log):
     return text[report:report + 20000] if report >= 0 else text[-4000:]
 
 
+def is_sanitized(pid):
+    """Whether a process is slowed down, and swollen, by a sanitizer."""
+    return "libasan" in pathlib.Path(f"/proc/{pid}/maps").read_text()
+
+
 def peak_memory_bytes(pid):
     """VmHWM of a process; None where a sanitizer makes the number meaningless."""
-    if "libasan" in pathlib.Path(f"/proc/{pid}/maps").read_text():
+    if is_sanitized(pid):
         return None
     for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):

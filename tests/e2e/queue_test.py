@@ -14,7 +14,8 @@ import subprocess
 import time
 import unittest
 
-from cluster import Cluster, executable, peak_memory_bytes, processes, wait_until
+from cluster import (Cluster, executable, is_sanitized, peak_memory_bytes, processes,
+                     wait_until)
 from http_client import HttpClient, HttpConnection
 
 LONG = bool(os.environ.get("CLUSTERD_LONG"))
@@ -124,10 +125,11 @@ class PlacementTest(unittest.TestCase):
         self.cluster.start_worker(slots=1)
         self.cluster.script("stamp.sh", "echo $EPOCHREALTIME; sleep 0.05; echo $EPOCHREALTIME\n")
         # A machine that is busy with something else makes it longer, never shorter.
+        bound = 0.2 if is_sanitized(self.cluster.scheduler.process.pid) else 0.020
         medians = []
-        while len(medians) < 5 and min(medians, default=1) >= 0.020:
+        while len(medians) < 5 and min(medians, default=1) >= bound:
             medians.append(self.median_gap(15))
-        self.assertLess(min(medians), 0.020, medians)
+        self.assertLess(min(medians), bound, medians)
 
     def median_gap(self, jobs):
         """From the last line of one job to the first of the next: an end, a start, two shells."""
