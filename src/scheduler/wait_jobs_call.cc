@@ -26,6 +26,7 @@ WaitJobsCall::WaitJobsCall(SchedulerApp& app, const v1::WaitJobsRequest& request
 }
 
 void WaitJobsCall::begin(const v1::WaitJobsRequest& request) {
+  if (caller_is_gone_) return finish();
   const bool any = request.until() == v1::WaitJobsRequest::ANY;
   for (int i = 0; i < request.job_id_size(); ++i) {
     v1::WaitJobRequest wait;
@@ -42,7 +43,10 @@ void WaitJobsCall::begin(const v1::WaitJobsRequest& request) {
 
 void WaitJobsCall::OnCancel() {
   caller_is_gone_ = true;
-  for (const CallId call : calls_) app_.abandon(call);
+  // From the core thread, so that it comes before all questions or after the last. This may be gone then.
+  app_.with_term([&app = app_, calls = calls_](Term*) {
+    for (const CallId call : calls) app.abandon(call);
+  });
 }
 
 void WaitJobsCall::waited(int index, absl::StatusOr<Answer> answer, bool any) {
