@@ -8,6 +8,7 @@
 
 #include "core/config_load.h"
 #include "core/log.h"
+#include "rpc/https_security.h"
 #include "rpc/link_security.h"
 #include "worker/job_user.h"
 #include "worker/script_digests.h"
@@ -67,6 +68,10 @@ absl::StatusOr<SchedulerConfig> prepare(const SchedulerCommand& command) {
   if (command.check) {
     const auto security = LinkSecurity::make("scheduler", Role::kScheduler, config->grpc_server);
     if (!security.ok()) return security.status();
+    if (config->http_server.use_tls) {
+      const auto https = HttpsSecurity::make(config->http_server);
+      if (!https.ok()) return https.status();
+    }
   }
   return config;
 }

@@ -14,12 +14,12 @@ struct ListenerConfig {
   bool use_tls = false;
   std::string crt_file;
   std::string key_file;
-  std::string ca_file;   // needed with use_tls on a gRPC listener
+  std::string ca_file;   // needed with use_tls on a gRPC listener; of HTTPS empty: asks for none
   std::string crl_file;  // empty: nothing is revoked
-  // Names in certificates; of gRPC listeners only.
-  std::string cluster;                            // empty: that of the own certificate
+  // Names in certificates.
+  std::string cluster;  // empty: that of the own certificate, for HTTPS else that of [grpc_server]
   std::map<std::string, std::string> identities;  // DNS name → "worker/db1"
-  std::chrono::nanoseconds max_connection_age = std::chrono::minutes(30);  // with TLS
+  std::chrono::nanoseconds max_connection_age = std::chrono::minutes(30);  // gRPC, with TLS
   bool allow_insecure = false;  // lets it listen beyond loopback without TLS
 };
 
@@ -35,7 +35,17 @@ struct RetentionConfig {
 
 // Everything that `clusterd scheduler --config FILE` reads. Defaults are those of the manual.
 struct SchedulerConfig {
-  ListenerConfig grpc_server{.addr = "127.0.0.1:50000"};
+  struct GrpcServer : ListenerConfig {
+    // What strangers may take. A client is an address.
+    uint32_t max_connections = 4'000;
+    uint32_t max_connections_per_client = 1'000;
+    uint32_t max_streams_per_connection = 1'000;
+    uint32_t max_streams_per_client = 1'000;  // of clients, not of workers
+    uint32_t max_request_rate = 0;            // a second; 0: no bound, see the loader
+    std::chrono::nanoseconds handshake_timeout = std::chrono::seconds(10);
+    std::chrono::nanoseconds idle_timeout = std::chrono::minutes(5);  // without a call
+  };
+  GrpcServer grpc_server{{.addr = "127.0.0.1:50000"}};
   struct HttpServer : ListenerConfig {
     std::vector<std::string> allowed_hosts;  // Host names that browsers may use
     std::string tokens_file;
@@ -70,6 +80,10 @@ struct SchedulerConfig {
     std::chrono::nanoseconds heartbeat_interval = std::chrono::seconds(5);
     std::chrono::nanoseconds start_wait = std::chrono::milliseconds(500);
     uint64_t max_queued = 1'000'000;
+    // Of one job; a worker takes no more than the defaults.
+    uint64_t max_args_bytes = 128ULL << 10;
+    uint64_t max_env_bytes = 128ULL << 10;
+    uint64_t max_stdin_bytes = 64ULL << 10;
   } scheduling;
   RetentionConfig retention;
   struct Compat {
@@ -80,6 +94,12 @@ struct SchedulerConfig {
     uint32_t worker_slots = 16;      // of a worker that does not say what it can take
     std::chrono::nanoseconds heartbeat_timeout = std::chrono::seconds(30);  // of go-work members
   } compat;
+  // Every call that changes something, as lines of JSON.
+  struct Audit {
+    std::string file;  // empty: none; the loader's default beyond loopback lies beside the store
+    uint64_t max_size_bytes = 64ULL << 20;  // of one file
+    uint32_t max_files = 8;                 // the one that is written included
+  } audit;
   LogConfig log;
 };
 

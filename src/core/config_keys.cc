@@ -61,30 +61,70 @@ Keys listener_keys(std::string_view table, ListenerConfig& listener) {
   };
 }
 
+// Of a listener that asks for the other side's certificate.
+Keys identity_keys(std::string_view table, ListenerConfig& listener, std::string_view authorities,
+                   std::string_view cluster) {
+  return {
+      text(table, "ca_file", &listener.ca_file, authorities),
+      text(table, "crl_file", &listener.crl_file,
+           "What these have revoked (PEM); empty: nothing is."),
+      text(table, "cluster", &listener.cluster, cluster, kName),
+      text(table, "identities", &listener.identities,
+           "Who DNS names of certificates without a SPIFFE id are: { \"db1.example.org\" = "
+           "\"worker/db1\" }."),
+  };
+}
+
 // What a listener of gRPC has beside that: both sides show certificates.
 Keys mutual_tls_keys(ListenerConfig& listener) {
   constexpr std::string_view kTable = "grpc_server";
+  Keys keys = identity_keys(
+      kTable, listener,
+      "Authorities that the other side's certificate must come from (PEM); needed with use_tls.",
+      "The cluster that SPIFFE ids must name; empty: that of the own certificate.");
+  keys.push_back(range(
+      kTable, "max_connection_age", &listener.max_connection_age,
+      "With TLS: connections are made anew after this long, with certificates that are good then; "
+      "calls and streams on them go on.",
+      kSecond, kYear));
+  return keys;
+}
+
+// What strangers may take of a scheduler's gRPC.
+Keys grpc_limit_keys(SchedulerConfig::GrpcServer& grpc) {
+  constexpr std::string_view kTable = "grpc_server";
   return {
-      text(kTable, "ca_file", &listener.ca_file,
-           "Authorities that the other side's certificate must come from (PEM); needed with "
-           "use_tls."),
-      text(kTable, "crl_file", &listener.crl_file,
-           "What these have revoked (PEM); empty: nothing is."),
-      text(kTable, "cluster", &listener.cluster,
-           "The cluster that SPIFFE ids must name; empty: that of the own certificate.", kName),
-      text(kTable, "identities", &listener.identities,
-           "Who DNS names of certificates without a SPIFFE id are: { \"db1.example.org\" = "
-           "\"worker/db1\" }."),
-      range(kTable, "max_connection_age", &listener.max_connection_age,
-            "With TLS: connections are made anew after this long, with certificates that are good "
-            "then; calls and streams on them go on.",
-            kSecond, kYear),
+      range(kTable, "max_connections", &grpc.max_connections, "Connections at one time.", 1,
+            1'000'000),
+      range(kTable, "max_connections_per_client", &grpc.max_connections_per_client,
+            "Connections at one time from one address; of more, those that have been quiet for "
+            "longest "
+            "are cut within a second.",
+            1, 1'000'000),
+      range(kTable, "max_streams_per_connection", &grpc.max_streams_per_connection,
+            "Calls at one time on one connection; more wait for one of them to end.", 1, 1'000'000),
+      range(kTable, "max_streams_per_client", &grpc.max_streams_per_client,
+            "Followers and watchers at one time from one address; RESOURCE_EXHAUSTED.", 1,
+            1'000'000),
+      range(kTable, "max_request_rate", &grpc.max_request_rate,
+            "Calls a second of clients at one address; RESOURCE_EXHAUSTED; 0: any. Default beyond "
+            "loopback: 2000.",
+            0, 10'000'000),
+      range(kTable, "handshake_timeout", &grpc.handshake_timeout,
+            "Longest handshake, TLS and HTTP/2; then the connection is closed.", 100 * kMillisecond,
+            kHour),
+      range(kTable, "idle_timeout", &grpc.idle_timeout,
+            "How long a connection without a call is kept.", kSecond, kYear),
   };
 }
 
 Keys http_keys(SchedulerConfig::HttpServer& http) {
   constexpr std::string_view kTable = "http_server";
   Keys keys = listener_keys(kTable, http);
+  append(keys, identity_keys(kTable, http,
+                             "Authorities of callers' certificates (PEM), which are then an "
+                             "alternative to tokens; empty: none is asked for.",
+                             "The cluster that SPIFFE ids must name; empty: that of grpc_server."));
   append(
       keys,
       {
@@ -162,6 +202,12 @@ Keys scheduling_keys(SchedulerConfig::Scheduling& scheduling) {
             "How long the start of a job waits for its worker's verdict.", 0, 60 * kSecond),
       range(kTable, "max_queued", &scheduling.max_queued,
             "Jobs that may wait; further ones are refused.", 1, 100'000'000),
+      size(kTable, "max_args", &scheduling.max_args_bytes,
+           "Arguments of a job together; INVALID_ARGUMENT.", 0, 128 * kKiB),
+      size(kTable, "max_env", &scheduling.max_env_bytes,
+           "Variables of a job together, names included; INVALID_ARGUMENT.", 0, 128 * kKiB),
+      size(kTable, "max_stdin", &scheduling.max_stdin_bytes,
+           "Standard input that a job brings along; INVALID_ARGUMENT.", 0, 64 * kKiB),
   };
 }
 
@@ -183,6 +229,20 @@ Keys compat_keys(SchedulerConfig::Compat& compat) {
             1'000'000),
       range(kTable, "heartbeat_timeout", &compat.heartbeat_timeout,
             "Silence of a go-work member after which it has left.", 100 * kMillisecond, kDay),
+  };
+}
+
+Keys audit_keys(SchedulerConfig::Audit& audit) {
+  constexpr std::string_view kTable = "audit";
+  return {
+      text(kTable, "file", &audit.file,
+           "[Audit](security.md#audit) of every call that changes something, as lines of JSON; "
+           "empty: none. "
+           "Default beyond loopback: audit.jsonl beside the store."),
+      size(kTable, "max_size", &audit.max_size_bytes, "Size at which a new file is begun.",
+           64 * kKiB, kTiB),
+      range(kTable, "max_files", &audit.max_files, "Files that are kept, the newest included.", 1,
+            1'000),
   };
 }
 
@@ -302,6 +362,7 @@ std::string ConfigKey::path() const {
 Keys config_keys(SchedulerConfig& config) {
   Keys keys = listener_keys("grpc_server", config.grpc_server);
   append(keys, mutual_tls_keys(config.grpc_server));
+  append(keys, grpc_limit_keys(config.grpc_server));
   append(keys, http_keys(config.http_server));
   keys.push_back(
       word("store", "backend", &config.store.backend, "Where jobs are kept.", {"sqlite"}));
@@ -321,6 +382,7 @@ Keys config_keys(SchedulerConfig& config) {
   keys.push_back(range("retention", "max_jobs", &config.retention.max_jobs,
                        "Ended jobs that are kept; the oldest go first.", 0, 1'000'000'000));
   append(keys, compat_keys(config.compat));
+  append(keys, audit_keys(config.audit));
   keys.push_back(log_key(config.log));
   return keys;
 }

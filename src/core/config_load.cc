@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <utility>
@@ -18,6 +19,7 @@ namespace clusterd {
 namespace {
 
 constexpr uint32_t kStrangersRequestRate = 2'000;
+constexpr const char* kAuditFile = "audit.jsonl";
 
 absl::StatusOr<std::string> read_file(const std::string& path) {
   errno = 0;
@@ -62,6 +64,16 @@ void check_local_callers(const SchedulerConfig::HttpServer& http, ConfigReport& 
   if (http.local_callers == "any" || !address.ok()) return;
   if (is_loopback(address->host) && is_ip_literal(address->host)) return;
   report.add_error("http_server.local_callers", "\"same_user\" needs 127.0.0.1 or ::1 in addr");
+}
+
+// Certificates are shown with TLS, and lists belong to authorities.
+void check_client_certificates(const SchedulerConfig::HttpServer& http, ConfigReport& report) {
+  if (!http.ca_file.empty() && !http.use_tls) {
+    report.add_error("http_server.ca_file", "needs use_tls = true in [http_server]");
+  }
+  if (!http.crl_file.empty() && http.ca_file.empty()) {
+    report.add_error("http_server.crl_file", "needs ca_file in [http_server] too");
+  }
 }
 
 void check_grpc_listener(const ListenerConfig& listener, ConfigReport& report) {
@@ -130,10 +142,12 @@ void check(const SchedulerConfig& config, ConfigReport& report) {
   check_tls_files(config.http_server, "http_server", /*needs_ca=*/false, report);
   // TLS alone does not say who calls.
   check_exposure(config.http_server, "http_server.addr",
-                 config.http_server.use_tls && !config.http_server.tokens_file.empty(),
+                 config.http_server.use_tls && !(config.http_server.tokens_file.empty() &&
+                                                 config.http_server.ca_file.empty()),
                  "set use_tls = true with crt_file and key_file, and tokens_file (made with "
-                 "`clusterd token create`), or ",
+                 "`clusterd token create`) or ca_file, or ",
                  report);
+  check_client_certificates(config.http_server, report);
   check_local_callers(config.http_server, report);
   check_request_memory(config.http_server, report);
   const SchedulerConfig::Scheduling& times = config.scheduling;
@@ -246,11 +260,18 @@ void set_derived_defaults(SchedulerConfig& config, const ConfigReport& report) {
   if (!report.values.contains("http_server.max_request_rate") && !is_local) {
     config.http_server.max_request_rate = kStrangersRequestRate;
   }
+  const bool is_grpc_local = is_loopback_address(config.grpc_server.addr);
+  if (!report.values.contains("grpc_server.max_request_rate") && !is_grpc_local) {
+    config.grpc_server.max_request_rate = kStrangersRequestRate;
+  }
+  if (!report.values.contains("audit.file") && !(is_local && is_grpc_local)) {
+    config.audit.file =
+        (std::filesystem::path(config.store.path).parent_path() / kAuditFile).native();
+  }
   config.compat.over_grpc = config.compat.enabled;
   if (report.values.contains("compat.enabled")) return;
   config.compat.enabled = is_local;
-  config.compat.over_grpc =
-      is_loopback_address(config.grpc_server.addr) || !config.compat.addrs.empty();
+  config.compat.over_grpc = is_grpc_local || !config.compat.addrs.empty();
 }
 
 // A file of the original worker: its keys and no others.

@@ -180,7 +180,7 @@ Names tables_of(const std::vector<ConfigKey>& keys) {
   return names;
 }
 
-// ", did you mean …?", or the table in which such a key exists.
+// The table in which such a key exists, or ", did you mean …?".
 std::string hint(const std::vector<ConfigKey>& keys, std::string_view table,
                  std::string_view name) {
   Names siblings;
@@ -191,8 +191,7 @@ std::string hint(const std::vector<ConfigKey>& keys, std::string_view table,
       elsewhere = ", it belongs into [" + std::string(key.table) + "]";
     }
   }
-  const std::string similar = did_you_mean(name, siblings);
-  return similar.empty() ? elsewhere : similar;
+  return elsewhere.empty() ? did_you_mean(name, siblings) : elsewhere;
 }
 
 void read_key(std::string_view table, const toml::key& name, const toml::node& node,

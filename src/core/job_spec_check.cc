@@ -54,21 +54,31 @@ absl::Status check_command(const v1::JobSpec& spec, ScriptPlace place) {
                                          : check_relative_path("path", spec.path());
 }
 
-absl::Status check_args(const v1::JobSpec& spec) {
+uint64_t args_bytes(const v1::JobSpec& spec) {
   uint64_t total = 0;
+  for (const std::string& arg : spec.args()) total += arg.size() + 1;
+  return total;
+}
+
+uint64_t env_bytes(const v1::JobSpec& spec) {
+  uint64_t total = 0;
+  for (const auto& [name, value] : spec.env()) total += name.size() + value.size() + 2;
+  return total;
+}
+
+absl::Status check_args(const v1::JobSpec& spec) {
   for (int i = 0; i < spec.args_size(); ++i) {
     if (has_nul(spec.args(i))) {
       return invalid_field("args[" + std::to_string(i) + "]",
                            "contains a NUL byte, which no argument can");
     }
-    total += spec.args(i).size() + 1;
   }
+  const uint64_t total = args_bytes(spec);
   if (total > kMaxArgsBytes) return invalid_field("args", bound(total, kMaxArgsBytes));
   return absl::OkStatus();
 }
 
 absl::Status check_env(const v1::JobSpec& spec) {
-  uint64_t total = 0;
   for (const auto& [name, value] : spec.env()) {
     if (name.empty()) return invalid_field("env", "a variable's name is empty");
     if (name.find('=') != std::string::npos) {
@@ -78,8 +88,8 @@ absl::Status check_env(const v1::JobSpec& spec) {
     if (has_nul(value)) {
       return invalid_field("env", "the value of \"" + name + "\" contains a NUL byte");
     }
-    total += name.size() + value.size() + 2;
   }
+  const uint64_t total = env_bytes(spec);
   if (total > kMaxEnvBytes) return invalid_field("env", bound(total, kMaxEnvBytes));
   return absl::OkStatus();
 }
@@ -193,6 +203,25 @@ absl::Status check_array(const v1::JobSpec& spec) {
 }
 
 }  // namespace
+
+absl::Status check_job_sizes(const v1::JobSpec& spec, const SchedulerConfig::Scheduling& bounds) {
+  struct Size {
+    const char* field;
+    uint64_t is;
+    uint64_t allowed;
+    const char* key;
+  };
+  for (const Size& size :
+       {Size{"args", args_bytes(spec), bounds.max_args_bytes, "max_args"},
+        Size{"payload", spec.payload().size(), bounds.max_args_bytes, "max_args"},
+        Size{"env", env_bytes(spec), bounds.max_env_bytes, "max_env"},
+        Size{"stdin", spec.stdin().size(), bounds.max_stdin_bytes, "max_stdin"}}) {
+    if (size.is <= size.allowed) continue;
+    return invalid_field(size.field, bound(size.is, size.allowed) +
+                                         " by this scheduler (scheduling." + size.key + ")");
+  }
+  return absl::OkStatus();
+}
 
 absl::Status check_relative_path(std::string_view field, std::string_view path) {
   if (auto status = check_text(field, path, kMaxPathBytes); !status.ok()) return status;

@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "clusterd/v1/job.pb.h"
+#include "core/config.h"
 
 namespace clusterd {
 
@@ -30,6 +31,10 @@ enum class ScriptPlace {
 // is allowed. The scheduler asks at submit, the worker again at start.
 [[nodiscard]] absl::Status check_job_spec(const v1::JobSpec& spec,
                                           ScriptPlace place = ScriptPlace::kBelowScriptsDir);
+
+// What a scheduler bounds further. INVALID_ARGUMENT names field, size and key.
+[[nodiscard]] absl::Status check_job_sizes(const v1::JobSpec& spec,
+                                           const SchedulerConfig::Scheduling& bounds);
 
 // A path relative to some folder, without "..". Symbolic links are not looked at.
 [[nodiscard]] absl::Status check_relative_path(std::string_view field, std::string_view path);

@@ -1,13 +1,10 @@
 #include "gateway/client_ledger.h"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
-#include <array>
-#include <cstring>
 #include <string_view>
 #include <utility>
 
+#include "core/client_name.h"
 #include "core/field_error.h"
 
 namespace clusterd::gateway {
@@ -19,18 +16,6 @@ using std::chrono::steady_clock;
 constexpr auto kRetrySoon = std::chrono::seconds(1);
 constexpr uint64_t kHoldStep = 4096;
 constexpr uint64_t kHoldFree = 1024;  // what any connection may hold without being counted
-
-// Whoever has one IPv6 address has its whole /64.
-std::string client_name(const std::string& address) {
-  in6_addr ipv6{};
-  if (inet_pton(AF_INET6, address.c_str(), &ipv6) != 1) return address;
-  std::array<char, INET6_ADDRSTRLEN> text{};
-  if (IN6_IS_ADDR_V4MAPPED(&ipv6)) {
-    return inet_ntop(AF_INET, &ipv6.s6_addr[12], text.data(), text.size());
-  }
-  std::memset(&ipv6.s6_addr[8], 0, 8);
-  return std::string(inet_ntop(AF_INET6, &ipv6, text.data(), text.size())) + "/64";
-}
 
 absl::Status share_used(const std::string& what, const std::string& key, uint64_t limit) {
   return with_retry_delay(

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "clusterd/v1/scheduler_service.pb.h"
+#include "core/log.h"
 #include "gateway/browser_rules.h"
 #include "gateway/call_metadata.h"
 #include "gateway/dashboard.h"
@@ -36,6 +37,17 @@ HttpResponse not_allowed(std::vector<std::string> verbs) {
       problem(absl::UnimplementedError("this path takes " + allow + " only"), 405);
   response.headers.emplace_back("Allow", allow);
   return response;
+}
+
+// Whom the connection's certificate names; nobody where it has none. A refusal is logged.
+absl::StatusOr<std::optional<Identity>> certificate_of(const HttpPeer& peer) {
+  if (peer.secure == nullptr) return std::nullopt;
+  auto identity = peer.secure->identity();
+  if (!identity.ok()) {
+    log_warning("scheduler", "request refused",
+                {{"peer", peer.address}, {"reason", std::string(identity.status().message())}});
+  }
+  return identity;
 }
 
 HttpResponse success(const Route& route, const google::protobuf::Message& message) {
@@ -86,9 +98,11 @@ absl::Status Dispatcher::admit(const Exchange& exchange) const {
   if (is_probe(request.path)) return absl::OkStatus();
   absl::Status status = check_browser_rules(request, allowed_hosts_);
   if (!status.ok() || is_public(request.path)) return status;
+  const auto certificate = certificate_of(exchange.peer);
+  if (!certificate.ok()) return certificate.status();
   const auto identity =
       callers_.identify({.peer = exchange.peer.address,
-                         .certificate = exchange.peer.certificate,
+                         .certificate = *certificate,
                          .authorization = request.header("authorization").value_or(""),
                          .forwarded_client = request.header(kForwardedClientHeader).value_or(""),
                          .is_same_user = [&exchange] { return exchange.peer.is_same_user; }},

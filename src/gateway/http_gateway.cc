@@ -1,13 +1,10 @@
 #include "gateway/http_gateway.h"
 
-#include <openssl/err.h>
-#include <openssl/ssl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -18,7 +15,9 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <chrono>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -27,6 +26,7 @@
 #include "gateway/client_ledger.h"
 #include "gateway/http_session.h"
 #include "gateway/problem.h"
+#include "rpc/https_security.h"
 #include "rpc/local_peer.h"
 
 namespace clusterd {
@@ -40,29 +40,6 @@ using std::chrono::steady_clock;
 constexpr int kThreads = 2;
 constexpr auto kStopGrace = std::chrono::seconds(1);
 constexpr auto kAcceptPause = std::chrono::milliseconds(100);
-
-struct FreeContext {
-  void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
-};
-using TlsContext = std::unique_ptr<SSL_CTX, FreeContext>;
-
-absl::Status bad_file(const std::string& key, const std::string& path) {
-  std::array<char, 256> reason{};
-  ERR_error_string_n(ERR_peek_last_error(), reason.data(), reason.size());
-  return absl::InvalidArgumentError("http_server." + key + " " + path + ": " + reason.data());
-}
-
-absl::StatusOr<TlsContext> make_tls_context(const ListenerConfig& config) {
-  TlsContext context(SSL_CTX_new(TLS_server_method()));
-  SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
-  if (SSL_CTX_use_certificate_chain_file(context.get(), config.crt_file.c_str()) != 1) {
-    return bad_file("crt_file", config.crt_file);
-  }
-  if (SSL_CTX_use_PrivateKey_file(context.get(), config.key_file.c_str(), SSL_FILETYPE_PEM) != 1) {
-    return bad_file("key_file", config.key_file);
-  }
-  return context;
-}
 
 // What a connection that is not admitted gets, where it would understand it.
 std::string refusal_text(const absl::Status& status) {
@@ -106,6 +83,10 @@ class HttpGateway::Server {
   absl::Status start();
   [[nodiscard]] std::string address() const { return address_; }
   void stop();
+  [[nodiscard]] std::vector<Reloadable> reloadables();
+  [[nodiscard]] std::optional<std::chrono::system_clock::time_point> certificate_end() const {
+    return tls_ ? tls_->not_after() : std::nullopt;
+  }
 
  private:
   absl::Status listen();
@@ -123,7 +104,7 @@ class HttpGateway::Server {
   const bool original_endpoints_;
   const CallerRules& callers_;
   std::unique_ptr<gateway::Dispatcher> dispatcher_;
-  TlsContext tls_;
+  std::unique_ptr<HttpsSecurity> tls_;  // null: plaintext
   asio::io_context io_{kThreads};
   asio::strand<asio::io_context::executor_type> strand_{io_.get_executor()};
   asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
@@ -142,9 +123,9 @@ absl::Status HttpGateway::Server::start() {
   if (!dispatcher.ok()) return dispatcher.status();
   dispatcher_ = *std::move(dispatcher);
   if (config_.use_tls) {
-    auto context = make_tls_context(config_);
-    if (!context.ok()) return context.status();
-    tls_ = *std::move(context);
+    auto security = HttpsSecurity::make(config_);
+    if (!security.ok()) return security.status();
+    tls_ = *std::move(security);
   }
   absl::Status status = listen();
   if (!status.ok()) return status;
@@ -219,8 +200,9 @@ void HttpGateway::Server::serve(tcp::socket socket) {
   const bool ipv6 = endpoint.protocol() == tcp::v6();
   const asio::any_io_executor strand = asio::make_strand(io_);
   const int descriptor = socket.release(error);
+  if (tls_) peer.secure = tls_->new_peer();
   auto connection =
-      tls_ ? gateway::make_tls_connection(strand, descriptor, ipv6, SSL_new(tls_.get()))
+      tls_ ? gateway::make_tls_connection(strand, descriptor, ipv6, tls_->new_session(*peer.secure))
            : gateway::make_plain_connection(strand, descriptor, ipv6);
   const auto session = std::make_shared<gateway::HttpSession>(
       strand, std::move(connection), std::move(peer), *dispatcher_, ledger_, id, config_);
@@ -259,6 +241,17 @@ void HttpGateway::Server::wind_down() {
   end_if_idle();
 }
 
+std::vector<Reloadable> HttpGateway::Server::reloadables() {
+  std::vector<Reloadable> items;
+  if (tls_ == nullptr) return items;
+  items.push_back(tls_->reloadable([this] {
+    asio::post(strand_, [this] {
+      for (const auto& [id, session] : sessions_) session->end_if_revoked();
+    });
+  }));
+  return items;
+}
+
 void HttpGateway::Server::stop() {
   if (threads_.empty()) return;
   asio::post(strand_, [this] { wind_down(); });
@@ -276,5 +269,9 @@ HttpGateway::~HttpGateway() = default;
 absl::Status HttpGateway::start() { return server_->start(); }
 std::string HttpGateway::address() const { return server_->address(); }
 void HttpGateway::stop() { server_->stop(); }
+std::vector<Reloadable> HttpGateway::reloadables() { return server_->reloadables(); }
+std::optional<std::chrono::system_clock::time_point> HttpGateway::certificate_end() const {
+  return server_->certificate_end();
+}
 
 }  // namespace clusterd

@@ -2,12 +2,16 @@
 
 #include <grpcpp/channel.h>
 
+#include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "core/config.h"
+#include "core/reloader.h"
 #include "rpc/caller_rules.h"
 
 namespace clusterd {
@@ -37,6 +41,12 @@ class HttpGateway {
 
   // HOST:PORT that it listens on; after start().
   [[nodiscard]] std::string address() const;
+
+  // What it reads again while it runs, for a Reloader that ends before this; after start(). New
+  // connections use what is new; those whose client has been revoked end.
+  [[nodiscard]] std::vector<Reloadable> reloadables();
+  // The end of its certificate; none in plaintext. After start().
+  [[nodiscard]] std::optional<std::chrono::system_clock::time_point> certificate_end() const;
 
   // Accepts nothing more, cuts streams and waits, lets other requests finish for up to a second,
   // joins its threads. Does nothing the second time.

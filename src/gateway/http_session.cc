@@ -60,7 +60,7 @@ asio::awaitable<bool> HttpSession::serve_one() {
 asio::awaitable<bool> HttpSession::serve(HttpRequest request) {
   Responder responder(*connection_, deadline_, request, limits_);
   if (stopping_) responder.end_connection();
-  StatedCaller caller{.address = dispatcher_.client_address(peer_, request)};
+  StatedCaller caller{.address = dispatcher_.client_address(peer_, request), .peer = peer_.address};
   const absl::Status taken = account_.take_request(caller.address);
   if (!taken.ok()) {
     co_await responder.send(problem(taken));
@@ -104,6 +104,15 @@ void HttpSession::evict() {
   asio::post(strand_, [self = shared_from_this()] {
     self->stopping_ = true;
     self->reader_.end_reading();
+  });
+}
+
+void HttpSession::end_if_revoked() {
+  asio::post(strand_, [self = shared_from_this()] {
+    if (self->peer_.secure == nullptr || self->peer_.secure->identity().ok()) return;
+    self->stopping_ = true;
+    self->cancellation_.cancel();
+    self->connection_->close(true);
   });
 }
 

@@ -33,6 +33,8 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   void wind_down();
   // Any thread. Another client needs its place: ends unless a whole request has come.
   void evict();
+  // Any thread. Ends at once where the client's certificate is no longer good.
+  void end_if_revoked();
   // Any thread. Ends at once.
   void abort();
 

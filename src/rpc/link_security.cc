@@ -61,6 +61,15 @@ std::string LinkSecurity::own_name() const {
   return ours ? ours->name : "";
 }
 
+std::string LinkSecurity::cluster() const {
+  return tls_ == nullptr ? "" : tls_->current()->cluster();
+}
+
+std::optional<std::chrono::system_clock::time_point> LinkSecurity::not_after() const {
+  if (tls_ == nullptr) return std::nullopt;
+  return tls_->not_after();
+}
+
 std::vector<Reloadable> LinkSecurity::reloadables(std::function<void()> then) const {
   std::vector<Reloadable> items;
   if (tls_ != nullptr) items.push_back(tls_->reloadable(std::move(then)));

@@ -3,9 +3,11 @@
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/security/server_credentials.h>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,6 +44,10 @@ class LinkSecurity {
   [[nodiscard]] uint64_t generation() const;
   // The name in our certificate; empty where it says none.
   [[nodiscard]] std::string own_name() const;
+  // The cluster that others must be of; empty: any.
+  [[nodiscard]] std::string cluster() const;
+  // The end of our certificate; none in plaintext.
+  [[nodiscard]] std::optional<std::chrono::system_clock::time_point> not_after() const;
   // For a Reloader; none in plaintext. `then` follows each reload that succeeded.
   [[nodiscard]] std::vector<Reloadable> reloadables(std::function<void()> then) const;
 

@@ -11,7 +11,7 @@
 
 namespace clusterd {
 
-// OpenSSL's objects with their owners. For the sources of this folder; nobody else needs OpenSSL.
+// OpenSSL's objects with their owners, for the sources of this folder.
 template <auto Free>
 struct OpenSslDeleter {
   template <typename T>

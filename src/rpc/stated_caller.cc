@@ -7,6 +7,7 @@ constexpr const char* kCaller = "clusterd-caller";
 constexpr const char* kCluster = "clusterd-caller-cluster";
 constexpr const char* kCredential = "clusterd-caller-credential";
 constexpr const char* kAddress = "clusterd-caller-address";
+constexpr const char* kPeer = "clusterd-caller-peer";
 
 std::string value_of(const std::multimap<grpc::string_ref, grpc::string_ref>& metadata,
                      const char* key) {
@@ -22,10 +23,15 @@ void state_caller(const StatedCaller& caller, grpc::ClientContext& context) {
   context.AddMetadata(kCluster, caller.identity.cluster);
   context.AddMetadata(kCredential, caller.identity.credential);
   context.AddMetadata(kAddress, caller.address);
+  context.AddMetadata(kPeer, caller.peer);
 }
 
 std::string stated_address(const std::multimap<grpc::string_ref, grpc::string_ref>& metadata) {
   return value_of(metadata, kAddress);
+}
+
+std::string stated_peer(const std::multimap<grpc::string_ref, grpc::string_ref>& metadata) {
+  return value_of(metadata, kPeer);
 }
 
 absl::StatusOr<Identity> StatedCallers::authenticate(const Credentials& shown) const {

@@ -13,15 +13,18 @@ namespace clusterd {
 // For whom the HTTP gateway calls, and from where that caller came.
 struct StatedCaller {
   Identity identity;
-  std::string address;  // IP address
+  std::string address;  // IP address of the client
+  std::string peer;     // of the other end of its connection, which may be a proxy's
 };
 
 // Puts it into the metadata of a call on the in-process channel of the gateway, where
 // StatedCallers reads it. On no other channel does anybody read it.
 void state_caller(const StatedCaller& caller, grpc::ClientContext& context);
 
-// The address that state_caller() put there; empty: none.
+// The addresses that state_caller() put there; empty: none.
 [[nodiscard]] std::string stated_address(
+    const std::multimap<grpc::string_ref, grpc::string_ref>& metadata);
+[[nodiscard]] std::string stated_peer(
     const std::multimap<grpc::string_ref, grpc::string_ref>& metadata);
 
 // Believes what the gateway says of its callers, for as long as what proved it holds. For the

@@ -145,10 +145,17 @@ absl::Status TlsKeeper::reload() {
   const auto current = material_.load();
   log_info(
       component_, "certificates reloaded",
-      {{"identity", name_of(*current)},
+      {{"table", settings_.table},
+       {"identity", name_of(*current)},
        {"serial", current->own() ? current->own()->serial : std::string()},
        {"not_after", current->own() ? format_time(current->own()->not_after) : std::string()}});
   return status;
+}
+
+std::optional<system_clock::time_point> TlsKeeper::not_after() const {
+  const auto current = material_.load();
+  if (!current->own()) return std::nullopt;
+  return current->own()->not_after;
 }
 
 void TlsKeeper::remind(system_clock::time_point now) {

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -54,6 +55,8 @@ class TlsKeeper {
   absl::Status reload();
   // What it reads.
   [[nodiscard]] std::vector<std::string> files() const;
+  // The end of our certificate; none where we show none.
+  [[nodiscard]] std::optional<std::chrono::system_clock::time_point> not_after() const;
   // Warns once a day from two weeks before our certificate's end on.
   void remind(std::chrono::system_clock::time_point now);
   // What a Reloader does with it; `then` follows each reload that succeeded.

@@ -24,6 +24,7 @@ struct TlsSettings {
   std::string crl_file;  // empty: nothing is revoked
   std::string cluster;   // empty: that of our own certificate, or any where it names none
   std::map<std::string, std::string> identities;  // DNS name → "worker/db1"
+  bool is_own_foreign = false;  // our certificate may come from another authority than callers'
 };
 
 // What the other side showed: its certificate and those that lead to its authority.
@@ -75,6 +76,8 @@ class TlsMaterial {
   [[nodiscard]] const std::string& authorities() const { return authorities_; }
   // Our own certificate; none where we show none.
   [[nodiscard]] const std::optional<CertificateFacts>& own() const { return own_; }
+  // Which cluster others must be of; empty: any.
+  [[nodiscard]] const std::string& cluster() const { return cluster_; }
   // Who we are; none where our certificate does not say.
   [[nodiscard]] std::optional<Identity> own_identity() const;
   // What an operator should know although it is no error.

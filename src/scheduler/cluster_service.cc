@@ -46,12 +46,14 @@ class RefusedSession final
 grpc::ServerUnaryReactor* ClusterServiceImpl::RegisterWorker(
     grpc::CallbackServerContext* context, const v1::RegisterWorkerRequest* request,
     v1::RegisterWorkerResponse* response) {
-  const auto caller = access_.admit(*context, "/clusterd.v1.ClusterService/RegisterWorker");
-  if (!caller.ok()) return refuse(context, caller.status());
+  auto audited = access_.admit_change(*context, "/clusterd.v1.ClusterService/RegisterWorker",
+                                      {.worker_id = request->identity().worker_id()},
+                                      AuditTrail::OnFailure::kContinue);
+  if (!audited.ok()) return refuse(context, audited.status());
   const auto address = call_back_address(request->address(), context->peer());
   absl::Status status = address.ok() ? check(*request) : address.status();
-  if (status.ok()) status = check_name(*caller, request->name());
-  if (!status.ok()) return refuse(context, status);
+  if (status.ok()) status = check_name(audited->caller(), request->name());
+  if (!status.ok()) return refuse(context, *audited, status);
   auto* reactor = context->DefaultReactor();
   RegisterOrder order{.request = *request,
                       .presented_sha256 = sha256(request->secret()),
@@ -59,12 +61,13 @@ grpc::ServerUnaryReactor* ClusterServiceImpl::RegisterWorker(
                       .fresh_secret = new_secret()};
   order.request.set_address(*address);
   // A certificate is for one name: none like it will do.
-  if (!caller->is_anonymous()) order.request.set_name_is_configured(true);
+  if (!audited->caller().is_anonymous()) order.request.set_name_is_configured(true);
   order.fresh_sha256 = sha256(order.fresh_secret);
   app_.call(
-      [reactor, response](absl::StatusOr<Answer> answer) {
+      [reactor, response, audited = *std::move(audited)](absl::StatusOr<Answer> answer) mutable {
         const absl::Status ended = answer.status();
         if (ended.ok()) *response = std::get<v1::RegisterWorkerResponse>(*std::move(answer));
+        audited.end(ended, {.worker_id = response->worker_id()});
         reactor->Finish(to_grpc(ended));
       },
       [order = std::move(order)](Scheduler& scheduler, CallId call, Now now) {
@@ -76,16 +79,20 @@ grpc::ServerUnaryReactor* ClusterServiceImpl::RegisterWorker(
 grpc::ServerUnaryReactor* ClusterServiceImpl::DeregisterWorker(
     grpc::CallbackServerContext* context, const v1::DeregisterWorkerRequest* request,
     v1::DeregisterWorkerResponse* response) {
-  auto caller = access_.admit(*context, "/clusterd.v1.ClusterService/DeregisterWorker");
-  if (!caller.ok()) return refuse(context, caller.status());
+  auto audited =
+      access_.admit_change(*context, "/clusterd.v1.ClusterService/DeregisterWorker",
+                           {.worker_id = request->worker_id()}, AuditTrail::OnFailure::kContinue);
+  if (!audited.ok()) return refuse(context, audited.status());
   auto* reactor = context->DefaultReactor();
+  Identity caller = audited->caller();
   app_.call(
-      [reactor, response](absl::StatusOr<Answer> answer) {
+      [reactor, response, audited = *std::move(audited)](absl::StatusOr<Answer> answer) mutable {
         const absl::Status ended = answer.status();
         if (ended.ok()) *response = std::get<v1::DeregisterWorkerResponse>(*std::move(answer));
+        audited.end(ended);
         reactor->Finish(to_grpc(ended));
       },
-      [request = *request, digest = sha256(request->secret()), caller = *std::move(caller)](
+      [request = *request, digest = sha256(request->secret()), caller = std::move(caller)](
           Scheduler& scheduler, CallId call, Now now) {
         const absl::Status status =
             check_name(caller, scheduler.name_of_worker(request.worker_id()));

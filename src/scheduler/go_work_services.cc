@@ -34,6 +34,11 @@ grpc::ServerUnaryReactor* bad(grpc::CallbackServerContext* context, const std::s
   return refuse(context, absl::InvalidArgumentError(text));
 }
 
+grpc::ServerUnaryReactor* bad(grpc::CallbackServerContext* context, AuditedCall& audited,
+                              const std::string& text) {
+  return refuse(context, audited, absl::InvalidArgumentError(text));
+}
+
 // What does not exist is bad input to these services.
 absl::Status task_status(const absl::Status& status) {
   return absl::IsNotFound(status) ? absl::InvalidArgumentError("task not found") : status;
@@ -117,23 +122,27 @@ std::optional<OriginalStatus> to_status(members::HeartbeatStatus status) {
 grpc::ServerUnaryReactor* GoWorkLeaderService::Join(grpc::CallbackServerContext* context,
                                                     const members::JoinRequest* request,
                                                     members::JoinResponse* /*response*/) {
-  const auto caller = access_.admit(*context, "/cluster.v1.LeaderService/Join");
-  if (!caller.ok()) return refuse(context, caller.status());
-  if (request->id().empty()) return bad(context, "id required");
-  if (request->address().empty()) return bad(context, "address required");
-  if (const auto own = check_member(*caller, request->id()); !own.ok()) {
-    return refuse(context, own);
+  auto audited =
+      access_.admit_change(*context, "/cluster.v1.LeaderService/Join", {.worker_id = request->id()},
+                           AuditTrail::OnFailure::kContinue);
+  if (!audited.ok()) return refuse(context, audited.status());
+  if (request->id().empty()) return bad(context, *audited, "id required");
+  if (request->address().empty()) return bad(context, *audited, "address required");
+  if (const auto own = check_member(audited->caller(), request->id()); !own.ok()) {
+    return refuse(context, *audited, own);
   }
-  if (request->id().size() > kMaxIdBytes) return bad(context, "id has more than 256 bytes");
+  if (request->id().size() > kMaxIdBytes)
+    return bad(context, *audited, "id has more than 256 bytes");
   const auto address = call_back_address(request->address(), context->peer(), kDefaultWorkerPort);
-  if (!address.ok()) return refuse(context, address.status());
+  if (!address.ok()) return refuse(context, *audited, address.status());
   OriginalOrder order{.protocol = v1::Worker::GO_WORK,
                       .name = request->id(),
                       .address = *address,
                       .fresh_worker_id = new_uuid_v4()};
   auto* reactor = context->DefaultReactor();
   app_.call(
-      [reactor](const absl::StatusOr<Answer>& answer) {
+      [reactor, audited = *std::move(audited)](const absl::StatusOr<Answer>& answer) mutable {
+        audited.end(answer.status());
         reactor->Finish(to_grpc(answer.status()));
       },
       [order = std::move(order)](Scheduler& scheduler, CallId call, Now now) {
@@ -145,15 +154,18 @@ grpc::ServerUnaryReactor* GoWorkLeaderService::Join(grpc::CallbackServerContext*
 grpc::ServerUnaryReactor* GoWorkLeaderService::Leave(grpc::CallbackServerContext* context,
                                                      const members::LeaveRequest* request,
                                                      members::LeaveResponse* /*response*/) {
-  const auto caller = access_.admit(*context, "/cluster.v1.LeaderService/Leave");
-  if (!caller.ok()) return refuse(context, caller.status());
-  if (request->id().empty()) return bad(context, "id required");
-  if (const auto own = check_member(*caller, request->id()); !own.ok()) {
-    return refuse(context, own);
+  auto audited =
+      access_.admit_change(*context, "/cluster.v1.LeaderService/Leave",
+                           {.worker_id = request->id()}, AuditTrail::OnFailure::kContinue);
+  if (!audited.ok()) return refuse(context, audited.status());
+  if (request->id().empty()) return bad(context, *audited, "id required");
+  if (const auto own = check_member(audited->caller(), request->id()); !own.ok()) {
+    return refuse(context, *audited, own);
   }
   auto* reactor = context->DefaultReactor();
   app_.call(
-      [reactor](const absl::StatusOr<Answer>& answer) {
+      [reactor, audited = *std::move(audited)](const absl::StatusOr<Answer>& answer) mutable {
+        audited.end(answer.status());
         const bool unknown = absl::IsNotFound(answer.status());
         reactor->Finish(
             to_grpc(unknown ? absl::InternalError("failed to remove member: member not found")
@@ -228,34 +240,39 @@ grpc::ServerUnaryReactor* GoWorkLeaderService::Heartbeat(grpc::CallbackServerCon
 grpc::ServerUnaryReactor* GoWorkSchedulerService::ScheduleTask(
     grpc::CallbackServerContext* context, const tasks::ScheduleTaskRequest* request,
     tasks::ScheduleTaskResponse* /*response*/) {
-  const auto caller = access_.admit(*context, "/scheduler.v1.SchedulerService/ScheduleTask");
-  if (!caller.ok()) return refuse(context, caller.status());
-  if (!request->has_task()) return bad(context, "task required");
+  auto audited = access_.admit_change(*context, "/scheduler.v1.SchedulerService/ScheduleTask",
+                                      {.job_id = request->task().id()});
+  if (!audited.ok()) return refuse(context, audited.status());
+  if (!request->has_task()) return bad(context, *audited, "task required");
   const Task& task = request->task();
-  if (task.id().empty()) return bad(context, "task id required");
-  if (task.payload().empty()) return bad(context, "task payload required");
-  if (task.id().size() > kMaxIdBytes) return bad(context, "task id has more than 256 bytes");
+  if (task.id().empty()) return bad(context, *audited, "task id required");
+  if (task.payload().empty()) return bad(context, *audited, "task payload required");
+  if (task.id().size() > kMaxIdBytes)
+    return bad(context, *audited, "task id has more than 256 bytes");
   // What is no command line of ours may be one of a go-work worker's.
   const auto parsed = spec_of_payload(task.payload(), app_.config().compat.task_script);
   SubmitOrder order{.job_id = new_uuid_v7(app_.clock().now().wall),
                     .spec = parsed.value_or(v1::JobSpec()),
-                    .submitted_by = name_of(*caller)};
+                    .submitted_by = name_of(audited->caller())};
   order.external_id = task.id();
   order.spec.set_payload(task.payload());
   order.spec.set_queue(kQueue);
   order.spec.set_priority(to_priority(task));
   absl::Status status = check_job_spec(order.spec);
+  if (status.ok()) status = check_job_sizes(order.spec, app_.config().scheduling);
   if (status.ok()) status = app_.check_disk();
-  if (!status.ok()) return refuse(context, status);
+  if (!status.ok()) return refuse(context, *audited, status);
   auto* reactor = context->DefaultReactor();
   app_.call(
-      [reactor, id = task.id(), parsed = parsed.status()](const absl::StatusOr<Answer>& answer) {
+      [reactor, id = task.id(), parsed = parsed.status(),
+       audited = *std::move(audited)](const absl::StatusOr<Answer>& answer) mutable {
         absl::Status ended = answer.status();
         if (absl::IsAlreadyExists(ended)) {
           ended = absl::AlreadyExistsError("task already exists: " + id);
         } else if (absl::IsInvalidArgument(ended) && !parsed.ok()) {
           ended = parsed;  // there is nobody to understand it
         }
+        audited.end(ended);
         reactor->Finish(to_grpc(ended));
       },
       [order = std::move(order)](Scheduler& scheduler, CallId call, Now now) mutable {
@@ -267,15 +284,18 @@ grpc::ServerUnaryReactor* GoWorkSchedulerService::ScheduleTask(
 grpc::ServerUnaryReactor* GoWorkSchedulerService::CancelTask(
     grpc::CallbackServerContext* context, const tasks::CancelTaskRequest* request,
     tasks::CancelTaskResponse* /*response*/) {
-  const auto caller = access_.admit(*context, "/scheduler.v1.SchedulerService/CancelTask");
-  if (!caller.ok()) return refuse(context, caller.status());
-  if (request->id().empty()) return bad(context, "task id required");
+  auto audited = access_.admit_change(*context, "/scheduler.v1.SchedulerService/CancelTask",
+                                      {.job_id = request->id()});
+  if (!audited.ok()) return refuse(context, audited.status());
+  if (request->id().empty()) return bad(context, *audited, "task id required");
   auto* reactor = context->DefaultReactor();
+  std::string who = name_of(audited->caller());
   app_.call(
-      [reactor](const absl::StatusOr<Answer>& answer) {
+      [reactor, audited = *std::move(audited)](const absl::StatusOr<Answer>& answer) mutable {
+        audited.end(answer.status());
         reactor->Finish(to_grpc(task_status(answer.status())));
       },
-      [id = request->id(), who = name_of(*caller)](Scheduler& scheduler, CallId call, Now now) {
+      [id = request->id(), who = std::move(who)](Scheduler& scheduler, CallId call, Now now) {
         return scheduler.cancel_task(call, id, who, now);
       });
   return reactor;

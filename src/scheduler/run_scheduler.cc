@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "core/address.h"
+#include "core/audit_log.h"
 #include "core/clock.h"
 #include "core/ip_network.h"
 #include "core/log.h"
@@ -23,8 +24,11 @@
 #include "core/signal_wait.h"
 #include "gateway/http_gateway.h"
 #include "rpc/access_control.h"
+#include "rpc/audit_trail.h"
 #include "rpc/authenticator.h"
+#include "rpc/caller_bounds.h"
 #include "rpc/caller_rules.h"
+#include "rpc/connection_guard.h"
 #include "rpc/credentials.h"
 #include "rpc/grpc_log.h"
 #include "rpc/link_security.h"
@@ -60,10 +64,11 @@ struct Listening {
 };
 
 absl::StatusOr<std::unique_ptr<grpc::Server>> listen(
-    const ListenerConfig& listener, const std::shared_ptr<grpc::ServerCredentials>& credentials,
-    Listening& listening) {
+    const SchedulerConfig::GrpcServer& listener,
+    const std::shared_ptr<grpc::ServerCredentials>& credentials, Listening& listening) {
   grpc::ServerBuilder builder;
   apply_server_limits(builder);
+  apply_stranger_limits(builder, listener);
   if (listener.use_tls) apply_connection_age(builder, listener.max_connection_age);
   std::vector<int> ports(listening.addresses.size());
   for (size_t i = 0; i < ports.size(); ++i) {
@@ -93,6 +98,13 @@ struct OriginalServices {
       : jobscheduler(app, access), members(app, access), tasks(app, access) {}
 
   [[nodiscard]] std::vector<grpc::Service*> all() { return {&jobscheduler, &members, &tasks}; }
+  // `services`, and these where they are served too.
+  [[nodiscard]] std::vector<grpc::Service*> beside(std::vector<grpc::Service*> services,
+                                                   bool are_served) {
+    if (!are_served) return services;
+    for (grpc::Service* service : all()) services.push_back(service);
+    return services;
+  }
 
   JobschedulerService jobscheduler;
   GoWorkLeaderService members;
@@ -106,6 +118,28 @@ std::vector<std::string> port_lines(const std::string& grpc, const std::string& 
     lines.push_back("compat" + std::to_string(lines.size() - 1) + "=" + address);
   }
   return lines;
+}
+
+std::vector<uint16_t> ports_of(std::vector<std::string> addresses,
+                               const std::vector<std::string>& more) {
+  addresses.insert(addresses.end(), more.begin(), more.end());
+  std::vector<uint16_t> ports;
+  for (const std::string& text : addresses) {
+    const auto address = parse_address(text);
+    if (address.ok()) ports.push_back(address->port);
+  }
+  return ports;
+}
+
+// Tells where everything listens; who waits for the file may ask at once.
+absl::Status announce(const std::string& port_file, const Listening& ours, const std::string& http,
+                      const Listening& theirs) {
+  const absl::Status status =
+      write_port_file(port_file, port_lines(ours.addresses[0], http, theirs.addresses));
+  if (status.ok()) {
+    log_info("scheduler", "listening", {{"grpc", ours.addresses[0]}, {"http", http}});
+  }
+  return status;
 }
 
 // The server of the HTTP gateway: no port, one in-process channel.
@@ -137,15 +171,29 @@ SchedulerConfig::HttpServer fit_open_files(SchedulerConfig::HttpServer http) {
   return http;
 }
 
+// Callers over HTTPS are of the cluster that those over gRPC are of, where nothing else is said.
+SchedulerConfig::HttpServer with_cluster(SchedulerConfig::HttpServer http,
+                                         const LinkSecurity& security) {
+  if (http.cluster.empty()) http.cluster = security.cluster();
+  return http;
+}
+
 // Null where no file is configured.
 absl::StatusOr<std::unique_ptr<TokenStore>> open_tokens(const SchedulerConfig::HttpServer& http) {
   if (http.tokens_file.empty()) return std::unique_ptr<TokenStore>();
   return TokenStore::open(http.tokens_file);
 }
 
+// Null where no file is configured.
+absl::StatusOr<std::unique_ptr<AuditLog>> open_audit(const SchedulerConfig::Audit& config) {
+  if (config.file.empty()) return std::unique_ptr<AuditLog>();
+  return AuditLog::open(config);
+}
+
 CallerRules::Settings http_rules(const SchedulerConfig::HttpServer& http,
                                  const TokenStore* tokens) {
   CallerRules::Settings settings{.tokens = tokens,
+                                 .asks_certificates = http.use_tls && !http.ca_file.empty(),
                                  .same_user_only = http.local_callers == "same_user"};
   for (const std::string& text : http.trusted_proxies) {
     const auto network = IpNetwork::parse(text);  // the loader has checked them
@@ -196,18 +244,20 @@ Reloadable reloadable_tokens(TokenStore& tokens, std::function<void()> end_strea
 // Who may call, over gRPC and over HTTP. Owned by run_scheduler; outlives the servers.
 class Doors {
  public:
-  // `security` and `clock` outlive this.
-  Doors(const SchedulerConfig::HttpServer& http, std::unique_ptr<TokenStore> tokens,
-        const LinkSecurity& security, const Clock& clock)
+  // `security`, `audit` and `clock` outlive this.
+  Doors(const SchedulerConfig& config, std::unique_ptr<TokenStore> tokens,
+        const LinkSecurity& security, AuditTrail& audit, const Clock& clock)
       : security_(security),
         tokens_(std::move(tokens)),
-        http_callers_(http_rules(http, tokens_.get())),
+        http_callers_(http_rules(config.http_server, tokens_.get())),
         stated_callers_(http_callers_, clock),
-        gateway_("scheduler", stated_callers_) {
+        bounds_(config.grpc_server),
+        gateway_("scheduler", stated_callers_, {.audit = &audit, .is_behind_gateway = true}) {
     if (tokens_) token_callers_.emplace(*tokens_, security.authenticator(), clock);
-    network_.emplace("scheduler", token_callers_
-                                      ? static_cast<const Authenticator&>(*token_callers_)
-                                      : security.authenticator());
+    network_.emplace("scheduler",
+                     token_callers_ ? static_cast<const Authenticator&>(*token_callers_)
+                                    : security.authenticator(),
+                     AccessControl::Setup{.audit = &audit, .bounds = &bounds_, .clock = &clock});
   }
 
   [[nodiscard]] AccessControl& network() { return *network_; }
@@ -234,10 +284,22 @@ class Doors {
   const std::unique_ptr<TokenStore> tokens_;  // null: there are none
   const CallerRules http_callers_;
   const StatedCallers stated_callers_;
+  CallerBounds bounds_;
   AccessControl gateway_;
   std::optional<TokenAuthenticator> token_callers_;
   std::optional<AccessControl> network_;
 };
+
+std::vector<Reloadable> all_of(std::vector<Reloadable> items, std::vector<Reloadable> more) {
+  for (Reloadable& item : more) items.push_back(std::move(item));
+  return items;
+}
+
+void wait_for_stop(const StopSignals& signals, Reloader& reloader) {
+  int signal = signals.wait();
+  for (; signal == SIGHUP; signal = signals.wait()) reloader.reload_now();
+  log_info("scheduler", "stopping", {{"signal", signal}});
+}
 
 void shut_down(grpc::Server& server) {
   server.Shutdown(std::chrono::system_clock::now() + kShutdownGrace);
@@ -262,17 +324,18 @@ int run_scheduler(const SchedulerConfig& config, const std::string& port_file) {
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   auto tokens = open_tokens(config.http_server);
   if (!tokens.ok()) return fail(tokens.status());
-  Doors doors(config.http_server, *std::move(tokens), **security, clock);
+  auto audit_log = open_audit(config.audit);
+  if (!audit_log.ok()) return fail(audit_log.status());
+  AuditTrail audit(clock, *std::move(audit_log));
+  Doors doors(config, *std::move(tokens), **security, audit, clock);
   AccessControl& access = doors.network();
   SchedulerServiceImpl network_service(app, access, Transport::kNetwork);
   SchedulerServiceImpl gateway_service(app, doors.gateway(), Transport::kGateway);
   ClusterServiceImpl cluster_service(app, access);
   OriginalServices originals(app, access);
-  Listening ours{
-      "[grpc_server] addr", {config.grpc_server.addr}, {&network_service, &cluster_service}};
-  if (config.compat.over_grpc) {
-    for (grpc::Service* service : originals.all()) ours.services.push_back(service);
-  }
+  Listening ours{"[grpc_server] addr",
+                 {config.grpc_server.addr},
+                 originals.beside({&network_service, &cluster_service}, config.compat.over_grpc)};
   const auto credentials = doors.credentials();
   auto server = listen(config.grpc_server, credentials, ours);
   if (!server.ok()) return fail(server.status());
@@ -287,21 +350,19 @@ int run_scheduler(const SchedulerConfig& config, const std::string& port_file) {
 
   const bool original_endpoints = config.compat.enabled;
   HttpGateway gateway(
-      fit_open_files(config.http_server), in_process_channel(*gateway_server),
-      [&app] { return app.readiness(); }, original_endpoints, doors.http_callers());
+      with_cluster(fit_open_files(config.http_server), **security),
+      in_process_channel(*gateway_server), [&app] { return app.readiness(); }, original_endpoints,
+      doors.http_callers());
   if (const auto status = gateway.start(); !status.ok()) return fail(status);
   app.wait_for_first_load();  // who reads the port file may ask at once
-  if (const auto status = write_port_file(
-          port_file, port_lines(ours.addresses[0], gateway.address(), theirs.addresses));
-      !status.ok()) {
+  if (const auto status = announce(port_file, ours, gateway.address(), theirs); !status.ok()) {
     return fail(status);
   }
-  log_info("scheduler", "listening", {{"grpc", ours.addresses[0]}, {"http", gateway.address()}});
 
-  Reloader reloader(clock, doors.reloadables());
-  int signal = stop_signals.wait();
-  for (; signal == SIGHUP; signal = stop_signals.wait()) reloader.reload_now();
-  log_info("scheduler", "stopping", {{"signal", signal}});
+  const ConnectionGuard guard(clock, config.grpc_server,
+                              ports_of(ours.addresses, theirs.addresses));
+  Reloader reloader(clock, all_of(doors.reloadables(), gateway.reloadables()));
+  wait_for_stop(stop_signals, reloader);
   app.retire();
   gateway.stop();
   shut_down(*gateway_server);

@@ -90,6 +90,20 @@ std::string metadata_of(const grpc::CallbackServerContext& context, const char* 
   return std::string(found->second.data(), found->second.size());
 }
 
+// What of a request may stand in the audit.
+template <typename Request>
+AuditSubject subject_of(const Request& request) {
+  AuditSubject subject{.request_id = request.request_id()};
+  if constexpr (requires { request.job_id(); }) subject.job_id = request.job_id();
+  if constexpr (requires { request.worker_id(); }) subject.worker_id = request.worker_id();
+  if constexpr (requires { request.spec(); }) {
+    const v1::JobSpec& spec = request.spec();
+    subject.worker_id = spec.worker_id();
+    subject.script = spec.path().empty() ? spec.command() : spec.path();
+  }
+  return subject;
+}
+
 // Passes a question on to a worker that may hang: ends at once when its caller goes away.
 class ScriptsCall final : public grpc::ServerUnaryReactor {
  public:
@@ -152,74 +166,83 @@ RequestKey SchedulerServiceImpl::key_of(const Identity& caller, const char* meth
 
 template <typename Request, typename Response, typename Decide>
 grpc::ServerUnaryReactor* SchedulerServiceImpl::start_keyed_call(
-    grpc::CallbackServerContext* context, const Identity& caller, const char* method,
+    grpc::CallbackServerContext* context, AuditedCall call, const char* method,
     const Request& request, Response* response, Decide decide) {
   const absl::Status status = check_request_id(request.request_id());
-  if (!status.ok()) return refuse(context, status);
+  if (!status.ok()) return refuse(context, call, status);
+  RequestKey key = key_of(call.caller(), method, request);
   return start_unary_call(
       app_, response,
-      [request, key = key_of(caller, method, request), decide = std::move(decide)](
-          Scheduler& scheduler, CallId call, Now now) mutable {
-        return decide(scheduler, call, request, key, now);
-      });
+      [request, key = std::move(key), decide = std::move(decide)](Scheduler& scheduler, CallId id,
+                                                                  Now now) mutable {
+        return decide(scheduler, id, request, key, now);
+      },
+      std::move(call));
 }
 
 grpc::ServerUnaryReactor* SchedulerServiceImpl::StartJob(grpc::CallbackServerContext* context,
                                                          const v1::StartJobRequest* request,
                                                          v1::Job* response) {
-  const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/StartJob");
-  if (!caller.ok()) return refuse(context, caller.status());
+  auto call = access_.admit_change(*context, "/clusterd.v1.SchedulerService/StartJob",
+                                   subject_of(*request));
+  if (!call.ok()) return refuse(context, call.status());
   // Where a directed job's script may lie depends on what its worker is.
   absl::Status status = check_job_spec(request->spec(), request->spec().worker_id().empty()
                                                             ? ScriptPlace::kBelowScriptsDir
                                                             : ScriptPlace::kAnywhere);
+  if (status.ok()) status = check_job_sizes(request->spec(), app_.config().scheduling);
   if (status.ok()) status = check_supported(request->spec());
   if (status.ok()) status = check_request_id(request->request_id());
   if (status.ok()) status = check_external_id(request->external_id());
   if (status.ok()) status = app_.check_disk();
-  if (!status.ok()) return refuse(context, status);
+  if (!status.ok()) return refuse(context, *call, status);
   SubmitOrder order{.job_id = new_uuid_v7(app_.clock().now().wall),
                     .spec = request->spec(),
-                    .submitted_by = name_of(*caller),
+                    .submitted_by = name_of(call->caller()),
                     .trace_parent = metadata_of(*context, "traceparent")};
   order.external_id = request->external_id();
   if (!is_trace_parent(order.trace_parent)) order.trace_parent.clear();
-  order.request = key_of(*caller, "StartJob", *request);
+  order.request = key_of(call->caller(), "StartJob", *request);
   return start_unary_call(
       app_, response,
-      [order = std::move(order)](Scheduler& scheduler, CallId call, Now now) mutable {
-        return scheduler.submit(call, std::move(order), now);
-      });
+      [order = std::move(order)](Scheduler& scheduler, CallId id, Now now) mutable {
+        return scheduler.submit(id, std::move(order), now);
+      },
+      *std::move(call));
 }
 
 grpc::ServerUnaryReactor* SchedulerServiceImpl::StopJob(grpc::CallbackServerContext* context,
                                                         const v1::StopJobRequest* request,
                                                         v1::Job* response) {
-  const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/StopJob");
-  if (!caller.ok()) return refuse(context, caller.status());
+  auto call =
+      access_.admit_change(*context, "/clusterd.v1.SchedulerService/StopJob", subject_of(*request));
+  if (!call.ok()) return refuse(context, call.status());
+  std::string who = name_of(call->caller());
   return start_keyed_call(
-      context, *caller, "StopJob", *request, response,
-      [who = name_of(*caller)](Scheduler& scheduler, CallId call, const v1::StopJobRequest& asked,
-                               const RequestKey& key,
-                               Now now) { return scheduler.stop(call, asked, who, key, now); });
+      context, *std::move(call), "StopJob", *request, response,
+      [who = std::move(who)](Scheduler& scheduler, CallId id, const v1::StopJobRequest& asked,
+                             const RequestKey& key,
+                             Now now) { return scheduler.stop(id, asked, who, key, now); });
 }
 
 grpc::ServerUnaryReactor* SchedulerServiceImpl::SignalJob(grpc::CallbackServerContext* context,
                                                           const v1::SignalJobRequest* request,
                                                           v1::Job* response) {
-  const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/SignalJob");
-  if (!caller.ok()) return refuse(context, caller.status());
+  auto call = access_.admit_change(*context, "/clusterd.v1.SchedulerService/SignalJob",
+                                   subject_of(*request));
+  if (!call.ok()) return refuse(context, call.status());
   const std::optional<int> signal = signal_number(request->signal());
   if (!signal) {
-    return refuse(context, invalid_field("signal", "\"" + request->signal() +
-                                                       "\" is no signal; a name such as USR1 or a "
-                                                       "number is expected"));
+    return refuse(context, *call,
+                  invalid_field("signal", "\"" + request->signal() +
+                                              "\" is no signal; a name such as USR1 or a "
+                                              "number is expected"));
   }
   return start_keyed_call(
-      context, *caller, "SignalJob", *request, response,
-      [signal = *signal](Scheduler& scheduler, CallId call, const v1::SignalJobRequest& asked,
+      context, *std::move(call), "SignalJob", *request, response,
+      [signal = *signal](Scheduler& scheduler, CallId id, const v1::SignalJobRequest& asked,
                          const RequestKey& key,
-                         Now now) { return scheduler.signal(call, asked, signal, key, now); });
+                         Now now) { return scheduler.signal(id, asked, signal, key, now); });
 }
 
 grpc::ServerUnaryReactor* SchedulerServiceImpl::QueryJob(grpc::CallbackServerContext* context,
@@ -349,53 +372,58 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::ExplainJob(grpc::CallbackServerC
 grpc::ServerUnaryReactor* SchedulerServiceImpl::RetryJob(grpc::CallbackServerContext* context,
                                                          const v1::RetryJobRequest* request,
                                                          v1::Job* response) {
-  const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/RetryJob");
-  if (!caller.ok()) return refuse(context, caller.status());
-  return start_keyed_call(context, *caller, "RetryJob", *request, response,
+  auto call = access_.admit_change(*context, "/clusterd.v1.SchedulerService/RetryJob",
+                                   subject_of(*request));
+  if (!call.ok()) return refuse(context, call.status());
+  return start_keyed_call(context, *std::move(call), "RetryJob", *request, response,
                           std::mem_fn(&Scheduler::retry));
 }
 
 grpc::ServerUnaryReactor* SchedulerServiceImpl::DeleteJob(grpc::CallbackServerContext* context,
                                                           const v1::DeleteJobRequest* request,
                                                           v1::DeleteJobResponse* response) {
-  const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/DeleteJob");
-  if (!caller.ok()) return refuse(context, caller.status());
-  return start_keyed_call(context, *caller, "DeleteJob", *request, response,
+  auto call = access_.admit_change(*context, "/clusterd.v1.SchedulerService/DeleteJob",
+                                   subject_of(*request));
+  if (!call.ok()) return refuse(context, call.status());
+  return start_keyed_call(context, *std::move(call), "DeleteJob", *request, response,
                           std::mem_fn(&Scheduler::erase));
 }
 
 grpc::ServerUnaryReactor* SchedulerServiceImpl::DrainWorker(grpc::CallbackServerContext* context,
                                                             const v1::DrainWorkerRequest* request,
                                                             v1::Worker* response) {
-  const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/DrainWorker");
-  if (!caller.ok()) return refuse(context, caller.status());
+  auto call = access_.admit_change(*context, "/clusterd.v1.SchedulerService/DrainWorker",
+                                   subject_of(*request));
+  if (!call.ok()) return refuse(context, call.status());
   const absl::Status status = check_duration("deadline", request->deadline());
-  if (!status.ok()) return refuse(context, status);
-  return start_keyed_call(context, *caller, "DrainWorker", *request, response,
+  if (!status.ok()) return refuse(context, *call, status);
+  return start_keyed_call(context, *std::move(call), "DrainWorker", *request, response,
                           std::mem_fn(&Scheduler::drain));
 }
 
 grpc::ServerUnaryReactor* SchedulerServiceImpl::ResumeWorker(grpc::CallbackServerContext* context,
                                                              const v1::ResumeWorkerRequest* request,
                                                              v1::Worker* response) {
-  const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/ResumeWorker");
-  if (!caller.ok()) return refuse(context, caller.status());
-  return start_keyed_call(context, *caller, "ResumeWorker", *request, response,
+  auto call = access_.admit_change(*context, "/clusterd.v1.SchedulerService/ResumeWorker",
+                                   subject_of(*request));
+  if (!call.ok()) return refuse(context, call.status());
+  return start_keyed_call(context, *std::move(call), "ResumeWorker", *request, response,
                           std::mem_fn(&Scheduler::resume));
 }
 
 grpc::ServerUnaryReactor* SchedulerServiceImpl::RemoveWorker(grpc::CallbackServerContext* context,
                                                              const v1::RemoveWorkerRequest* request,
                                                              v1::Worker* response) {
-  const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/RemoveWorker");
-  if (!caller.ok()) return refuse(context, caller.status());
-  return start_keyed_call(context, *caller, "RemoveWorker", *request, response,
+  auto call = access_.admit_change(*context, "/clusterd.v1.SchedulerService/RemoveWorker",
+                                   subject_of(*request));
+  if (!call.ok()) return refuse(context, call.status());
+  return start_keyed_call(context, *std::move(call), "RemoveWorker", *request, response,
                           std::mem_fn(&Scheduler::remove));
 }
 
 grpc::ServerWriteReactor<v1::Event>* SchedulerServiceImpl::WatchEvents(
     grpc::CallbackServerContext* context, const v1::WatchEventsRequest* request) {
-  const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/WatchEvents");
+  const auto caller = access_.admit_stream(*context, "/clusterd.v1.SchedulerService/WatchEvents");
   if (!caller.ok()) return refuse_stream<v1::Event>(caller.status());
   return new EventRelay(app_, access_, *context, request->since());
 }
@@ -445,7 +473,7 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::ListScripts(grpc::CallbackServer
 
 grpc::ServerWriteReactor<v1::StreamJobResponse>* SchedulerServiceImpl::StreamJob(
     grpc::CallbackServerContext* context, const v1::StreamJobRequest* request) {
-  const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/StreamJob");
+  const auto caller = access_.admit_stream(*context, "/clusterd.v1.SchedulerService/StreamJob");
   if (!caller.ok()) return refuse_stream<v1::StreamJobResponse>(caller.status());
   return new OutputRelay(app_, access_, context, *request);
 }

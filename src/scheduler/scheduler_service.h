@@ -87,10 +87,9 @@ class SchedulerServiceImpl final : public v1::SchedulerService::CallbackService 
   // Checks the request id and lets the scheduler decide: `decide(scheduler, call, request, key,
   // now)`.
   template <typename Request, typename Response, typename Decide>
-  grpc::ServerUnaryReactor* start_keyed_call(grpc::CallbackServerContext* context,
-                                             const Identity& caller, const char* method,
-                                             const Request& request, Response* response,
-                                             Decide decide);
+  grpc::ServerUnaryReactor* start_keyed_call(grpc::CallbackServerContext* context, AuditedCall call,
+                                             const char* method, const Request& request,
+                                             Response* response, Decide decide);
 
   SchedulerApp& app_;
   AccessControl& access_;

@@ -189,8 +189,12 @@ class Cluster:
         self.scheduler = Daemon(self.folder, "scheduler", "scheduler", sections, wrapper)
         self.http_address = self.scheduler.ports["http"]
         self.grpc_address = self.scheduler.ports["grpc"]
-        self.http = HttpClient(self.http_address)
+        self.http = self.http_client()
         wait_until(lambda: self.http.get("/readyz").status == 200, "the scheduler is ready")
+
+    def http_client(self):
+        """How the tests call it over HTTP."""
+        return HttpClient(self.http_address)
 
     def data_folder(self, name):
         return self.folder / f"{name}-data"

@@ -30,13 +30,15 @@ def read_exactly(connection, length):
 
 
 class H2Connection:
-    """A connection with a client certificate. Calls carry one empty message."""
+    """A connection with a client certificate, or with a bearer token. Calls carry one empty message."""
 
-    def __init__(self, address, ca, crt, key, seconds=10):
+    def __init__(self, address, ca, crt=None, key=None, seconds=10, token=""):
         host, port = address.rsplit(":", 1)
         context = ssl.create_default_context(cafile=ca)
         context.check_hostname = False
-        context.load_cert_chain(crt, key)
+        if crt:
+            context.load_cert_chain(crt, key)
+        self.token = token
         context.set_alpn_protocols(["h2"])
         self.socket = context.wrap_socket(socket.create_connection((host, int(port)), seconds))
         self.socket.sendall(PREFACE + frame(SETTINGS, 0, 0))
@@ -53,7 +55,8 @@ class H2Connection:
         stream, self.next_stream = self.next_stream, self.next_stream + 2
         headers = b"".join(header(name, value) for name, value in (
             (":method", "POST"), (":scheme", "https"), (":path", path), (":authority", "test"),
-            ("te", "trailers"), ("content-type", "application/grpc")))
+            ("te", "trailers"), ("content-type", "application/grpc"),
+            *([("authorization", f"Bearer {self.token}")] if self.token else [])))
         self.socket.sendall(frame(HEADERS, END_HEADERS, stream, headers) +
                             frame(DATA, END_STREAM, stream, b"\0\0\0\0\0"))
         self.socket.settimeout(wait)

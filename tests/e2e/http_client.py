@@ -70,12 +70,14 @@ class Answer:
 class HttpConnection:
     """One connection, kept alive for any number of requests."""
 
-    def __init__(self, address, source=""):
-        """`source`: the address that it comes from."""
+    def __init__(self, address, source="", context=None):
+        """`source`: the address that it comes from; `context`: of ssl, for HTTPS."""
         host, port = address.rsplit(":", 1)
         self.address = address
         self.socket = socket.create_connection((host, int(port)), TIMEOUT_SECONDS,
                                                (source, 0) if source else None)
+        if context:
+            self.socket = context.wrap_socket(self.socket, server_hostname=host)
         self._stream = self.socket.makefile("rb", buffering=1 << 16)
 
     def send(self, method, path, body=None, headers=None):
@@ -111,11 +113,15 @@ class HttpConnection:
 class HttpClient:
     """Whole requests, each on a connection of its own."""
 
-    def __init__(self, address):
+    def __init__(self, address, context=None):
         self.address = address
+        self.context = context
+
+    def connect(self):
+        return HttpConnection(self.address, context=self.context)
 
     def request(self, method, path, body=None, headers=None):
-        with contextlib.closing(HttpConnection(self.address)) as connection:
+        with contextlib.closing(self.connect()) as connection:
             answer = connection.request(method, path, body, headers)
             _ = answer.body
             return answer
@@ -129,5 +135,5 @@ class HttpClient:
     @contextlib.contextmanager
     def open(self, path, headers=None):
         """GET whose body is read by the caller, chunk by chunk."""
-        with contextlib.closing(HttpConnection(self.address)) as connection:
+        with contextlib.closing(self.connect()) as connection:
             yield connection.request("GET", path, None, headers)

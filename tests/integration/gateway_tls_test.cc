@@ -141,6 +141,6 @@ TEST_CASE("a TLS file that is no good is named", "[gateway][tls]") {
   HttpGateway without_key(
       config, other.channel(), [] { return absl::OkStatus(); }, false, callers);
 
-  CHECK_THAT(without_crt.start().ToString(), Catch::Contains("crt_file no-such.pem"));
+  CHECK_THAT(without_crt.start().ToString(), Catch::Contains("crt_file \"no-such.pem\""));
   CHECK_THAT(without_key.start().ToString(), Catch::Contains("key_file"));
 }

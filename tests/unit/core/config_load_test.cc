@@ -352,13 +352,13 @@ TEST_CASE("an address beyond loopback must know its callers, or be insisted on",
   check_all({{"[http_server]\naddr = \"0.0.0.0:3000\"",
               "f.toml:2:8: http_server.addr: \"0.0.0.0:3000\" can be reached from other machines, "
               "and whoever reaches it can run jobs: set use_tls = true with crt_file and key_file, "
-              "and tokens_file (made with `clusterd token create`), or use a loopback address, or "
-              "insist with allow_insecure = true"},
+              "and tokens_file (made with `clusterd token create`) or ca_file, or use a loopback "
+              "address, or insist with allow_insecure = true"},
              {"[http_server]\naddr = \"0.0.0.0:3000\"\ntokens_file = \"t\"",
               "f.toml:2:8: http_server.addr: \"0.0.0.0:3000\" can be reached from other machines, "
               "and whoever reaches it can run jobs: set use_tls = true with crt_file and key_file, "
-              "and tokens_file (made with `clusterd token create`), or use a loopback address, or "
-              "insist with allow_insecure = true"},
+              "and tokens_file (made with `clusterd token create`) or ca_file, or use a loopback "
+              "address, or insist with allow_insecure = true"},
              {"[grpc_server]\naddr = \":50000\"",
               "f.toml:2:8: grpc_server.addr: \":50000\" can be reached from other machines, and "
               "whoever reaches it can run jobs: set use_tls = true with crt_file, key_file and "
@@ -388,6 +388,28 @@ TEST_CASE("strangers are bounded in their rate, callers on this machine are not"
   CHECK(
       parse_scheduler_config(beyond + "max_request_rate = 0", "f")->http_server.max_request_rate ==
       0);
+}
+
+TEST_CASE("beyond loopback there is an audit beside the store", "[config]") {
+  const std::string beyond = "[http_server]\naddr = \":3000\"\nallow_insecure = true\n";
+  const std::string store = "[store]\npath = \"/var/lib/clusterd/jobs.db\"\n";
+
+  CHECK(parse_scheduler_config(store, "f")->audit.file.empty());
+  CHECK(parse_scheduler_config(beyond, "f")->audit.file == "audit.jsonl");
+  CHECK(parse_scheduler_config(beyond + store, "f")->audit.file == "/var/lib/clusterd/audit.jsonl");
+  CHECK(parse_scheduler_config(beyond + "[audit]\nfile = \"\"", "f")->audit.file.empty());
+}
+
+TEST_CASE("client certificates over HTTP need TLS, and say who calls", "[config]") {
+  check_all({{"[http_server]\nca_file = \"a\"",
+              "f.toml:2:11: http_server.ca_file: needs use_tls = true in [http_server]"},
+             {"[http_server]\ncrl_file = \"a\"",
+              "f.toml:2:12: http_server.crl_file: needs ca_file in [http_server] too"}},
+            parse_scheduler_config);
+  CHECK(parse_scheduler_config("[http_server]\naddr = \":3000\"\nuse_tls = true\n"
+                               "crt_file = \"c\"\nkey_file = \"k\"\nca_file = \"a\"",
+                               "f.toml")
+            .ok());
 }
 
 TEST_CASE("proxies, users and memory are checked", "[config]") {
