@@ -351,6 +351,11 @@ Keys config_keys(WorkerConfig& config) {
   keys.push_back(text("compat", "task_script", &config.compat.task_script,
                       "Script that a payload which comes straight to this worker is given to as "
                       "its one argument; empty: the payload is the command line of a script."));
+  keys.push_back(text("metrics", "addr", &config.metrics.addr,
+                      "Where it serves /metrics and /healthz over HTTP; empty: nowhere.",
+                      kMaybeAddress));
+  keys.push_back(text("metrics", "allow_insecure", &config.metrics.allow_insecure,
+                      "Serve them beyond loopback: whoever reaches the port can read them."));
   keys.push_back(text("worker", "name", &config.worker.name,
                       "Unique in the cluster. Empty: the name in its certificate, without one the "
                       "host's name, with -2 and so on where it is taken.",

@@ -61,6 +61,15 @@ std::string LinkSecurity::own_name() const {
   return ours ? ours->name : "";
 }
 
+void LinkSecurity::add_to(MetricsPage& page) const {
+  const auto material = tls_ == nullptr ? nullptr : tls_->current();
+  if (material == nullptr || !material->own()) return;
+  page.gauge("clusterd_certificate_expiry_timestamp_seconds",
+             "When the certificate of a listener ends, in seconds since 1970.");
+  const std::chrono::duration<double> end = material->own()->not_after.time_since_epoch();
+  page.sample(end.count(), {{"listener", "grpc_server"}});
+}
+
 std::vector<Reloadable> LinkSecurity::reloadables(std::function<void()> then) const {
   std::vector<Reloadable> items;
   if (tls_ != nullptr) items.push_back(tls_->reloadable(std::move(then)));

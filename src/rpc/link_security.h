@@ -11,6 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "core/config.h"
+#include "core/metrics.h"
 #include "core/reloader.h"
 #include "rpc/access_control.h"
 #include "rpc/authenticator.h"
@@ -42,6 +43,8 @@ class LinkSecurity {
   [[nodiscard]] uint64_t generation() const;
   // The name in our certificate; empty where it says none.
   [[nodiscard]] std::string own_name() const;
+  // When our certificate ends; none in plaintext.
+  void add_to(MetricsPage& page) const;
   // For a Reloader; none in plaintext. `then` follows each reload that succeeded.
   [[nodiscard]] std::vector<Reloadable> reloadables(std::function<void()> then) const;
 

@@ -24,6 +24,7 @@
 #include "gateway/http_gateway.h"
 #include "rpc/access_control.h"
 #include "rpc/authenticator.h"
+#include "rpc/call_metrics.h"
 #include "rpc/caller_rules.h"
 #include "rpc/credentials.h"
 #include "rpc/grpc_log.h"
@@ -44,6 +45,9 @@
 namespace clusterd {
 namespace {
 
+constexpr std::initializer_list<const char*> kCountedServices = {
+    "clusterd.v1.SchedulerService", "clusterd.v1.ClusterService", "jobscheduler.Scheduler",
+    "cluster.v1.LeaderService", "scheduler.v1.SchedulerService"};
 constexpr int kCannotStart = 70;  // as the command line says: anything else
 constexpr auto kShutdownGrace = std::chrono::milliseconds(500);
 
@@ -61,9 +65,10 @@ struct Listening {
 
 absl::StatusOr<std::unique_ptr<grpc::Server>> listen(
     const ListenerConfig& listener, const std::shared_ptr<grpc::ServerCredentials>& credentials,
-    Listening& listening) {
+    CallMetrics& calls, Listening& listening) {
   grpc::ServerBuilder builder;
   apply_server_limits(builder);
+  calls.watch(builder);
   if (listener.use_tls) apply_connection_age(builder, listener.max_connection_age);
   std::vector<int> ports(listening.addresses.size());
   for (size_t i = 0; i < ports.size(); ++i) {
@@ -274,21 +279,29 @@ int run_scheduler(const SchedulerConfig& config, const std::string& port_file) {
     for (grpc::Service* service : originals.all()) ours.services.push_back(service);
   }
   const auto credentials = doors.credentials();
-  auto server = listen(config.grpc_server, credentials, ours);
+  CallMetrics calls(kCountedServices);
+  auto server = listen(config.grpc_server, credentials, calls, ours);
   if (!server.ok()) return fail(server.status());
   app.set_address(ours.addresses[0]);
   // A service belongs to one server; these hold no state.
   OriginalServices originals_elsewhere(app, access);
   Listening theirs{"[compat] addrs", config.compat.addrs, originals_elsewhere.all()};
   absl::StatusOr<std::unique_ptr<grpc::Server>> compat_server = std::unique_ptr<grpc::Server>();
-  if (!theirs.addresses.empty()) compat_server = listen(config.grpc_server, credentials, theirs);
+  if (!theirs.addresses.empty()) {
+    compat_server = listen(config.grpc_server, credentials, calls, theirs);
+  }
   if (!compat_server.ok()) return fail(compat_server.status());
   const auto gateway_server = serve_in_process(gateway_service);
 
   const bool original_endpoints = config.compat.enabled;
   HttpGateway gateway(
       fit_open_files(config.http_server), in_process_channel(*gateway_server),
-      [&app] { return app.readiness(); }, original_endpoints, doors.http_callers());
+      [&app] { return app.readiness(); }, original_endpoints, doors.http_callers(),
+      [&app, &calls, &security = **security](MetricsPage& page) {
+        app.metrics().add_to(page, app.clock().now().boot);
+        calls.add_to(page);
+        security.add_to(page);
+      });
   if (const auto status = gateway.start(); !status.ok()) return fail(status);
   app.wait_for_first_load();  // who reads the port file may ask at once
   if (const auto status = write_port_file(

@@ -19,15 +19,16 @@ constexpr size_t kMostBytesInOneBatch = 4 << 20;  // far below what a worker tak
 
 Term::Term(const SchedulerConfig& config, StoreContents contents, TermSurroundings surroundings)
     : around_(std::move(surroundings)),
-      scheduler_(config, std::move(contents), around_.clock.now()),
+      scheduler_(config, std::move(contents), around_.clock.now(), &around_.metrics),
       originals_(config, *this,
                  {.clock = around_.clock,
                   .post = around_.post,
                   .next_id = around_.next_id,
                   .make_link = around_.make_original_link}),
-      store_thread_(around_.store, [this](uint64_t number, const absl::Status& status) {
-        around_.post([this, number, status] { committed(number, status); });
-      }) {
+      store_thread_(around_.store, around_.metrics.store,
+                    [this](uint64_t number, const absl::Status& status) {
+                      around_.post([this, number, status] { committed(number, status); });
+                    }) {
   durable_event_ = scheduler_.newest_event();
   apply(scheduler_.begin(around_.clock.now()));
 }

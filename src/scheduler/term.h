@@ -31,6 +31,7 @@ struct SessionPort {
 struct TermSurroundings {
   const Clock& clock;
   Store& store;
+  SchedulerMetrics& metrics;
   WorkerLinkMaker make_link;
   OriginalLinkMaker make_original_link;  // null: no workers of other protocols
   std::function<uint64_t()> next_id;     // of streams

@@ -11,15 +11,20 @@
 #include <csignal>
 #include <cstdlib>
 #include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "core/address.h"
 #include "core/log.h"
+#include "core/metrics.h"
 #include "core/port_file.h"
 #include "core/proto_time.h"
 #include "core/reloader.h"
 #include "core/signal_wait.h"
+#include "gateway/metrics_server.h"
 #include "rpc/access_control.h"
+#include "rpc/call_metrics.h"
 #include "rpc/credentials.h"
 #include "rpc/grpc_log.h"
 #include "rpc/link_security.h"
@@ -62,11 +67,12 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> serve(const ListenerConfig& listen
                                                     const LinkSecurity& security,
                                                     const AccessControl& access,
                                                     const std::vector<grpc::Service*>& services,
-                                                    Address& address) {
+                                                    CallMetrics& calls, Address& address) {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   apply_server_limits(builder);
+  calls.watch(builder);
   if (listener.use_tls) apply_connection_age(builder, listener.max_connection_age);
   int port = 0;
   const std::string host = address.host.empty() ? "::" : address.host;
@@ -82,6 +88,23 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> serve(const ListenerConfig& listen
   }
   address.port = static_cast<uint16_t>(port);
   return server;
+}
+
+// Null where none is wanted.
+absl::StatusOr<std::unique_ptr<MetricsServer>> serve_metrics(const std::string& addr,
+                                                             const WorkerCore& core,
+                                                             const CallMetrics& calls,
+                                                             const LinkSecurity& security) {
+  if (addr.empty()) return nullptr;
+  return MetricsServer::start(addr, [&core, &calls, &security] {
+    MetricsPage page;
+    add_build_metrics(page);
+    core.metrics().add_to(page);
+    calls.add_to(page);
+    security.add_to(page);
+    add_process_metrics(page);
+    return page.text();
+  });
 }
 
 // Where the scheduler calls back: as configured, else where we listen; a wildcard leaves the host
@@ -280,8 +303,12 @@ int run_worker(const WorkerConfig& config, const WorkerStart& start) {
   if (config.compat.enabled) {
     services.insert(services.end(), {&jobscheduler_service, &go_work_service});
   }
-  auto server = serve(config.grpc_server, **security, access, services, *address);
+  CallMetrics calls(
+      {"clusterd.v1.WorkerService", "jobscheduler.Worker", "worker.v1.WorkerService"});
+  auto server = serve(config.grpc_server, **security, access, services, calls, *address);
   if (!server.ok()) return fail(server.status());
+  const auto metrics = serve_metrics(config.metrics.addr, core, calls, **security);
+  if (!metrics.ok()) return fail(metrics.status());
   if (const auto joined = use_scheduler(config, **security, *address, jobs->data_dir, core);
       !joined.ok()) {
     return fail(joined);
@@ -297,7 +324,9 @@ int run_worker(const WorkerConfig& config, const WorkerStart& start) {
   core.use_launcher(launcher.get());
   Reloader reloader(clock, (*security)->reloadables([&access] { access.end_revoked_streams(); }));
   absl::Status status = launcher->start();
-  if (status.ok()) status = write_port_file(start.port_file, {"grpc=" + format_address(*address)});
+  std::vector<std::string> ports = {"grpc=" + format_address(*address)};
+  if (*metrics != nullptr) ports.push_back("metrics=" + (*metrics)->address());
+  if (status.ok()) status = write_port_file(start.port_file, ports);
   bool is_upgrade = false;
   if (status.ok()) {
     log_info("worker", "listening", {{"grpc", format_address(*address)}});

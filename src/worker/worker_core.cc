@@ -75,11 +75,15 @@ SessionOwner WorkerCore::session_owner() {
   SessionOwner owner;
   owner.on_opening = [this](uint64_t epoch) { return decider_.on_session_opening(epoch); };
   owner.on_opened = [this](uint64_t epoch, uint64_t session) {
+    metrics_.connected = true;
     decider_.on_session_opened(epoch, session, clock_.now());
   };
   owner.on_contact = [this](BootTime sent) { decider_.on_contact(sent); };
   owner.on_message = [this](const v1::SessionResponse& message) { on_session_message(message); };
-  owner.on_closed = [this] { decider_.on_session_closed(); };
+  owner.on_closed = [this] {
+    metrics_.connected = false;
+    decider_.on_session_closed();
+  };
   owner.make_heartbeat = [this] { return make_heartbeat(); };
   return owner;
 }
@@ -144,6 +148,8 @@ std::optional<BootTime> WorkerCore::on_turn() {
     acted = true;
   }
   if (acted && membership_) deadline = membership_->on_turn();
+  metrics_.held.store(decider_.held(), std::memory_order_relaxed);
+  metrics_.output_bytes.store(decider_.output_bytes(), std::memory_order_relaxed);
   check_idle(now);
   for (const auto& other : {decider_.next_deadline(), idle_limit_}) {
     if (other && (!deadline || *other < *deadline)) deadline = other;
@@ -182,6 +188,7 @@ void WorkerCore::carry_out(WorkerEffect effect) {
   if (auto* check = std::get_if<CheckStart>(&effect)) {
     check_start(std::move(*check));
   } else if (auto* orders = std::get_if<SendOrders>(&effect)) {
+    metrics_.starts.add(static_cast<uint64_t>(orders->orders.launch_size()));
     if (launcher_ != nullptr) launcher_->send(std::move(orders->orders));
   } else if (auto* events = std::get_if<SendEvents>(&effect)) {
     v1::SessionRequest news;
@@ -189,6 +196,8 @@ void WorkerCore::carry_out(WorkerEffect effect) {
     membership_->send(std::move(news));
   } else if (auto* keep = std::get_if<KeepEnd>(&effect)) {
     keep_end(std::move(*keep));
+  } else if (const auto* told = std::get_if<TellEnd>(&effect)) {
+    metrics_.count_end(told->reason);
   } else if (const auto* wake = std::get_if<WakeReaders>(&effect)) {
     if (readers_->has_readers(wake->id)) readers_->wake(wake->id, view_of(wake->id));
   } else if (auto* reply = std::get_if<CallReply>(&effect)) {
@@ -253,7 +262,8 @@ void WorkerCore::on_session_message(const v1::SessionResponse& message) {
   }
 }
 
-v1::Heartbeat WorkerCore::make_heartbeat() const {
+v1::Heartbeat WorkerCore::make_heartbeat() {
+  metrics_.heartbeats.add();
   v1::Heartbeat heartbeat;
   double load = 0;
   if (getloadavg(&load, 1) == 1) heartbeat.set_load(load);

@@ -17,6 +17,7 @@
 #include "worker/process_launcher.h"
 #include "worker/session_client.h"
 #include "worker/worker_decider.h"
+#include "worker/worker_metrics.h"
 
 namespace clusterd {
 
@@ -67,6 +68,9 @@ class WorkerCore {
   void wait_for_output(OutputStreamer* streamer);
   void cancel_wait(uint64_t reader_id);
 
+  // For a page of metrics; any thread.
+  [[nodiscard]] const WorkerMetrics& metrics() const { return metrics_; }
+
   // ---- leaving; each blocks until it is done, and is not for the core thread
   void stop_all_jobs();
   // `idle` is called once, when no attempt is held, or when `limit` has passed. Does not block.
@@ -89,7 +93,7 @@ class WorkerCore {
   std::optional<BootTime> on_files_turn();
   void on_session_message(const v1::SessionResponse& message);
   [[nodiscard]] OutputView view_of(const AttemptId& id) const;
-  [[nodiscard]] v1::Heartbeat make_heartbeat() const;
+  [[nodiscard]] v1::Heartbeat make_heartbeat();
   [[nodiscard]] SessionOwner session_owner();
   CallId await(Done<v1::StartJobsResponse> done);
   // Runs `task` on the core thread and returns when it has called its argument.
@@ -99,6 +103,7 @@ class WorkerCore {
   const Clock& clock_;
   Admission admission_;  // `files` thread only, but for what does not change
   std::atomic<uint64_t> last_reader_id_ = 0;
+  WorkerMetrics metrics_;
 
   // Core thread only.
   WorkerDecider decider_;

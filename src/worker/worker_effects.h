@@ -35,6 +35,11 @@ struct KeepEnd {
   v1::HeldAttempt attempt;
 };
 
+// The attempt has ended; for those who count.
+struct TellEnd {
+  v1::JobEnd::Reason reason = v1::JobEnd::REASON_UNSPECIFIED;
+};
+
 // Output has grown, or the attempt has changed: readers that wait for it look again.
 struct WakeReaders {
   AttemptId id;
@@ -48,6 +53,6 @@ struct CallReply {
 };
 
 using WorkerEffect =
-    std::variant<CheckStart, SendOrders, SendEvents, KeepEnd, WakeReaders, CallReply>;
+    std::variant<CheckStart, SendOrders, SendEvents, KeepEnd, TellEnd, WakeReaders, CallReply>;
 
 }  // namespace clusterd
