@@ -24,7 +24,8 @@ struct ListenerConfig {
 };
 
 struct LogConfig {
-  std::string level = "info";  // trace, debug, info, warning, error
+  std::string level = "info";   // trace, debug, info, warning, error
+  std::string format = "text";  // text, for people, or json, for machines
 };
 
 struct RetentionConfig {

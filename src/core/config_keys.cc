@@ -190,10 +190,14 @@ ConfigKey max_age_key(RetentionConfig& retention, std::string_view comment) {
   return range("retention", "max_age", &retention.max_age, comment, 0, 100 * kYear);
 }
 
-ConfigKey log_key(LogConfig& log) {
-  return word("log", "level", &log.level,
-              "Least severe messages that are written, to standard error.",
-              {"trace", "debug", "info", "warning", "error"});
+Keys log_keys(LogConfig& log) {
+  return {
+      word("log", "level", &log.level,
+           "Least severe messages that are written, to standard error; SIGHUP has it read again.",
+           {"trace", "debug", "info", "warning", "error"}),
+      word("log", "format", &log.format, "Lines for people (text), or for machines (json).",
+           {"text", "json"}),
+  };
 }
 
 Keys job_keys(WorkerConfig::Jobs& jobs) {
@@ -321,7 +325,7 @@ Keys config_keys(SchedulerConfig& config) {
   keys.push_back(range("retention", "max_jobs", &config.retention.max_jobs,
                        "Ended jobs that are kept; the oldest go first.", 0, 1'000'000'000));
   append(keys, compat_keys(config.compat));
-  keys.push_back(log_key(config.log));
+  append(keys, log_keys(config.log));
   return keys;
 }
 
@@ -375,7 +379,7 @@ Keys config_keys(WorkerConfig& config) {
   append(keys, job_keys(config.jobs));
   append(keys, limit_keys(config.limits));
   keys.push_back(max_age_key(config.retention, "How long the output of ended jobs is kept."));
-  keys.push_back(log_key(config.log));
+  append(keys, log_keys(config.log));
   return keys;
 }
 

@@ -16,8 +16,10 @@
 
 #include "core/address.h"
 #include "core/clock.h"
+#include "core/config_load.h"
 #include "core/ip_network.h"
 #include "core/log.h"
+#include "core/log_settings.h"
 #include "core/port_file.h"
 #include "core/reloader.h"
 #include "core/signal_wait.h"
@@ -244,6 +246,17 @@ class Doors {
   std::optional<AccessControl> network_;
 };
 
+Reloadable reloadable_log(const LogConfig& settings, const std::string& config_file) {
+  return reloadable_log_level(
+      "scheduler", settings,
+      [config_file]() -> absl::StatusOr<LogConfig> {
+        const auto config = load_scheduler_config(config_file);
+        if (!config.ok()) return config.status();
+        return config->log;
+      },
+      nullptr);
+}
+
 void shut_down(grpc::Server& server) {
   server.Shutdown(std::chrono::system_clock::now() + kShutdownGrace);
   server.Wait();
@@ -251,9 +264,9 @@ void shut_down(grpc::Server& server) {
 
 }  // namespace
 
-int run_scheduler(const SchedulerConfig& config, const std::string& port_file) {
+int run_scheduler(const SchedulerConfig& config, const SchedulerStart& start) {
   const StopSignals stop_signals({SIGHUP});  // before any thread: all inherit the mask
-  if (const auto status = set_log_level(config.log.level); !status.ok()) return fail(status);
+  if (const auto status = use_log_settings(config.log); !status.ok()) return fail(status);
   const SystemClock clock;
 
   auto store = SqliteStore::open(config.store.path, {.max_events = config.retention.max_events});
@@ -305,13 +318,15 @@ int run_scheduler(const SchedulerConfig& config, const std::string& port_file) {
   if (const auto status = gateway.start(); !status.ok()) return fail(status);
   app.wait_for_first_load();  // who reads the port file may ask at once
   if (const auto status = write_port_file(
-          port_file, port_lines(ours.addresses[0], gateway.address(), theirs.addresses));
+          start.port_file, port_lines(ours.addresses[0], gateway.address(), theirs.addresses));
       !status.ok()) {
     return fail(status);
   }
   log_info("scheduler", "listening", {{"grpc", ours.addresses[0]}, {"http", gateway.address()}});
 
-  Reloader reloader(clock, doors.reloadables());
+  auto reloadables = doors.reloadables();
+  reloadables.push_back(reloadable_log(config.log, start.config_file));
+  Reloader reloader(clock, std::move(reloadables));
   int signal = stop_signals.wait();
   for (; signal == SIGHUP; signal = stop_signals.wait()) reloader.reload_now();
   log_info("scheduler", "stopping", {{"signal", signal}});

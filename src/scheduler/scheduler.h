@@ -160,6 +160,8 @@ class Scheduler {
   [[nodiscard]] std::string name_of_worker(const std::string& worker_id);
   [[nodiscard]] uint64_t epoch() const { return epoch_; }
   [[nodiscard]] uint64_t newest_event() const { return last_event_; }
+  // The number of the job that was accepted last.
+  [[nodiscard]] uint64_t newest_job() const { return last_seq_; }
 
  private:
   // A call that waits for a job to change.

@@ -16,7 +16,9 @@
 #include <vector>
 
 #include "core/address.h"
+#include "core/config_load.h"
 #include "core/log.h"
+#include "core/log_settings.h"
 #include "core/metrics.h"
 #include "core/port_file.h"
 #include "core/proto_time.h"
@@ -256,6 +258,19 @@ int wait_for_signal(const StopSignals& signals, Reloader& reloader, const std::s
   }
 }
 
+// The launcher's log follows the worker's.
+Reloadable reloadable_log(const LogConfig& settings, const std::string& config_file,
+                          WorkerCore& core) {
+  return reloadable_log_level(
+      "worker", settings,
+      [config_file]() -> absl::StatusOr<LogConfig> {
+        const auto config = load_worker_config(config_file);
+        if (!config.ok()) return config.status();
+        return config->log;
+      },
+      [&core](const LogConfig& now) { core.use_launcher_log(now); });
+}
+
 void tell(const JobReadiness& readiness) {
   for (const absl::Status& problem : readiness.problems) {
     log_warning("worker", "jobs will be refused", {{"error", std::string(problem.message())}});
@@ -270,7 +285,7 @@ int run_worker(const WorkerConfig& config, const WorkerStart& start) {
   std::optional<Inherited> inherited = take_worker_inheritance();
   const uint64_t limit_before = raise_open_files();
   const uint64_t open_files = inherited ? inherited->message().open_files_soft() : limit_before;
-  if (auto status = set_log_level(config.log.level); !status.ok()) return fail(status);
+  if (auto status = use_log_settings(config.log); !status.ok()) return fail(status);
   auto address = parse_address(config.grpc_server.addr);
   if (!address.ok()) return fail(address.status());
   const auto jobs = prepare_folders(config.jobs);
@@ -315,14 +330,16 @@ int run_worker(const WorkerConfig& config, const WorkerStart& start) {
   }
   auto launcher = std::make_unique<LauncherConnection>(
       LauncherOptions{*executable, jobs->data_dir, jobs->runtime_dir, open_files,
-                      config.limits.cgroups, passing_scratch(jobs->scratch_dir)},
+                      config.limits.cgroups, passing_scratch(jobs->scratch_dir), config.log},
       clock, core.launcher_observer([&replaced] {
         replaced = true;
         kill(getpid(), SIGTERM);
       }),
       std::move(inherited).value_or(Inherited()));
   core.use_launcher(launcher.get());
-  Reloader reloader(clock, (*security)->reloadables([&access] { access.end_revoked_streams(); }));
+  auto reloadables = (*security)->reloadables([&access] { access.end_revoked_streams(); });
+  reloadables.push_back(reloadable_log(config.log, start.config_file, core));
+  Reloader reloader(clock, std::move(reloadables));
   absl::Status status = launcher->start();
   std::vector<std::string> ports = {"grpc=" + format_address(*address)};
   if (*metrics != nullptr) ports.push_back("metrics=" + (*metrics)->address());

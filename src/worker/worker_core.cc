@@ -138,6 +138,16 @@ void WorkerCore::use_launcher(ProcessLauncher* launcher) {
   });
 }
 
+void WorkerCore::use_launcher_log(const LogConfig& settings) {
+  core_.post([this, settings] {
+    if (launcher_ == nullptr) return;
+    internal::ToLauncher message;
+    message.mutable_log()->set_level(settings.level);
+    message.mutable_log()->set_format(settings.format);
+    launcher_->send(std::move(message));
+  });
+}
+
 std::optional<BootTime> WorkerCore::on_turn() {
   const Now now = clock_.now();
   decider_.on_tick(now);
@@ -197,7 +207,8 @@ void WorkerCore::carry_out(WorkerEffect effect) {
   } else if (auto* keep = std::get_if<KeepEnd>(&effect)) {
     keep_end(std::move(*keep));
   } else if (const auto* told = std::get_if<TellEnd>(&effect)) {
-    metrics_.count_end(told->reason);
+    metrics_.count_end(told->end.reason());
+    log_end(*told, line_owner());
   } else if (const auto* wake = std::get_if<WakeReaders>(&effect)) {
     if (readers_->has_readers(wake->id)) readers_->wake(wake->id, view_of(wake->id));
   } else if (auto* reply = std::get_if<CallReply>(&effect)) {
@@ -207,15 +218,25 @@ void WorkerCore::carry_out(WorkerEffect effect) {
   }
 }
 
+LineOwner WorkerCore::line_owner() const {
+  if (!is_logged(LogLevel::kDebug)) return {};
+  return {.worker_id = membership_ ? membership_->self().identity.worker_id() : "",
+          .session = decider_.session()};
+}
+
 void WorkerCore::check_start(CheckStart check) {
   const MemberSelf self = membership_->self();
   WorkerNames names{self.identity.worker_id(), self.name};
-  files_.post([this, names = std::move(names), check = std::move(check), unenforced = unenforced_] {
-    auto plan = admission_.check(check.attempt, names, unenforced);
-    core_.post([this, id = check.check, plan = std::move(plan)]() mutable {
-      decider_.on_checked(id, std::move(plan), clock_.now());
-    });
-  });
+  const LineOwner owner = line_owner();
+  log_order(check.attempt, owner);
+  files_.post(
+      [this, names = std::move(names), check = std::move(check), unenforced = unenforced_, owner] {
+        auto plan = admission_.check(check.attempt, names, unenforced);
+        if (!plan.ok()) log_refusal(check.attempt, plan.status(), owner);
+        core_.post([this, id = check.check, plan = std::move(plan)]() mutable {
+          decider_.on_checked(id, std::move(plan), clock_.now());
+        });
+      });
 }
 
 void WorkerCore::keep_end(KeepEnd keep) {
@@ -224,7 +245,9 @@ void WorkerCore::keep_end(KeepEnd keep) {
     const absl::Status status = try_to_keep(attempt);
     if (status.ok()) return;
     log_warning("worker", "the end cannot be kept beside the output yet",
-                {{"job_id", attempt.key().job_id()}, {"error", status}});
+                {{"job_id", attempt.key().job_id()},
+                 {"attempt", attempt.key().attempt()},
+                 {"error", status}});
     unkept_.push_back(std::move(attempt));
   });
 }

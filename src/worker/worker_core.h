@@ -11,6 +11,7 @@
 #include "absl/functional/any_invocable.h"
 #include "core/event_loop.h"
 #include "worker/admission.h"
+#include "worker/attempt_lines.h"
 #include "worker/original_membership.h"
 #include "worker/output_cleaner.h"
 #include "worker/output_readers.h"
@@ -47,6 +48,9 @@ class WorkerCore {
   // its session and is to go, without a word about the jobs.
   [[nodiscard]] LauncherObserver launcher_observer(absl::AnyInvocable<void()> on_replaced);
   void use_launcher(ProcessLauncher* launcher);
+
+  // The launcher writes its log so from now on.
+  void use_launcher_log(const LogConfig& settings);
 
   // ---- the scheduler's calls
   void start_jobs(v1::StartJobsRequest request, Done<v1::StartJobsResponse> done);
@@ -93,6 +97,7 @@ class WorkerCore {
   std::optional<BootTime> on_files_turn();
   void on_session_message(const v1::SessionResponse& message);
   [[nodiscard]] OutputView view_of(const AttemptId& id) const;
+  [[nodiscard]] LineOwner line_owner() const;
   [[nodiscard]] v1::Heartbeat make_heartbeat();
   [[nodiscard]] SessionOwner session_owner();
   CallId await(Done<v1::StartJobsResponse> done);

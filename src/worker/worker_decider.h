@@ -74,6 +74,8 @@ class WorkerDecider {
   [[nodiscard]] std::vector<v1::AttemptStatus> list() const;
   [[nodiscard]] const HeldAttempt* find(const v1::AttemptKey& key) const;
   [[nodiscard]] size_t held() const { return attempts_.size(); }
+  // The number of the newest session; 0: there was none.
+  [[nodiscard]] uint64_t session() const { return session_; }
   // Bytes of output heard of since this was made.
   [[nodiscard]] uint64_t output_bytes() const { return output_bytes_; }
   // Of `held`, those that have not ended.
@@ -109,6 +111,7 @@ class WorkerDecider {
   void grow(const internal::OutputGrowth& growth);
   // The output is so long now; what that is more than before is counted.
   void note_length(HeldAttempt& held, const v1::OutputStream& output);
+  void tell_end(const HeldAttempt& held);
   void forget(const Key& key, Now now);
   void flush_orders();
   v1::HeldAttempt describe(const HeldAttempt& held) const;

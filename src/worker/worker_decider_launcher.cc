@@ -62,6 +62,7 @@ void WorkerDecider::adopt(const internal::LaunchedAttempt& launched, Now /*now*/
     held.id = to_id(launched.key());
     held.outputs.assign(launched.outputs().begin(), launched.outputs().end());
   }
+  if (!launched.trace_parent().empty()) held.trace_parent = launched.trace_parent();
   if (held.phase == HeldAttempt::Phase::kChecking) {
     held.phase = HeldAttempt::Phase::kLaunching;
     held.separate = is_separate(launched);
@@ -145,6 +146,14 @@ void WorkerDecider::note_length(HeldAttempt& held, const v1::OutputStream& outpu
   *known = output;
 }
 
+void WorkerDecider::tell_end(const HeldAttempt& held) {
+  TellEnd told{.id = held.id, .trace_parent = held.trace_parent, .end = {}};
+  told.end.set_reason(held.end.reason());
+  if (held.end.has_exit_code()) told.end.set_exit_code(held.end.exit_code());
+  if (held.end.has_signal()) told.end.set_signal(held.end.signal());
+  effects_.emplace_back(std::move(told));
+}
+
 void WorkerDecider::mark_started(HeldAttempt& held, const internal::LaunchedAttempt& launched) {
   if (held.started || held.phase == HeldAttempt::Phase::kEnded) return;
   held.started = true;
@@ -170,7 +179,7 @@ void WorkerDecider::mark_ended(HeldAttempt& held, const internal::LaunchedAttemp
   // A job without output has no folder, and gets none for this.
   held.end_kept = !has_bytes(held.end);
   if (!held.end_kept) effects_.emplace_back(KeepEnd{describe(held)});
-  effects_.emplace_back(TellEnd{held.end.reason()});
+  tell_end(held);
   effects_.emplace_back(WakeReaders{held.id});
 }
 

@@ -35,9 +35,11 @@ struct KeepEnd {
   v1::HeldAttempt attempt;
 };
 
-// The attempt has ended; for those who count.
+// The attempt has ended; for those who count and write it down.
 struct TellEnd {
-  v1::JobEnd::Reason reason = v1::JobEnd::REASON_UNSPECIFIED;
+  AttemptId id;
+  std::string trace_parent;
+  v1::JobEnd end;  // without its outputs and their tail
 };
 
 // Output has grown, or the attempt has changed: readers that wait for it look again.
