@@ -33,7 +33,7 @@ int run(const VersionCommand&) {
 int run(const SchedulerCommand& command) {
   const auto config = prepare(command);
   if (!config.ok()) return report_error(config.status());
-  if (!command.check) return run_scheduler(*config, command.port_file);
+  if (!command.check) return run_scheduler(*config, {command.config_file, command.port_file});
   return print_text("OK\n");
 }
 

@@ -7,7 +7,7 @@
 #include <system_error>
 
 #include "core/config_load.h"
-#include "core/log.h"
+#include "core/log_settings.h"
 #include "rpc/https_security.h"
 #include "rpc/link_security.h"
 #include "worker/job_user.h"
@@ -64,7 +64,7 @@ absl::Status check_what_jobs_need(const WorkerConfig::Jobs& jobs) {
 absl::StatusOr<SchedulerConfig> prepare(const SchedulerCommand& command) {
   auto config = load_scheduler_config(command.config_file);
   if (!config.ok()) return config;
-  if (const absl::Status status = set_log_level(config->log.level); !status.ok()) return status;
+  if (const absl::Status status = use_log_settings(config->log); !status.ok()) return status;
   if (command.check) {
     const auto security = LinkSecurity::make("scheduler", Role::kScheduler, config->grpc_server);
     if (!security.ok()) return security.status();
@@ -79,7 +79,7 @@ absl::StatusOr<SchedulerConfig> prepare(const SchedulerCommand& command) {
 absl::StatusOr<WorkerConfig> prepare(const WorkerCommand& command) {
   auto config = load_worker_config(command.config_file);
   if (!config.ok()) return config;
-  if (const absl::Status status = set_log_level(config->log.level); !status.ok()) return status;
+  if (const absl::Status status = use_log_settings(config->log); !status.ok()) return status;
   if (command.check) {
     const auto security = LinkSecurity::make("worker", Role::kWorker, config->grpc_server);
     if (!security.ok()) return security.status();

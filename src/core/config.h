@@ -24,7 +24,8 @@ struct ListenerConfig {
 };
 
 struct LogConfig {
-  std::string level = "info";  // trace, debug, info, warning, error
+  std::string level = "info";   // trace, debug, info, warning, error
+  std::string format = "text";  // text, for people, or json, for machines
 };
 
 struct RetentionConfig {
@@ -121,6 +122,10 @@ struct WorkerConfig {
     bool enabled = true;      // the loader's default: where the gRPC address is loopback
     std::string task_script;  // what a payload is given to; empty: it names a script
   } compat;
+  struct Metrics {
+    std::string addr;             // where /metrics is served over HTTP; empty: nowhere
+    bool allow_insecure = false;  // lets it listen beyond loopback
+  } metrics;
   bool is_original_file = false;  // no key: a file of scheduler-worker-grpc as it is
   struct Worker {
     std::string name;  // empty: the host's name

@@ -250,10 +250,14 @@ ConfigKey max_age_key(RetentionConfig& retention, std::string_view comment) {
   return range("retention", "max_age", &retention.max_age, comment, 0, 100 * kYear);
 }
 
-ConfigKey log_key(LogConfig& log) {
-  return word("log", "level", &log.level,
-              "Least severe messages that are written, to standard error.",
-              {"trace", "debug", "info", "warning", "error"});
+Keys log_keys(LogConfig& log) {
+  return {
+      word("log", "level", &log.level,
+           "Least severe messages that are written, to standard error; SIGHUP has it read again.",
+           {"trace", "debug", "info", "warning", "error"}),
+      word("log", "format", &log.format, "Lines for people (text), or for machines (json).",
+           {"text", "json"}),
+  };
 }
 
 Keys job_keys(WorkerConfig::Jobs& jobs) {
@@ -383,7 +387,7 @@ Keys config_keys(SchedulerConfig& config) {
                        "Ended jobs that are kept; the oldest go first.", 0, 1'000'000'000));
   append(keys, compat_keys(config.compat));
   append(keys, audit_keys(config.audit));
-  keys.push_back(log_key(config.log));
+  append(keys, log_keys(config.log));
   return keys;
 }
 
@@ -413,6 +417,11 @@ Keys config_keys(WorkerConfig& config) {
   keys.push_back(text("compat", "task_script", &config.compat.task_script,
                       "Script that a payload which comes straight to this worker is given to as "
                       "its one argument; empty: the payload is the command line of a script."));
+  keys.push_back(text("metrics", "addr", &config.metrics.addr,
+                      "Where it serves /metrics and /healthz over HTTP; empty: nowhere.",
+                      kMaybeAddress));
+  keys.push_back(text("metrics", "allow_insecure", &config.metrics.allow_insecure,
+                      "Serve them beyond loopback: whoever reaches the port can read them."));
   keys.push_back(text("worker", "name", &config.worker.name,
                       "Unique in the cluster. Empty: the name in its certificate, without one the "
                       "host's name, with -2 and so on where it is taken.",
@@ -432,7 +441,7 @@ Keys config_keys(WorkerConfig& config) {
   append(keys, job_keys(config.jobs));
   append(keys, limit_keys(config.limits));
   keys.push_back(max_age_key(config.retention, "How long the output of ended jobs is kept."));
-  keys.push_back(log_key(config.log));
+  append(keys, log_keys(config.log));
   return keys;
 }
 

@@ -222,9 +222,27 @@ void check_limits(const WorkerConfig::Limits& limits, ConfigReport& report) {
   }
 }
 
+// What it shows holds no secrets, yet asks nobody who he is.
+void check_metrics(const WorkerConfig& config, ConfigReport& report) {
+  const std::string& addr = config.metrics.addr;
+  const auto address = parse_address(addr);
+  if (!address.ok()) return;
+  if (!is_loopback(address->host) && !config.metrics.allow_insecure) {
+    report.add_error(
+        "metrics.addr",
+        "\"" + addr +
+            "\" can be reached from other machines, and whoever reaches it can read "
+            "the metrics: use a loopback address, or insist with allow_insecure = true");
+  }
+  if (same_port(addr, config.grpc_server.addr)) {
+    report.add_error("metrics.addr", "\"" + addr + "\" is grpc_server.addr too");
+  }
+}
+
 void check(const WorkerConfig& config, ConfigReport& report) {
   check_grpc_listener(config.grpc_server, report);
   check_addresses(config, report);
+  check_metrics(config, report);
   check_task_script(config.compat.task_script, report);
   const std::string& protocol = config.scheduler.protocol;
   if (protocol != "go-work" && !config.scheduler.task_addr.empty()) {

@@ -2,10 +2,16 @@
 
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
 #include <memory>
 #include <utility>
+
+#include "core/log_format.h"
 
 namespace clusterd {
 namespace {
@@ -14,11 +20,21 @@ namespace {
 spdlog::logger& logger() {
   static spdlog::logger& instance = *[] {
     auto* made = new spdlog::logger("clusterd", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-    made->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
+    made->set_pattern("%v");  // lines come whole
     made->flush_on(spdlog::level::trace);
     return made;
   }();
   return instance;
+}
+
+std::atomic<LogFormat>& format() {
+  static std::atomic<LogFormat> instance = LogFormat::kText;
+  return instance;
+}
+
+LogStyle style() {
+  static const bool for_journal = is_journal(STDERR_FILENO, std::getenv("JOURNAL_STREAM"));
+  return {format().load(std::memory_order_relaxed), for_journal};
 }
 
 spdlog::level::level_enum to_spdlog(LogLevel level) {
@@ -45,54 +61,13 @@ constexpr std::array<std::pair<std::string_view, LogLevel>, 5> kLevels = {{
     {"error", LogLevel::kError},
 }};
 
-bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }
-
-void append_escaped(std::string& line, std::string_view text, bool quoted) {
-  constexpr std::string_view kHex = "0123456789abcdef";
-  for (const char c : text) {
-    if (c == '\n') {
-      line += "\\n";
-    } else if (is_control(c)) {
-      const auto byte = static_cast<unsigned char>(c);
-      line += {'\\', 'x', kHex[byte >> 4U], kHex[byte & 15U]};
-    } else {
-      if (quoted && (c == '"' || c == '\\')) line += '\\';
-      line += c;
-    }
-  }
-}
-
-bool needs_quotes(std::string_view text) {
-  if (text.empty()) return true;
-  for (const char c : text) {
-    if (is_control(c) || c == ' ' || c == '"' || c == '=' || c == '\\') return true;
-  }
-  return false;
-}
-
 }  // namespace
-
-std::string format_log_line(std::string_view component, std::string_view message,
-                            LogFields fields) {
-  std::string line(component);
-  line += ": ";
-  append_escaped(line, message, false);
-  for (const LogField& field : fields) {
-    line += ' ';
-    line += field.key;
-    line += '=';
-    const bool quoted = !field.value.is_bare() && needs_quotes(field.value.text());
-    if (quoted) line += '"';
-    append_escaped(line, field.value.text(), quoted);
-    if (quoted) line += '"';
-  }
-  return line;
-}
 
 void log_message(LogLevel level, std::string_view component, std::string_view message,
                  LogFields fields) {
   if (!is_logged(level)) return;
-  const std::string line = format_log_line(component, message, fields);
+  const WallTime now = std::chrono::system_clock::now();
+  const std::string line = format_log_line(style(), level, now, component, message, fields);
   logger().log(to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));
 }
 
@@ -122,6 +97,15 @@ absl::Status set_log_level(std::string_view level) {
   }
   return absl::InvalidArgumentError("log level \"" + std::string(level) +
                                     "\": allowed are trace, debug, info, warning and error");
+}
+
+absl::Status set_log_format(std::string_view word) {
+  if (word != "text" && word != "json") {
+    return absl::InvalidArgumentError("log format \"" + std::string(word) +
+                                      "\": allowed are text and json");
+  }
+  format() = word == "json" ? LogFormat::kJson : LogFormat::kText;
+  return absl::OkStatus();
 }
 
 }  // namespace clusterd

@@ -37,4 +37,9 @@ bool is_trace_parent(std::string_view text) {
          is_hex(text.substr(kFlagsAt, 2));
 }
 
+std::string_view trace_id_of(std::string_view trace_parent) {
+  if (!is_trace_parent(trace_parent)) return {};
+  return trace_parent.substr(kTraceIdAt, kParentIdAt - 1 - kTraceIdAt);
+}
+
 }  // namespace clusterd

@@ -8,4 +8,7 @@ namespace clusterd {
 // neither id all zeros; of a later version also with more behind it. At most 128 bytes.
 [[nodiscard]] bool is_trace_parent(std::string_view text);
 
+// The trace id in it, 32 hex digits; empty where it is none of that form. Part of `trace_parent`.
+[[nodiscard]] std::string_view trace_id_of(std::string_view trace_parent);
+
 }  // namespace clusterd

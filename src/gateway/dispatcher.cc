@@ -6,6 +6,7 @@
 #include "core/log.h"
 #include "gateway/browser_rules.h"
 #include "gateway/call_metadata.h"
+#include "gateway/cluster_metrics.h"
 #include "gateway/dashboard.h"
 #include "gateway/event_answer.h"
 #include "gateway/openapi.h"
@@ -17,6 +18,8 @@ namespace clusterd::gateway {
 namespace {
 
 constexpr std::string_view kOpenApi = "/openapi.json";
+constexpr std::string_view kMetrics = "/metrics";
+constexpr std::chrono::nanoseconds kMetricsTimeout = std::chrono::seconds(5);
 
 const google::protobuf::ServiceDescriptor& scheduler_service() {
   return *v1::StartJobRequest::descriptor()->file()->FindServiceByName("SchedulerService");
@@ -68,25 +71,29 @@ HttpResponse success(const Route& route, const google::protobuf::Message& messag
 absl::StatusOr<std::unique_ptr<Dispatcher>> Dispatcher::make(std::shared_ptr<grpc::Channel> channel,
                                                              std::vector<std::string> allowed_hosts,
                                                              Readiness readiness,
+                                                             MetricsSource metrics,
                                                              bool original_endpoints,
                                                              const CallerRules& callers) {
   auto routes = RouteTable::make(scheduler_service());
   if (!routes.ok()) return routes.status();
-  return std::unique_ptr<Dispatcher>(new Dispatcher(std::move(channel), std::move(allowed_hosts),
-                                                    std::move(readiness), original_endpoints,
-                                                    callers, *std::move(routes)));
+  return std::unique_ptr<Dispatcher>(
+      new Dispatcher(std::move(channel), std::move(allowed_hosts), std::move(readiness),
+                     std::move(metrics), original_endpoints, callers, *std::move(routes)));
 }
 
 Dispatcher::Dispatcher(std::shared_ptr<grpc::Channel> channel,
                        std::vector<std::string> allowed_hosts, Readiness readiness,
-                       bool original_endpoints, const CallerRules& callers, RouteTable routes)
+                       MetricsSource metrics, bool original_endpoints, const CallerRules& callers,
+                       RouteTable routes)
     : channel_(std::move(channel)),
       allowed_hosts_(std::move(allowed_hosts)),
       readiness_(std::move(readiness)),
+      metrics_(std::move(metrics)),
       has_original_endpoints_(original_endpoints),
       callers_(callers),
       routes_(std::move(routes)),
       openapi_(openapi_document(routes_)),
+      counted_(routes_),
       original_(channel_, scheduler_service()) {}
 
 std::string Dispatcher::client_address(const HttpPeer& peer, const HttpRequest& request) const {
@@ -111,6 +118,22 @@ absl::Status Dispatcher::admit(const Exchange& exchange) const {
   return identity.status();
 }
 
+std::string Dispatcher::label_of(const HttpRequest& request) const {
+  if (request.path.empty()) return "other";  // it could not be read
+  if (is_probe(request.path) || request.path == kOpenApi || request.path == kMetrics ||
+      OriginalEndpoints::has(request.path)) {
+    return request.path;
+  }
+  if (is_dashboard_path(request.path)) return "dashboard";
+  const auto match = routes_.find(request.verb, request.path);
+  return match.ok() && match->route != nullptr ? path_template(*match->route) : "other";
+}
+
+void Dispatcher::count(const HttpRequest& request, const Responder& responder,
+                       std::chrono::nanoseconds time) const {
+  counted_.observe(request.verb, label_of(request), responder.status(), time);
+}
+
 asio::awaitable<void> Dispatcher::handle(const Exchange& exchange) const {
   const HttpRequest& request = exchange.request;
   const bool original = has_original_endpoints_ && OriginalEndpoints::has(request.path);
@@ -124,9 +147,59 @@ asio::awaitable<void> Dispatcher::handle(const Exchange& exchange) const {
     co_await original_.answer(exchange);
   } else if (is_probe(request.path) || is_public(request.path)) {
     co_await exchange.responder.send(fixed_answer(request));
+  } else if (request.path == kMetrics) {
+    co_await answer_metrics(exchange);
   } else {
     co_await handle_route(exchange);
   }
+}
+
+asio::awaitable<absl::StatusOr<MessagePtr>> Dispatcher::ask(
+    const Exchange& exchange, const char* method, const google::protobuf::Message& request) const {
+  const HeaderList metadata;
+  co_return co_await channel_.call(exchange.caller, *scheduler_service().FindMethodByName(method),
+                                   request, kMetricsTimeout, exchange.cancellation, metadata);
+}
+
+asio::awaitable<void> Dispatcher::answer_metrics(const Exchange& exchange) const {
+  if (exchange.request.verb != "GET" && exchange.request.verb != "HEAD") {
+    HttpResponse refusal = fixed_answer(exchange.request);
+    co_await exchange.responder.send(std::move(refusal));
+    co_return;
+  }
+  exchange.watch_short_call();
+  const v1::GetClusterRequest cluster_request;
+  const v1::ListWorkersRequest workers_request;
+  const auto cluster = co_await ask(exchange, "GetCluster", cluster_request);
+  const auto workers = co_await ask(exchange, "ListWorkers", workers_request);
+  co_await exchange.reader.stop_watch();
+  HttpResponse response = metrics_page(cluster, workers);
+  co_await exchange.responder.send(std::move(response));
+}
+
+HttpResponse Dispatcher::metrics_page(const absl::StatusOr<MessagePtr>& cluster,
+                                      const absl::StatusOr<MessagePtr>& workers) const {
+  absl::Status status = cluster.status();
+  status.Update(workers.status());
+  // The rest is for those alone who may see the cluster; without a term there is only the rest.
+  if (absl::IsPermissionDenied(status) || absl::IsUnauthenticated(status)) return problem(status);
+  MetricsPage page;
+  add_build_metrics(page);
+  page.gauge("clusterd_scheduler_ready", "1: it has a term of office, and its store works.");
+  page.sample(static_cast<uint64_t>(readiness_().ok() ? 1 : 0));
+  if (status.ok()) {
+    add_cluster_metrics(static_cast<const v1::Cluster&>(**cluster),
+                        static_cast<const v1::ListWorkersResponse&>(**workers),
+                        std::chrono::system_clock::now(), page);
+  }
+  if (metrics_) metrics_(page);
+  counted_.add_to(page);
+  add_process_metrics(page);
+  HttpResponse response;
+  response.content_type = std::string(MetricsPage::content_type());
+  response.headers.emplace_back("Cache-Control", "no-store");
+  response.body = page.text();
+  return response;
 }
 
 HttpResponse Dispatcher::fixed_answer(const HttpRequest& request) const {

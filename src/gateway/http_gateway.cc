@@ -69,13 +69,15 @@ void block_broken_pipes() {
 class HttpGateway::Server {
  public:
   Server(const SchedulerConfig::HttpServer& config, std::shared_ptr<grpc::Channel> channel,
-         Readiness readiness, bool original_endpoints, const CallerRules& callers)
+         Readiness readiness, bool original_endpoints, const CallerRules& callers,
+         MetricsSource metrics)
       : config_(config),
         ledger_(config_, [this](uint64_t id) { asio::post(strand_, [this, id] { evict(id); }); }),
         channel_(std::move(channel)),
         readiness_(std::move(readiness)),
         original_endpoints_(original_endpoints),
-        callers_(callers) {}
+        callers_(callers),
+        metrics_(std::move(metrics)) {}
   ~Server() { stop(); }
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -103,6 +105,7 @@ class HttpGateway::Server {
   const Readiness readiness_;
   const bool original_endpoints_;
   const CallerRules& callers_;
+  const MetricsSource metrics_;
   std::unique_ptr<gateway::Dispatcher> dispatcher_;
   std::unique_ptr<HttpsSecurity> tls_;  // null: plaintext
   asio::io_context io_{kThreads};
@@ -118,7 +121,7 @@ class HttpGateway::Server {
 };
 
 absl::Status HttpGateway::Server::start() {
-  auto dispatcher = gateway::Dispatcher::make(channel_, config_.allowed_hosts, readiness_,
+  auto dispatcher = gateway::Dispatcher::make(channel_, config_.allowed_hosts, readiness_, metrics_,
                                               original_endpoints_, callers_);
   if (!dispatcher.ok()) return dispatcher.status();
   dispatcher_ = *std::move(dispatcher);
@@ -261,9 +264,9 @@ void HttpGateway::Server::stop() {
 
 HttpGateway::HttpGateway(const SchedulerConfig::HttpServer& config,
                          std::shared_ptr<grpc::Channel> channel, Readiness readiness,
-                         bool original_endpoints, const CallerRules& callers)
+                         bool original_endpoints, const CallerRules& callers, MetricsSource metrics)
     : server_(std::make_unique<Server>(config, std::move(channel), std::move(readiness),
-                                       original_endpoints, callers)) {}
+                                       original_endpoints, callers, std::move(metrics))) {}
 
 HttpGateway::~HttpGateway() = default;
 absl::Status HttpGateway::start() { return server_->start(); }

@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "core/config.h"
+#include "core/metrics.h"
 #include "core/reloader.h"
 #include "rpc/caller_rules.h"
 
@@ -25,12 +26,15 @@ class HttpGateway {
  public:
   // OK, or why the daemon cannot serve. Called on the gateway's threads; must not block.
   using Readiness = std::function<absl::Status()>;
+  // Adds what the daemon counts to a page of metrics. As above.
+  using MetricsSource = std::function<void(MetricsPage&)>;
 
   // `channel` leads to SchedulerService (an in-process channel whose server believes what this
   // says of its callers). `original_endpoints`: /start, /stop, /query and /output as well.
   // `callers` says who calls, and outlives this.
   HttpGateway(const SchedulerConfig::HttpServer& config, std::shared_ptr<grpc::Channel> channel,
-              Readiness readiness, bool original_endpoints, const CallerRules& callers);
+              Readiness readiness, bool original_endpoints, const CallerRules& callers,
+              MetricsSource metrics = {});
   ~HttpGateway();
   HttpGateway(const HttpGateway&) = delete;
   HttpGateway& operator=(const HttpGateway&) = delete;

@@ -1,6 +1,7 @@
 #include "gateway/http_session.h"
 
 #include <boost/asio/post.hpp>
+#include <chrono>
 
 #include "core/field_error.h"
 #include "gateway/problem.h"
@@ -58,12 +59,14 @@ asio::awaitable<bool> HttpSession::serve_one() {
 }
 
 asio::awaitable<bool> HttpSession::serve(HttpRequest request) {
+  const auto begin = std::chrono::steady_clock::now();
   Responder responder(*connection_, deadline_, request, limits_);
   if (stopping_) responder.end_connection();
   StatedCaller caller{.address = dispatcher_.client_address(peer_, request), .peer = peer_.address};
   const absl::Status taken = account_.take_request(caller.address);
   if (!taken.ok()) {
     co_await responder.send(problem(taken));
+    dispatcher_.count(request, responder, std::chrono::steady_clock::now() - begin);
     co_return responder.keeps_alive();
   }
   const Exchange exchange{.strand = strand_,
@@ -75,16 +78,19 @@ asio::awaitable<bool> HttpSession::serve(HttpRequest request) {
                           .account = account_,
                           .caller = caller};
   co_await dispatcher_.handle(exchange);
+  dispatcher_.count(request, responder, std::chrono::steady_clock::now() - begin);
   co_return responder.keeps_alive();
 }
 
 asio::awaitable<void> HttpSession::refuse(RequestReader::Fault fault) {
   HttpRequest request;
   request.keep_alive = false;
+  const auto begin = std::chrono::steady_clock::now();
   Responder responder(*connection_, deadline_, request, limits_);
   account_.await_request();
   HttpResponse response = problem(status_of(fault.status, fault.detail), fault.status);
   co_await responder.send(std::move(response));
+  dispatcher_.count(request, responder, std::chrono::steady_clock::now() - begin);
   co_await reader_.drain();
 }
 

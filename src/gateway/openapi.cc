@@ -314,6 +314,7 @@ std::string openapi_document(const RouteTable& routes) {
   for (const Route& route : routes.all()) writer.add(route);
   writer.add_fixed("/healthz", "Healthz", "The process runs", "text/plain", false);
   writer.add_fixed("/readyz", "Readyz", "The scheduler can serve", "text/plain", true);
+  writer.add_fixed("/metrics", "Metrics", "What it counts, for Prometheus", "text/plain", false);
   writer.add_fixed("/openapi.json", "OpenApi", "This document", "application/json", false);
   return json::serialize(writer.document()) + "\n";
 }

@@ -95,6 +95,7 @@ asio::awaitable<bool> Responder::transfer(std::span<const asio::const_buffer> bu
 
 asio::awaitable<void> Responder::send(HttpResponse response) {
   started_ = true;
+  status_ = response.status;
   if (response.close) keep_alive_ = false;
   std::string head = head_of(response);
   if (response.status != 304) {
@@ -113,6 +114,7 @@ asio::awaitable<void> Responder::send(HttpResponse response) {
 
 asio::awaitable<bool> Responder::start(const HttpResponse& head) {
   started_ = true;
+  status_ = head.status;
   if (version_ == 10) keep_alive_ = false;  // its end is the end of the connection
   std::string text = head_of(head);
   if (version_ == 11) append_header(text, "Transfer-Encoding", "chunked");

@@ -34,6 +34,8 @@ class Responder {
   void cut();
 
   [[nodiscard]] bool has_started() const { return started_; }
+  // Of the answer; 0 before it.
+  [[nodiscard]] int status() const { return status_; }
   [[nodiscard]] bool is_head() const { return is_head_; }
   // The connection can take another request.
   [[nodiscard]] bool keeps_alive() const { return keep_alive_; }
@@ -51,6 +53,7 @@ class Responder {
   const bool is_head_;
   bool keep_alive_;
   bool started_ = false;
+  int status_ = 0;
 };
 
 }  // namespace clusterd::gateway

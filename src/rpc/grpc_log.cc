@@ -21,7 +21,7 @@ constexpr std::string_view kNoise = "No match found for server name";
 void report(gpr_log_func_args* arguments) {
   const std::string_view message = arguments->message;
   if (arguments->severity < GPR_LOG_SEVERITY_ERROR || message.starts_with(kNoise)) return;
-  log_warning(component_of_process(), "gRPC", {{"message", message}});
+  log_warning(component_of_process(), "gRPC", {{"reason", message}});
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 
 #include "absl/status/statusor.h"
 #include "core/config.h"
+#include "core/metrics.h"
 #include "core/reloader.h"
 #include "rpc/access_control.h"
 #include "rpc/authenticator.h"

@@ -46,11 +46,28 @@ void JobTable::set_state(LiveJob& live, v1::Job::State state) {
 void JobTable::set_ready(LiveJob& live, bool ready) {
   if (live.ready == ready) return;
   live.ready = ready;
+  count_ready(live, ready);
   if (ready) {
     ready_.insert(key_of(live), live.job.job_id(), live.job.spec(), live.target);
   } else {
     ready_.erase(key_of(live), live.job.spec(), live.target);
   }
+}
+
+void JobTable::count_ready(LiveJob& live, bool ready) {
+  if (ready) {
+    const auto since = live.eligible_at.value_or(BootTime{}).time_since_epoch();
+    live.ready_second = std::chrono::duration_cast<std::chrono::seconds>(since).count();
+    ++ready_by_second_[live.ready_second];
+    return;
+  }
+  const auto found = ready_by_second_.find(live.ready_second);
+  if (--found->second == 0) ready_by_second_.erase(found);
+}
+
+std::optional<int64_t> JobTable::oldest_ready_second() const {
+  if (ready_by_second_.empty()) return std::nullopt;
+  return ready_by_second_.begin()->first;
 }
 
 void JobTable::evict_until(uint64_t number) {

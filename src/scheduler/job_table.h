@@ -38,6 +38,8 @@ struct LiveJob {
   std::optional<BootTime> not_before;   // start_at, start_delay, or the wait before a retry
   std::optional<BootTime> eligible_at;  // since when nothing but room is missing
   bool ready = false;                   // it stands in the queue
+  int64_t ready_second = 0;             // and is counted under this one
+  std::optional<BootTime> ordered_at;   // when the newest attempt was given to its worker
 };
 
 // The jobs that are alive, the queue, and how many jobs are in each state.
@@ -64,6 +66,10 @@ class JobTable {
   [[nodiscard]] const ReadyQueue& ready() const { return ready_; }
   [[nodiscard]] static QueueKey key_of(const LiveJob& live);
 
+  // The second (CLOCK_BOOTTIME) since which the one that has waited longest of those in the queue
+  // lacks nothing but room; nullopt: the queue is empty.
+  [[nodiscard]] std::optional<int64_t> oldest_ready_second() const;
+
   // Jobs that wait for a worker; an array counts as one while a task of it waits.
   [[nodiscard]] uint64_t queued() const { return queued_; }
   // An array begins or ceases to have tasks that wait.
@@ -87,10 +93,12 @@ class JobTable {
 
  private:
   void count(const LiveJob& live, int by);
+  void count_ready(LiveJob& live, bool ready);
 
   std::unordered_map<std::string, LiveJob> jobs_;
   std::unordered_map<std::string, std::string> by_external_id_;
   ReadyQueue ready_;
+  std::map<int64_t, uint64_t> ready_by_second_;
   uint64_t queued_ = 0;
   std::map<v1::Job::State, uint64_t> counts_;
   std::map<v1::Job::State, uint64_t> ended_counts_;

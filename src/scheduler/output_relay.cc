@@ -166,6 +166,7 @@ void OutputRelay::received(v1::StreamJobResponse& message, Upstream& upstream) {
     message.mutable_start()->set_attempt(location_.attempt);
   } else {
     next_offset_ = message.frame().offset() + message.frame().data().size();
+    app_.metrics().relayed_bytes.add(message.frame().data().size());
   }
   outgoing_.Swap(&message);
   reading_ = &upstream;

@@ -17,8 +17,10 @@
 #include "core/address.h"
 #include "core/audit_log.h"
 #include "core/clock.h"
+#include "core/config_load.h"
 #include "core/ip_network.h"
 #include "core/log.h"
+#include "core/log_settings.h"
 #include "core/port_file.h"
 #include "core/reloader.h"
 #include "core/signal_wait.h"
@@ -26,8 +28,10 @@
 #include "rpc/access_control.h"
 #include "rpc/audit_trail.h"
 #include "rpc/authenticator.h"
+#include "rpc/call_metrics.h"
 #include "rpc/caller_bounds.h"
 #include "rpc/caller_rules.h"
+#include "rpc/certificate_metrics.h"
 #include "rpc/connection_guard.h"
 #include "rpc/credentials.h"
 #include "rpc/grpc_log.h"
@@ -48,6 +52,9 @@
 namespace clusterd {
 namespace {
 
+constexpr std::initializer_list<const char*> kCountedServices = {
+    "clusterd.v1.SchedulerService", "clusterd.v1.ClusterService", "jobscheduler.Scheduler",
+    "cluster.v1.LeaderService", "scheduler.v1.SchedulerService"};
 constexpr int kCannotStart = 70;  // as the command line says: anything else
 constexpr auto kShutdownGrace = std::chrono::milliseconds(500);
 
@@ -65,10 +72,12 @@ struct Listening {
 
 absl::StatusOr<std::unique_ptr<grpc::Server>> listen(
     const SchedulerConfig::GrpcServer& listener,
-    const std::shared_ptr<grpc::ServerCredentials>& credentials, Listening& listening) {
+    const std::shared_ptr<grpc::ServerCredentials>& credentials, CallMetrics& calls,
+    Listening& listening) {
   grpc::ServerBuilder builder;
   apply_server_limits(builder);
   apply_stranger_limits(builder, listener);
+  calls.watch(builder);
   if (listener.use_tls) apply_connection_age(builder, listener.max_connection_age);
   std::vector<int> ports(listening.addresses.size());
   for (size_t i = 0; i < ports.size(); ++i) {
@@ -295,6 +304,17 @@ std::vector<Reloadable> all_of(std::vector<Reloadable> items, std::vector<Reload
   return items;
 }
 
+Reloadable reloadable_log(const LogConfig& settings, const std::string& config_file) {
+  return reloadable_log_level(
+      "scheduler", settings,
+      [config_file]() -> absl::StatusOr<LogConfig> {
+        const auto config = load_scheduler_config(config_file);
+        if (!config.ok()) return config.status();
+        return config->log;
+      },
+      nullptr);
+}
+
 void wait_for_stop(const StopSignals& signals, Reloader& reloader) {
   int signal = signals.wait();
   for (; signal == SIGHUP; signal = signals.wait()) reloader.reload_now();
@@ -308,9 +328,9 @@ void shut_down(grpc::Server& server) {
 
 }  // namespace
 
-int run_scheduler(const SchedulerConfig& config, const std::string& port_file) {
+int run_scheduler(const SchedulerConfig& config, const SchedulerStart& start) {
   const StopSignals stop_signals({SIGHUP});  // before any thread: all inherit the mask
-  if (const auto status = set_log_level(config.log.level); !status.ok()) return fail(status);
+  if (const auto status = use_log_settings(config.log); !status.ok()) return fail(status);
   const SystemClock clock;
 
   auto store = SqliteStore::open(config.store.path, {.max_events = config.retention.max_events});
@@ -337,34 +357,46 @@ int run_scheduler(const SchedulerConfig& config, const std::string& port_file) {
                  {config.grpc_server.addr},
                  originals.beside({&network_service, &cluster_service}, config.compat.over_grpc)};
   const auto credentials = doors.credentials();
-  auto server = listen(config.grpc_server, credentials, ours);
+  CallMetrics calls(kCountedServices);
+  auto server = listen(config.grpc_server, credentials, calls, ours);
   if (!server.ok()) return fail(server.status());
   app.set_address(ours.addresses[0]);
   // A service belongs to one server; these hold no state.
   OriginalServices originals_elsewhere(app, access);
   Listening theirs{"[compat] addrs", config.compat.addrs, originals_elsewhere.all()};
   absl::StatusOr<std::unique_ptr<grpc::Server>> compat_server = std::unique_ptr<grpc::Server>();
-  if (!theirs.addresses.empty()) compat_server = listen(config.grpc_server, credentials, theirs);
+  if (!theirs.addresses.empty()) {
+    compat_server = listen(config.grpc_server, credentials, calls, theirs);
+  }
   if (!compat_server.ok()) return fail(compat_server.status());
   const auto gateway_server = serve_in_process(gateway_service);
 
   const bool original_endpoints = config.compat.enabled;
-  HttpGateway gateway(
+  std::optional<HttpGateway> gateway;
+  gateway.emplace(
       with_cluster(fit_open_files(config.http_server), **security),
       in_process_channel(*gateway_server), [&app] { return app.readiness(); }, original_endpoints,
-      doors.http_callers());
-  if (const auto status = gateway.start(); !status.ok()) return fail(status);
+      doors.http_callers(), [&](MetricsPage& page) {
+        app.metrics().add_to(page, app.clock().now().boot);
+        calls.add_to(page);
+        add_certificate_expiry(page, {{"grpc_server", (*security)->not_after()},
+                                      {"http_server", gateway->certificate_end()}});
+      });
+  if (const auto status = gateway->start(); !status.ok()) return fail(status);
   app.wait_for_first_load();  // who reads the port file may ask at once
-  if (const auto status = announce(port_file, ours, gateway.address(), theirs); !status.ok()) {
+  if (const auto status = announce(start.port_file, ours, gateway->address(), theirs);
+      !status.ok()) {
     return fail(status);
   }
 
   const ConnectionGuard guard(clock, config.grpc_server,
                               ports_of(ours.addresses, theirs.addresses));
-  Reloader reloader(clock, all_of(doors.reloadables(), gateway.reloadables()));
+  auto reloadables = all_of(doors.reloadables(), gateway->reloadables());
+  reloadables.push_back(reloadable_log(config.log, start.config_file));
+  Reloader reloader(clock, std::move(reloadables));
   wait_for_stop(stop_signals, reloader);
   app.retire();
-  gateway.stop();
+  gateway->stop();
   shut_down(*gateway_server);
   if (*compat_server != nullptr) shut_down(**compat_server);
   shut_down(**server);

@@ -12,8 +12,11 @@
 
 namespace clusterd {
 
-Scheduler::Scheduler(const SchedulerConfig& config, StoreContents contents, Now now)
+Scheduler::Scheduler(const SchedulerConfig& config, StoreContents contents, Now now,
+                     SchedulerMetrics* metrics)
     : config_(config),
+      own_metrics_(metrics == nullptr ? std::make_unique<SchedulerMetrics>() : nullptr),
+      metrics_(metrics == nullptr ? *own_metrics_ : *metrics),
       epoch_(contents.meta.epoch()),
       since_(now.wall),
       last_seq_(contents.meta.last_job_seq()),
@@ -154,6 +157,9 @@ Decision Scheduler::seal(Decision out, Now now) {
     add_event(std::move(event), out, now);
   }
   marked_workers_.clear();
+  metrics_.oldest_ready_second.store(
+      jobs_.oldest_ready_second().value_or(SchedulerMetrics::kNoneIsReady),
+      std::memory_order_relaxed);
   if (!out.persist.empty()) out.after = ++commit_;
   return out;
 }

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -16,6 +17,7 @@
 #include "core/config.h"
 #include "scheduler/decision.h"
 #include "scheduler/job_table.h"
+#include "scheduler/scheduler_metrics.h"
 #include "scheduler/timer_queue.h"
 #include "scheduler/worker_table.h"
 
@@ -69,7 +71,9 @@ struct OutputQuery {
 // to happen is returned. Owned by SchedulerApp, made anew for each term; core thread only.
 class Scheduler {
  public:
-  Scheduler(const SchedulerConfig& config, StoreContents contents, Now now);
+  // `metrics` outlives this; null: nobody reads them.
+  Scheduler(const SchedulerConfig& config, StoreContents contents, Now now,
+            SchedulerMetrics* metrics = nullptr);
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
 
@@ -156,6 +160,8 @@ class Scheduler {
   [[nodiscard]] std::string name_of_worker(const std::string& worker_id);
   [[nodiscard]] uint64_t epoch() const { return epoch_; }
   [[nodiscard]] uint64_t newest_event() const { return last_event_; }
+  // The number of the job that was accepted last.
+  [[nodiscard]] uint64_t newest_job() const { return last_seq_; }
 
  private:
   // A call that waits for a job to change.
@@ -362,6 +368,8 @@ class Scheduler {
   [[nodiscard]] std::string summary_of(const v1::Job& job);
 
   const SchedulerConfig config_;
+  std::unique_ptr<SchedulerMetrics> own_metrics_;  // where nobody reads them
+  SchedulerMetrics& metrics_;
   uint64_t epoch_;
   WallTime since_;
   JobTable jobs_;

@@ -133,6 +133,7 @@ void SchedulerApp::begin_term(absl::StatusOr<StoreContents> contents) {
       config_, *std::move(contents),
       TermSurroundings{.clock = clock_,
                        .store = store_,
+                       .metrics = metrics_,
                        .make_link = make_link_,
                        .make_original_link = make_original_link_,
                        .next_id = [this] { return next_id(); },

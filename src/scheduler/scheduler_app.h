@@ -49,6 +49,7 @@ class SchedulerApp {
   [[nodiscard]] Store& store() { return store_; }
   [[nodiscard]] const Clock& clock() const { return clock_; }
   [[nodiscard]] const SchedulerConfig& config() const { return config_; }
+  [[nodiscard]] SchedulerMetrics& metrics() { return metrics_; }
 
   // RESOURCE_EXHAUSTED below the low-water mark of free space: what is left is for the ends of
   // the jobs that run.
@@ -83,6 +84,7 @@ class SchedulerApp {
   Store& store_;
   WorkerLinkMaker make_link_;
   OriginalLinkMaker make_original_link_;
+  SchedulerMetrics metrics_;
   std::atomic<uint64_t> next_id_ = 1;
   // Shared by readiness() callers and the core thread; empty text: ready.
   std::atomic<std::shared_ptr<const std::string>> fault_;

@@ -139,6 +139,7 @@ void Scheduler::resend_order(const std::string& job_id, Decision& out) {
 void Scheduler::attempt_started(LiveJob& live, const v1::JobEvent& event, Decision& out, Now now) {
   if (live.job.state() != v1::Job::STARTING) return;
   jobs_.set_state(live, v1::Job::RUNNING);
+  if (live.ordered_at) metrics_.dispatch_latency.observe(now.boot - *live.ordered_at);
   live.order_pending = live.job.has_stop_requested() && live.order_pending;
   *live.job.mutable_start_time() = event.time();
   live.job.set_output_path(event.started().output_path());
@@ -206,6 +207,7 @@ void Scheduler::attempt_ended(LiveJob& live, const v1::JobEnd& end, WallTime whe
 void Scheduler::finish(LiveJob& live, const v1::JobEnd& end, WallTime when, Decision& out,
                        Now now) {
   jobs_.set_state(live, state_of(end));
+  if (live.tasks == nullptr) metrics_.ended[static_cast<size_t>(live.job.state())].add();
   jobs_.set_ready(live, false);
   if (live.tasks != nullptr) jobs_.set_waiting_tasks(*live.tasks, false);
   live.job.clear_pending_reason();

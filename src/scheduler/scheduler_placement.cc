@@ -44,6 +44,9 @@ void Scheduler::place(Decision& out, Now now) {
 void Scheduler::start_attempt(LiveJob& live, WorkerEntry& worker, Decision& out, Now now) {
   v1::Job& job = live.job;
   jobs_.set_state(live, v1::Job::STARTING);
+  metrics_.attempts.add();
+  if (live.eligible_at) metrics_.queue_wait.observe(now.boot - *live.eligible_at);
+  live.ordered_at = now.boot;
   live.not_before.reset();
   live.eligible_at.reset();
   job.set_attempt(job.attempt() + 1);

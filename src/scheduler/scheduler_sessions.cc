@@ -175,6 +175,7 @@ Decision Scheduler::session_message(StreamId stream, const v1::SessionRequest& m
                                       .address = worker->record.worker().address()});
   }
   if (message.has_heartbeat()) {
+    metrics_.heartbeats.add();
     if (worker->occupied != message.heartbeat().occupied()) {
       worker->occupied = message.heartbeat().occupied();
       placement_changed_ = true;

@@ -169,6 +169,7 @@ void Scheduler::accept(CallId call, SubmitOrder order, const LookUp& question,
     live.tasks = TaskGroup::of(job, {});
     job.set_state(v1::Job::RUNNING);
   }
+  metrics_.submitted.add();
   LiveJob& kept = jobs_.insert(std::move(live));
   for (auto& [id, pending] : lookups_) {
     const bool asks =

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "clusterd/job_tasks.h"
 #include "core/field_error.h"
 #include "core/log.h"
 #include "rpc/digest.h"
@@ -19,16 +20,18 @@ constexpr size_t kMostBytesInOneBatch = 4 << 20;  // far below what a worker tak
 
 Term::Term(const SchedulerConfig& config, StoreContents contents, TermSurroundings surroundings)
     : around_(std::move(surroundings)),
-      scheduler_(config, std::move(contents), around_.clock.now()),
+      scheduler_(config, std::move(contents), around_.clock.now(), &around_.metrics),
       originals_(config, *this,
                  {.clock = around_.clock,
                   .post = around_.post,
                   .next_id = around_.next_id,
                   .make_link = around_.make_original_link}),
-      store_thread_(around_.store, [this](uint64_t number, const absl::Status& status) {
-        around_.post([this, number, status] { committed(number, status); });
-      }) {
+      store_thread_(around_.store, around_.metrics.store,
+                    [this](uint64_t number, const absl::Status& status) {
+                      around_.post([this, number, status] { committed(number, status); });
+                    }) {
   durable_event_ = scheduler_.newest_event();
+  newest_job_ = scheduler_.newest_job();
   apply(scheduler_.begin(around_.clock.now()));
 }
 
@@ -100,7 +103,9 @@ std::optional<BootTime> Term::turn() {
 void Term::apply(Decision decision) {
   if (!decision.persist.empty()) {
     const auto& events = decision.persist.put_events;
-    if (!events.empty()) events_.emplace_back(decision.after, events.back().seq());
+    if (!events.empty()) {
+      events_.push_back({decision.after, events.back().seq(), lines_of(events)});
+    }
     store_thread_.submit(decision.after, std::move(decision.persist));
   }
   if (decision.effects.empty()) return;
@@ -112,6 +117,18 @@ void Term::apply(Decision decision) {
   auto place = held_.end();
   while (place != held_.begin() && std::prev(place)->first > decision.after) --place;
   held_.emplace(place, decision.after, std::move(decision.effects));
+}
+
+std::vector<JobLine> Term::lines_of(const std::vector<v1::Event>& events) {
+  std::vector<JobLine> lines;
+  const uint64_t before = std::exchange(newest_job_, scheduler_.newest_job());
+  if (!is_logged(LogLevel::kDebug)) return lines;
+  for (const v1::Event& event : events) {
+    if (!event.has_job()) continue;
+    const bool is_task = split_task_id(event.job().job_id()).has_value();
+    add_job_lines(event.job(), event.job().seq() > before && !is_task, lines);
+  }
+  return lines;
 }
 
 void Term::committed(uint64_t number, const absl::Status& status) {
@@ -141,8 +158,9 @@ void Term::wait_for_event(CallId call, uint64_t since,
 
 void Term::ring() {
   const uint64_t before = durable_event_;
-  while (!events_.empty() && events_.front().first <= durable_) {
-    durable_event_ = events_.front().second;
+  while (!events_.empty() && events_.front().commit <= durable_) {
+    durable_event_ = events_.front().newest;
+    for (const JobLine& line : events_.front().lines) log_job(line);
     events_.pop_front();
   }
   if (durable_event_ == before) return;
@@ -194,6 +212,7 @@ void Term::perform(SendDoomed effect) {
 }
 
 void Term::perform(Dispatch effect) {
+  log_order(effect);
   starts_[{effect.worker_id, effect.session}].push_back(std::move(effect.attempt));
 }
 

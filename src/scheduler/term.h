@@ -14,6 +14,7 @@
 #include "core/config.h"
 #include "core/event_loop.h"
 #include "scheduler/decision.h"
+#include "scheduler/job_lines.h"
 #include "scheduler/original_workers.h"
 #include "scheduler/scheduler.h"
 #include "scheduler/worker_link.h"
@@ -31,6 +32,7 @@ struct SessionPort {
 struct TermSurroundings {
   const Clock& clock;
   Store& store;
+  SchedulerMetrics& metrics;
   WorkerLinkMaker make_link;
   OriginalLinkMaker make_original_link;  // null: no workers of other protocols
   std::function<uint64_t()> next_id;     // of streams
@@ -90,6 +92,7 @@ class Term {
   using Stops = std::map<std::pair<std::string, uint64_t>, std::vector<v1::AttemptKey>>;
 
   void apply(Decision decision);
+  [[nodiscard]] std::vector<JobLine> lines_of(const std::vector<v1::Event>& events);
   void committed(uint64_t number, const absl::Status& status);
   void perform(std::vector<Effect> effects);
   void perform(Reply effect);
@@ -115,7 +118,13 @@ class Term {
   Scheduler scheduler_;
   uint64_t durable_ = 0;
   uint64_t durable_event_ = 0;
-  std::deque<std::pair<uint64_t, uint64_t>> events_;  // commit, and the newest event in it
+  struct Events {
+    uint64_t commit = 0;
+    uint64_t newest = 0;         // number of the last one in it
+    std::vector<JobLine> lines;  // where such are logged
+  };
+  std::deque<Events> events_;
+  uint64_t newest_job_ = 0;  // of which an event was seen
   std::map<CallId, absl::AnyInvocable<void(absl::Status)>> event_waiters_;
   std::deque<std::pair<uint64_t, std::vector<Effect>>> held_;  // by the commit they wait for
   std::map<CallId, Done> calls_;

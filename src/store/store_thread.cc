@@ -2,13 +2,17 @@
 
 #include <pthread.h>
 
+#include <chrono>
 #include <utility>
 
 namespace clusterd {
 
-StoreThread::StoreThread(Store& store,
+StoreThread::StoreThread(Store& store, StoreMetrics& metrics,
                          absl::AnyInvocable<void(uint64_t number, absl::Status)> on_commit)
-    : store_(store), on_commit_(std::move(on_commit)), thread_([this] { run(); }) {
+    : store_(store),
+      metrics_(metrics),
+      on_commit_(std::move(on_commit)),
+      thread_([this] { run(); }) {
   pthread_setname_np(thread_.native_handle(), "store");
 }
 
@@ -32,6 +36,15 @@ void StoreThread::submit(uint64_t number, StoreBatch batch) {
   if (wake) wake_.notify_one();
 }
 
+absl::Status StoreThread::commit(const std::vector<StoreBatch>& batches) {
+  const auto begin = std::chrono::steady_clock::now();
+  absl::Status status = store_.commit(batches);
+  metrics_.commit_seconds.observe(std::chrono::steady_clock::now() - begin);
+  metrics_.commit_batches.observe(static_cast<double>(batches.size()));
+  if (!status.ok()) metrics_.failures.add();
+  return status;
+}
+
 void StoreThread::run() {
   std::vector<StoreBatch> batches;
   bool failed = false;
@@ -45,7 +58,7 @@ void StoreThread::run() {
       number = last_number_;
     }
     if (!failed) {
-      absl::Status status = store_.commit(batches);
+      absl::Status status = commit(batches);
       failed = !status.ok();
       on_commit_(number, std::move(status));
     }

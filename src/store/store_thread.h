@@ -8,6 +8,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "store/store.h"
+#include "store/store_metrics.h"
 
 namespace clusterd {
 
@@ -20,8 +21,9 @@ namespace clusterd {
 class StoreThread {
  public:
   // `on_commit(number, status)` is called on the store thread after each commit with the number
-  // of the last batch in it. `store` outlives this.
-  StoreThread(Store& store, absl::AnyInvocable<void(uint64_t number, absl::Status)> on_commit);
+  // of the last batch in it. `store` and `metrics` outlive this.
+  StoreThread(Store& store, StoreMetrics& metrics,
+              absl::AnyInvocable<void(uint64_t number, absl::Status)> on_commit);
   ~StoreThread();
   StoreThread(const StoreThread&) = delete;
   StoreThread& operator=(const StoreThread&) = delete;
@@ -32,7 +34,10 @@ class StoreThread {
  private:
   void run();
 
+  [[nodiscard]] absl::Status commit(const std::vector<StoreBatch>& batches);
+
   Store& store_;
+  StoreMetrics& metrics_;
   absl::AnyInvocable<void(uint64_t, absl::Status)> on_commit_;
   std::mutex mutex_;
   std::condition_variable wake_;

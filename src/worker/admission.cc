@@ -58,6 +58,7 @@ absl::StatusOr<internal::LaunchPlan> Admission::check(
   if (auto status = check_job_spec(spec); !status.ok()) return status;
   internal::LaunchPlan plan;
   *plan.mutable_key() = attempt.key();
+  plan.set_trace_parent(attempt.trace_parent());
   if (auto status = resolve_command(spec, plan); !status.ok()) return status;
   auto folder = scripts_.find_working_folder(spec.cwd());
   if (!folder.ok()) return folder.status();

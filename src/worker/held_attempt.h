@@ -43,6 +43,7 @@ struct HeldAttempt {
   };
 
   AttemptId id;
+  std::string trace_parent;  // W3C trace context, for the log; empty: none
   Phase phase = Phase::kChecking;
   std::optional<internal::LaunchPlan> plan;  // until it runs, for a launcher that comes back
   bool stop_wanted = false;

@@ -47,6 +47,8 @@ class LauncherConnection::Runner {
         observer_(std::move(observer)),
         epoll_(::epoll_create1(EPOLL_CLOEXEC)),
         processes_(epoll_.get()) {
+    log_.set_level(options_.log.level);
+    log_.set_format(options_.log.format);
     watch(mailbox_.fd(), EPOLL_CTL_ADD, EPOLLIN);
     take_up(inherited);
   }
@@ -123,6 +125,7 @@ class LauncherConnection::Runner {
   BootTime sweep_at_{};
   std::chrono::milliseconds backoff_ = kFirstBackoff;
   uint64_t contact_ns_ = 0;
+  internal::LogSettings log_;
   bool leaving_ = false;
   bool replaces_itself_ = false;  // the launcher: the connection ends, its process does not
   std::thread thread_;
@@ -204,6 +207,7 @@ bool LauncherConnection::Runner::on_mailbox() {
     const auto& message = std::get<internal::ToLauncher>(item);
     contact_ns_ = std::max(contact_ns_, message.contact_boottime_ns());
     leaving_ = leaving_ || message.leave();
+    if (message.has_log()) log_ = message.log();
     if (state_ == State::kConnected) send(message);
   }
   return true;
@@ -280,6 +284,7 @@ void LauncherConnection::Runner::greet(UniqueFd socket) {
   last.mutable_hello()->set_protocol_version(1);
   last.mutable_hello()->set_version(version());
   last.mutable_hello()->set_scratch_dir(options_.scratch_dir);
+  *last.mutable_log() = log_;
   last.set_contact_boottime_ns(contact_ns_);
   for (const JobProcesses::Part& part : parts) socket_->queue(part.message, part.descriptors);
   flush();

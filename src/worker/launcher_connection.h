@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/clock.h"
+#include "core/config.h"
 #include "worker/inheritance.h"
 #include "worker/process_launcher.h"
 #include "worker/runtime_dir.h"
@@ -22,6 +23,7 @@ struct LauncherOptions {
   std::string cgroups = "auto";  // which it uses: "auto", "v1" (of version 1 only), "off"
   // Absolute; of the scratch folders that go with their attempts; or empty.
   std::string scratch_dir;
+  LogConfig log;  // how it writes its own log, until it is told otherwise
 };
 
 // The worker's way to the launcher of its data_dir: reaches the running one or starts one, and does

@@ -114,7 +114,10 @@ bool OutputCleaner::erase(const v1::AttemptKey& key) {
   fs::remove_all(folder, error);
   if (error) {
     log_warning("worker", "output cannot be deleted",
-                {{"folder", folder.native()}, {"error", error.message()}});
+                {{"job_id", key.job_id()},
+                 {"attempt", key.attempt()},
+                 {"folder", folder.native()},
+                 {"error", error.message()}});
     return false;
   }
   fs::remove(folder.parent_path(), error);  // fails while another attempt is there

@@ -11,15 +11,23 @@
 #include <csignal>
 #include <cstdlib>
 #include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "core/address.h"
+#include "core/config_load.h"
 #include "core/log.h"
+#include "core/log_settings.h"
+#include "core/metrics.h"
 #include "core/port_file.h"
 #include "core/proto_time.h"
 #include "core/reloader.h"
 #include "core/signal_wait.h"
+#include "gateway/metrics_server.h"
 #include "rpc/access_control.h"
+#include "rpc/call_metrics.h"
+#include "rpc/certificate_metrics.h"
 #include "rpc/credentials.h"
 #include "rpc/grpc_log.h"
 #include "rpc/link_security.h"
@@ -62,11 +70,12 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> serve(const ListenerConfig& listen
                                                     const LinkSecurity& security,
                                                     const AccessControl& access,
                                                     const std::vector<grpc::Service*>& services,
-                                                    Address& address) {
+                                                    CallMetrics& calls, Address& address) {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   apply_server_limits(builder);
+  calls.watch(builder);
   if (listener.use_tls) apply_connection_age(builder, listener.max_connection_age);
   int port = 0;
   const std::string host = address.host.empty() ? "::" : address.host;
@@ -82,6 +91,23 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> serve(const ListenerConfig& listen
   }
   address.port = static_cast<uint16_t>(port);
   return server;
+}
+
+// Null where none is wanted.
+absl::StatusOr<std::unique_ptr<MetricsServer>> serve_metrics(const std::string& addr,
+                                                             const WorkerCore& core,
+                                                             const CallMetrics& calls,
+                                                             const LinkSecurity& security) {
+  if (addr.empty()) return nullptr;
+  return MetricsServer::start(addr, [&core, &calls, &security] {
+    MetricsPage page;
+    add_build_metrics(page);
+    core.metrics().add_to(page);
+    calls.add_to(page);
+    add_certificate_expiry(page, {{"grpc_server", security.not_after()}});
+    add_process_metrics(page);
+    return page.text();
+  });
 }
 
 // Where the scheduler calls back: as configured, else where we listen; a wildcard leaves the host
@@ -233,6 +259,19 @@ int wait_for_signal(const StopSignals& signals, Reloader& reloader, const std::s
   }
 }
 
+// The launcher's log follows the worker's.
+Reloadable reloadable_log(const LogConfig& settings, const std::string& config_file,
+                          WorkerCore& core) {
+  return reloadable_log_level(
+      "worker", settings,
+      [config_file]() -> absl::StatusOr<LogConfig> {
+        const auto config = load_worker_config(config_file);
+        if (!config.ok()) return config.status();
+        return config->log;
+      },
+      [&core](const LogConfig& now) { core.use_launcher_log(now); });
+}
+
 void tell(const JobReadiness& readiness) {
   for (const absl::Status& problem : readiness.problems) {
     log_warning("worker", "jobs will be refused", {{"error", std::string(problem.message())}});
@@ -247,7 +286,7 @@ int run_worker(const WorkerConfig& config, const WorkerStart& start) {
   std::optional<Inherited> inherited = take_worker_inheritance();
   const uint64_t limit_before = raise_open_files();
   const uint64_t open_files = inherited ? inherited->message().open_files_soft() : limit_before;
-  if (auto status = set_log_level(config.log.level); !status.ok()) return fail(status);
+  if (auto status = use_log_settings(config.log); !status.ok()) return fail(status);
   auto address = parse_address(config.grpc_server.addr);
   if (!address.ok()) return fail(address.status());
   const auto jobs = prepare_folders(config.jobs);
@@ -280,24 +319,32 @@ int run_worker(const WorkerConfig& config, const WorkerStart& start) {
   if (config.compat.enabled) {
     services.insert(services.end(), {&jobscheduler_service, &go_work_service});
   }
-  auto server = serve(config.grpc_server, **security, access, services, *address);
+  CallMetrics calls(
+      {"clusterd.v1.WorkerService", "jobscheduler.Worker", "worker.v1.WorkerService"});
+  auto server = serve(config.grpc_server, **security, access, services, calls, *address);
   if (!server.ok()) return fail(server.status());
+  const auto metrics = serve_metrics(config.metrics.addr, core, calls, **security);
+  if (!metrics.ok()) return fail(metrics.status());
   if (const auto joined = use_scheduler(config, **security, *address, jobs->data_dir, core);
       !joined.ok()) {
     return fail(joined);
   }
   auto launcher = std::make_unique<LauncherConnection>(
       LauncherOptions{*executable, jobs->data_dir, jobs->runtime_dir, open_files,
-                      config.limits.cgroups, passing_scratch(jobs->scratch_dir)},
+                      config.limits.cgroups, passing_scratch(jobs->scratch_dir), config.log},
       clock, core.launcher_observer([&replaced] {
         replaced = true;
         kill(getpid(), SIGTERM);
       }),
       std::move(inherited).value_or(Inherited()));
   core.use_launcher(launcher.get());
-  Reloader reloader(clock, (*security)->reloadables([&access] { access.end_revoked_streams(); }));
+  auto reloadables = (*security)->reloadables([&access] { access.end_revoked_streams(); });
+  reloadables.push_back(reloadable_log(config.log, start.config_file, core));
+  Reloader reloader(clock, std::move(reloadables));
   absl::Status status = launcher->start();
-  if (status.ok()) status = write_port_file(start.port_file, {"grpc=" + format_address(*address)});
+  std::vector<std::string> ports = {"grpc=" + format_address(*address)};
+  if (*metrics != nullptr) ports.push_back("metrics=" + (*metrics)->address());
+  if (status.ok()) status = write_port_file(start.port_file, ports);
   bool is_upgrade = false;
   if (status.ok()) {
     log_info("worker", "listening", {{"grpc", format_address(*address)}});

@@ -218,8 +218,12 @@ void SessionClient::retry(const absl::Status& why) {
         "scheduler, by default port 50000";
   }
   if (error != last_error_) {  // once for each cause, not for each attempt
-    log_warning("worker", had_session ? "session lost" : "cannot join",
-                {{"scheduler", address()}, {"error", error}});
+    log_warning(
+        "worker", had_session ? "session lost" : "cannot join",
+        {{"scheduler", address()},
+         {"worker_id", LogValue::unless_empty(membership_.worker_id())},
+         {"session", phase_ == Phase::kOpen ? LogValue(session_) : LogValue::unless_empty("")},
+         {"error", error}});
   }
   last_error_ = error;
   const auto stream = streams_.find(attempt_);
@@ -335,7 +339,8 @@ void SessionClient::deregister(bool leaving, absl::AnyInvocable<void()> done) {
         core_.post([this, call, error = from_grpc(status)] {
           --calls_;
           if (!error.ok()) {
-            log_warning("worker", "deregistration failed", {{"error", error}});
+            log_warning("worker", "deregistration failed",
+                        {{"worker_id", membership_.worker_id()}, {"error", error}});
           }
           call->done();
           if (phase_ == Phase::kStopped) finish_stop();

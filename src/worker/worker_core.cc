@@ -75,11 +75,15 @@ SessionOwner WorkerCore::session_owner() {
   SessionOwner owner;
   owner.on_opening = [this](uint64_t epoch) { return decider_.on_session_opening(epoch); };
   owner.on_opened = [this](uint64_t epoch, uint64_t session) {
+    metrics_.connected = true;
     decider_.on_session_opened(epoch, session, clock_.now());
   };
   owner.on_contact = [this](BootTime sent) { decider_.on_contact(sent); };
   owner.on_message = [this](const v1::SessionResponse& message) { on_session_message(message); };
-  owner.on_closed = [this] { decider_.on_session_closed(); };
+  owner.on_closed = [this] {
+    metrics_.connected = false;
+    decider_.on_session_closed();
+  };
   owner.make_heartbeat = [this] { return make_heartbeat(); };
   return owner;
 }
@@ -134,6 +138,16 @@ void WorkerCore::use_launcher(ProcessLauncher* launcher) {
   });
 }
 
+void WorkerCore::use_launcher_log(const LogConfig& settings) {
+  core_.post([this, settings] {
+    if (launcher_ == nullptr) return;
+    internal::ToLauncher message;
+    message.mutable_log()->set_level(settings.level);
+    message.mutable_log()->set_format(settings.format);
+    launcher_->send(std::move(message));
+  });
+}
+
 std::optional<BootTime> WorkerCore::on_turn() {
   const Now now = clock_.now();
   decider_.on_tick(now);
@@ -144,6 +158,8 @@ std::optional<BootTime> WorkerCore::on_turn() {
     acted = true;
   }
   if (acted && membership_) deadline = membership_->on_turn();
+  metrics_.held.store(decider_.held(), std::memory_order_relaxed);
+  metrics_.output_bytes.store(decider_.output_bytes(), std::memory_order_relaxed);
   check_idle(now);
   for (const auto& other : {decider_.next_deadline(), idle_limit_}) {
     if (other && (!deadline || *other < *deadline)) deadline = other;
@@ -182,6 +198,7 @@ void WorkerCore::carry_out(WorkerEffect effect) {
   if (auto* check = std::get_if<CheckStart>(&effect)) {
     check_start(std::move(*check));
   } else if (auto* orders = std::get_if<SendOrders>(&effect)) {
+    metrics_.starts.add(static_cast<uint64_t>(orders->orders.launch_size()));
     if (launcher_ != nullptr) launcher_->send(std::move(orders->orders));
   } else if (auto* events = std::get_if<SendEvents>(&effect)) {
     v1::SessionRequest news;
@@ -189,6 +206,9 @@ void WorkerCore::carry_out(WorkerEffect effect) {
     membership_->send(std::move(news));
   } else if (auto* keep = std::get_if<KeepEnd>(&effect)) {
     keep_end(std::move(*keep));
+  } else if (const auto* told = std::get_if<TellEnd>(&effect)) {
+    metrics_.count_end(told->end.reason());
+    log_end(*told, line_owner());
   } else if (const auto* wake = std::get_if<WakeReaders>(&effect)) {
     if (readers_->has_readers(wake->id)) readers_->wake(wake->id, view_of(wake->id));
   } else if (auto* reply = std::get_if<CallReply>(&effect)) {
@@ -198,15 +218,25 @@ void WorkerCore::carry_out(WorkerEffect effect) {
   }
 }
 
+LineOwner WorkerCore::line_owner() const {
+  if (!is_logged(LogLevel::kDebug)) return {};
+  return {.worker_id = membership_ ? membership_->self().identity.worker_id() : "",
+          .session = decider_.session()};
+}
+
 void WorkerCore::check_start(CheckStart check) {
   const MemberSelf self = membership_->self();
   WorkerNames names{self.identity.worker_id(), self.name};
-  files_.post([this, names = std::move(names), check = std::move(check), unenforced = unenforced_] {
-    auto plan = admission_.check(check.attempt, names, unenforced);
-    core_.post([this, id = check.check, plan = std::move(plan)]() mutable {
-      decider_.on_checked(id, std::move(plan), clock_.now());
-    });
-  });
+  const LineOwner owner = line_owner();
+  log_order(check.attempt, owner);
+  files_.post(
+      [this, names = std::move(names), check = std::move(check), unenforced = unenforced_, owner] {
+        auto plan = admission_.check(check.attempt, names, unenforced);
+        if (!plan.ok()) log_refusal(check.attempt, plan.status(), owner);
+        core_.post([this, id = check.check, plan = std::move(plan)]() mutable {
+          decider_.on_checked(id, std::move(plan), clock_.now());
+        });
+      });
 }
 
 void WorkerCore::keep_end(KeepEnd keep) {
@@ -215,7 +245,9 @@ void WorkerCore::keep_end(KeepEnd keep) {
     const absl::Status status = try_to_keep(attempt);
     if (status.ok()) return;
     log_warning("worker", "the end cannot be kept beside the output yet",
-                {{"job_id", attempt.key().job_id()}, {"error", status}});
+                {{"job_id", attempt.key().job_id()},
+                 {"attempt", attempt.key().attempt()},
+                 {"error", status}});
     unkept_.push_back(std::move(attempt));
   });
 }
@@ -253,7 +285,8 @@ void WorkerCore::on_session_message(const v1::SessionResponse& message) {
   }
 }
 
-v1::Heartbeat WorkerCore::make_heartbeat() const {
+v1::Heartbeat WorkerCore::make_heartbeat() {
+  metrics_.heartbeats.add();
   v1::Heartbeat heartbeat;
   double load = 0;
   if (getloadavg(&load, 1) == 1) heartbeat.set_load(load);

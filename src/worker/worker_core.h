@@ -11,12 +11,14 @@
 #include "absl/functional/any_invocable.h"
 #include "core/event_loop.h"
 #include "worker/admission.h"
+#include "worker/attempt_lines.h"
 #include "worker/original_membership.h"
 #include "worker/output_cleaner.h"
 #include "worker/output_readers.h"
 #include "worker/process_launcher.h"
 #include "worker/session_client.h"
 #include "worker/worker_decider.h"
+#include "worker/worker_metrics.h"
 
 namespace clusterd {
 
@@ -47,6 +49,9 @@ class WorkerCore {
   [[nodiscard]] LauncherObserver launcher_observer(absl::AnyInvocable<void()> on_replaced);
   void use_launcher(ProcessLauncher* launcher);
 
+  // The launcher writes its log so from now on.
+  void use_launcher_log(const LogConfig& settings);
+
   // ---- the scheduler's calls
   void start_jobs(v1::StartJobsRequest request, Done<v1::StartJobsResponse> done);
   void stop_jobs(v1::StopJobsRequest request, Done<v1::StartJobsResponse> done);
@@ -66,6 +71,9 @@ class WorkerCore {
   void look_up_output(OutputStreamer* streamer);
   void wait_for_output(OutputStreamer* streamer);
   void cancel_wait(uint64_t reader_id);
+
+  // For a page of metrics; any thread.
+  [[nodiscard]] const WorkerMetrics& metrics() const { return metrics_; }
 
   // ---- leaving; each blocks until it is done, and is not for the core thread
   void stop_all_jobs();
@@ -89,7 +97,8 @@ class WorkerCore {
   std::optional<BootTime> on_files_turn();
   void on_session_message(const v1::SessionResponse& message);
   [[nodiscard]] OutputView view_of(const AttemptId& id) const;
-  [[nodiscard]] v1::Heartbeat make_heartbeat() const;
+  [[nodiscard]] LineOwner line_owner() const;
+  [[nodiscard]] v1::Heartbeat make_heartbeat();
   [[nodiscard]] SessionOwner session_owner();
   CallId await(Done<v1::StartJobsResponse> done);
   // Runs `task` on the core thread and returns when it has called its argument.
@@ -99,6 +108,7 @@ class WorkerCore {
   const Clock& clock_;
   Admission admission_;  // `files` thread only, but for what does not change
   std::atomic<uint64_t> last_reader_id_ = 0;
+  WorkerMetrics metrics_;
 
   // Core thread only.
   WorkerDecider decider_;

@@ -150,6 +150,7 @@ void WorkerDecider::start_one(v1::StartAttempt attempt, Batch& batch) {
   batch.waiting.insert(id);
   if (!is_new) return;
   held.id = id;
+  held.trace_parent = attempt.trace_parent();
   checks_.emplace(++last_check_, id);
   effects_.emplace_back(CheckStart{last_check_, std::move(attempt)});
 }

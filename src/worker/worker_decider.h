@@ -74,6 +74,10 @@ class WorkerDecider {
   [[nodiscard]] std::vector<v1::AttemptStatus> list() const;
   [[nodiscard]] const HeldAttempt* find(const v1::AttemptKey& key) const;
   [[nodiscard]] size_t held() const { return attempts_.size(); }
+  // The number of the newest session; 0: there was none.
+  [[nodiscard]] uint64_t session() const { return session_; }
+  // Bytes of output heard of since this was made.
+  [[nodiscard]] uint64_t output_bytes() const { return output_bytes_; }
   // Of `held`, those that have not ended.
   [[nodiscard]] uint32_t live() const;
   [[nodiscard]] bool draining() const { return draining_; }
@@ -105,6 +109,9 @@ class WorkerDecider {
   void adopt(const internal::LaunchedAttempt& launched, Now now);
   void settle_missing(HeldAttempt& held, Now now);
   void grow(const internal::OutputGrowth& growth);
+  // The output is so long now; what that is more than before is counted.
+  void note_length(HeldAttempt& held, const v1::OutputStream& output);
+  void tell_end(const HeldAttempt& held);
   void forget(const Key& key, Now now);
   void flush_orders();
   v1::HeldAttempt describe(const HeldAttempt& held) const;
@@ -135,6 +142,7 @@ class WorkerDecider {
   std::vector<SendOrders> ready_orders_;
   size_t launch_bytes_ = 0;
   uint64_t contact_ns_ = 0;
+  uint64_t output_bytes_ = 0;
   std::vector<v1::JobEvent> events_;
 };
 

@@ -58,14 +58,18 @@ void WorkerDecider::on_launcher_disconnected() {
 void WorkerDecider::adopt(const internal::LaunchedAttempt& launched, Now /*now*/) {
   const auto [entry, is_new] = attempts_.try_emplace(to_id(launched.key()));
   HeldAttempt& held = entry->second;
-  if (is_new) held.id = to_id(launched.key());
+  if (is_new) {
+    held.id = to_id(launched.key());
+    held.outputs.assign(launched.outputs().begin(), launched.outputs().end());
+  }
+  if (!launched.trace_parent().empty()) held.trace_parent = launched.trace_parent();
   if (held.phase == HeldAttempt::Phase::kChecking) {
     held.phase = HeldAttempt::Phase::kLaunching;
     held.separate = is_separate(launched);
     settle(held.id, {});
   }
   held.suspended = launched.suspended();
-  held.outputs.assign(launched.outputs().begin(), launched.outputs().end());
+  for (const v1::OutputStream& output : launched.outputs()) note_length(held, output);
   if (launched.started()) mark_started(held, launched);
   if (launched.has_end()) {
     mark_ended(held, launched);
@@ -128,12 +132,26 @@ void WorkerDecider::on_launcher_message(const internal::FromLauncher& message, N
 void WorkerDecider::grow(const internal::OutputGrowth& growth) {
   const auto found = attempts_.find(to_id(growth.key()));
   if (found == attempts_.end() || found->second.phase == HeldAttempt::Phase::kEnded) return;
-  std::vector<v1::OutputStream>& outputs = found->second.outputs;
-  auto known = outputs.begin();
-  while (known != outputs.end() && known->stream() != growth.output().stream()) ++known;
-  if (known == outputs.end()) known = outputs.emplace(known);
-  *known = growth.output();
+  note_length(found->second, growth.output());
   effects_.emplace_back(WakeReaders{found->first});
+}
+
+void WorkerDecider::note_length(HeldAttempt& held, const v1::OutputStream& output) {
+  auto known = held.outputs.begin();
+  while (known != held.outputs.end() && known->stream() != output.stream()) ++known;
+  if (known == held.outputs.end()) known = held.outputs.emplace(known);
+  if (output.total_bytes() > known->total_bytes()) {
+    output_bytes_ += output.total_bytes() - known->total_bytes();
+  }
+  *known = output;
+}
+
+void WorkerDecider::tell_end(const HeldAttempt& held) {
+  TellEnd told{.id = held.id, .trace_parent = held.trace_parent, .end = {}};
+  told.end.set_reason(held.end.reason());
+  if (held.end.has_exit_code()) told.end.set_exit_code(held.end.exit_code());
+  if (held.end.has_signal()) told.end.set_signal(held.end.signal());
+  effects_.emplace_back(std::move(told));
 }
 
 void WorkerDecider::mark_started(HeldAttempt& held, const internal::LaunchedAttempt& launched) {
@@ -155,11 +173,13 @@ void WorkerDecider::mark_ended(HeldAttempt& held, const internal::LaunchedAttemp
   held.end = launched.end();
   held.end_time = launched.end_time();
   if (held.end.outputs().empty()) *held.end.mutable_outputs() = launched.outputs();
+  for (const v1::OutputStream& output : held.end.outputs()) note_length(held, output);
   held.outputs.assign(held.end.outputs().begin(), held.end.outputs().end());
   *add_event(held, held.end_time).mutable_ended() = held.end;
   // A job without output has no folder, and gets none for this.
   held.end_kept = !has_bytes(held.end);
   if (!held.end_kept) effects_.emplace_back(KeepEnd{describe(held)});
+  tell_end(held);
   effects_.emplace_back(WakeReaders{held.id});
 }
 

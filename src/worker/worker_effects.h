@@ -35,6 +35,13 @@ struct KeepEnd {
   v1::HeldAttempt attempt;
 };
 
+// The attempt has ended; for those who count and write it down.
+struct TellEnd {
+  AttemptId id;
+  std::string trace_parent;
+  v1::JobEnd end;  // without its outputs and their tail
+};
+
 // Output has grown, or the attempt has changed: readers that wait for it look again.
 struct WakeReaders {
   AttemptId id;
@@ -48,6 +55,6 @@ struct CallReply {
 };
 
 using WorkerEffect =
-    std::variant<CheckStart, SendOrders, SendEvents, KeepEnd, WakeReaders, CallReply>;
+    std::variant<CheckStart, SendOrders, SendEvents, KeepEnd, TellEnd, WakeReaders, CallReply>;
 
 }  // namespace clusterd

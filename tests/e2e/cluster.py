@@ -200,7 +200,7 @@ class Cluster:
         return self.folder / f"{name}-data"
 
     def start_worker(self, name="w1", slots=8, on_stop="stop", alive=True, labels=None,
-                     limits=None, **jobs):
+                     limits=None, sections=None, **jobs):
         """Starts a worker, or starts it again; returns when the scheduler sees it ALIVE."""
         sections = {
             "grpc_server": {"addr": "127.0.0.1:0"},
@@ -212,6 +212,7 @@ class Cluster:
             "limits": limits or {},
             "log": {"level": "debug"},
             **self.worker_sections(name),
+            **(sections or {}),
         }
         self.workers[name] = Daemon(self.folder, name, "worker", sections)
         if alive:

@@ -254,6 +254,7 @@ internal::LaunchedAttempt Supervisor::describe(const Attempt& attempt) const {
     for (const v1::OutputStream& output : attempt.outputs) *described.add_outputs() = output;
   }
   described.set_suspended(attempt.record.state.suspended());
+  described.set_trace_parent(attempt.record.intent.trace_parent());
   const bool is_archiving = attempt.phase == Attempt::Phase::kArchiving;
   described.set_pid(is_archiving ? attempt.archive.pid : attempt.pid());
   return described;

@@ -193,9 +193,10 @@ void Supervisor::end_archived(Attempt& attempt, v1::ArchiveResult result) {
   if (!result.has_exit_code() || result.exit_code() != 0) {
     log_warning("launcher", "an archive command did not succeed",
                 {{"job_id", attempt.key().job_id()},
+                 {"attempt", attempt.key().attempt()},
                  {"command", attempt.record.intent.archive_command()},
                  {"exit_code", result.has_exit_code() ? result.exit_code() : -1},
-                 {"message", result.message()}});
+                 {"reason", result.message()}});
   }
   v1::JobEnd end = attempt.record.state.end_before_archive();
   *end.mutable_archive() = std::move(result);

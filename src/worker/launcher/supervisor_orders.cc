@@ -33,13 +33,21 @@ internal::JournalIntent make_intent(uint64_t handle, const std::string& runtime_
   if (plan.has_run_as()) *intent.mutable_run_as() = plan.run_as();
   intent.set_scratch_folder(plan.scratch_folder());
   intent.set_keep_scratch(plan.keep_scratch());
+  intent.set_trace_parent(plan.trace_parent());
   return intent;
+}
+
+// Of a later version's words those that this one knows are used.
+void use_log_settings(const internal::LogSettings& settings) {
+  (void)set_log_level(settings.level());
+  (void)set_log_format(settings.format());
 }
 
 }  // namespace
 
 void Supervisor::on_orders(const internal::ToLauncher& orders, std::vector<UniqueFd> descriptors) {
   if (orders.contact_boottime_ns() != 0) on_contact(orders.contact_boottime_ns());
+  if (orders.has_log()) use_log_settings(orders.log());
   if (orders.has_hello() || orders.descriptors_size() > 0) {
     on_passed(orders, std::move(descriptors));
   }
@@ -131,7 +139,8 @@ void Supervisor::on_started(Attempt& attempt, SpawnResult result) {
     poller_.add(attempt.pidfd.get(), PollKind::kMainProcess, attempt.handle());
   } else {
     // Out of descriptors: nothing could tell its end, so it is looked at now and then.
-    log_error("launcher", "no descriptor for a process", {{"job_id", attempt.key().job_id()}});
+    log_error("launcher", "no descriptor for a process",
+              {{"job_id", attempt.key().job_id()}, {"attempt", attempt.key().attempt()}});
     attempt.look_again = clock_.now().boot + std::chrono::seconds(1);
   }
   if (!attempt.fence_when_started) news_started_.insert(attempt.handle());

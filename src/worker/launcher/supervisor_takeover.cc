@@ -24,14 +24,16 @@ constexpr int kTriesWhenGone = 10;
 constexpr int kTriesWhenZombie = 14;
 
 // How long the log of a stream is; one that cannot be read counts as empty.
-v1::OutputStream extent_of(const std::string& folder, v1::OutputStream::Stream stream) {
+v1::OutputStream extent_of(const v1::AttemptKey& key, const std::string& folder,
+                           v1::OutputStream::Stream stream) {
   v1::OutputStream extent;
   extent.set_stream(stream);
   absl::StatusOr<OutputReader> reader = OutputReader::open(folder, stream);
   if (!reader.ok()) return extent;
   const absl::StatusOr<v1::OutputStream> read = reader->extent();
   if (read.ok()) return *read;
-  log_error("launcher", "the length of an output is unknown", {{"error", read.status()}});
+  log_error("launcher", "the length of an output is unknown",
+            {{"job_id", key.job_id()}, {"attempt", key.attempt()}, {"error", read.status()}});
   return extent;
 }
 
@@ -95,7 +97,7 @@ void Supervisor::end_lost_with_machine(Attempt& attempt) {
       "the machine restarted while it ran; output that had not reached the disk is gone");
   const std::string folder = output_folder(options_.data_dir, attempt.key());
   for (const v1::OutputStream::Stream stream : streams_of(attempt.record.intent)) {
-    *end.add_outputs() = extent_of(folder, stream);
+    *end.add_outputs() = extent_of(attempt.key(), folder, stream);
   }
   end_attempt(attempt, std::move(end));
 }
@@ -134,12 +136,15 @@ void Supervisor::reopen_fifos(Attempt& attempt, Inherited& inherited) {
   std::vector<OutputPipe> pipes;
   bool was_lost = false;
   for (const v1::OutputStream::Stream stream : streams_of(attempt.record.intent)) {
-    attempt.outputs.push_back(extent_of(folder, stream));
+    attempt.outputs.push_back(extent_of(attempt.key(), folder, stream));
     const std::string path = fifo_path(attempt.record.intent, stream);
     absl::StatusOr<UniqueFd> fifo = inherited.take_fifo(attempt.key(), stream);
     if (!fifo->valid()) fifo = reopen_fifo(path, &was_lost);
     if (!fifo.ok()) {
-      log_error("launcher", "output of a running job is out of reach", {{"error", fifo.status()}});
+      log_error("launcher", "output of a running job is out of reach",
+                {{"job_id", attempt.key().job_id()},
+                 {"attempt", attempt.key().attempt()},
+                 {"error", fifo.status()}});
       continue;
     }
     pipes.push_back({stream, *std::move(fifo), path});

@@ -59,7 +59,8 @@ TEST_CASE("batches that queue up during a commit become one transaction", "[stor
   Observer observer;
   observer.hold();
   {
-    StoreThread thread(store, observer.callback());
+    StoreMetrics metrics;
+    StoreThread thread(store, metrics, observer.callback());
     thread.submit(1, batch_of(sample_job(1, Job::QUEUED)));
     (void)observer.wait_for(1);
     for (uint64_t number = 2; number <= 100; ++number) {
@@ -79,7 +80,8 @@ TEST_CASE("after a failed commit the error is told once and nothing more is writ
   store.fail_commit(2, MemoryStore::Failure::kNothingKept);
   Observer observer;
   {
-    StoreThread thread(store, observer.callback());
+    StoreMetrics metrics;
+    StoreThread thread(store, metrics, observer.callback());
     for (uint64_t number = 1; number <= 3; ++number) {
       thread.submit(number, batch_of(sample_job(number, Job::QUEUED)));
       if (number < 3) (void)observer.wait_for(number);
@@ -96,7 +98,8 @@ TEST_CASE("the end of a store thread commits what was submitted before", "[store
   MemoryStore store;
   Observer observer;
   {
-    StoreThread thread(store, observer.callback());
+    StoreMetrics metrics;
+    StoreThread thread(store, metrics, observer.callback());
     thread.submit(5, batch_of(sample_job(5, Job::QUEUED)));
   }
 
