@@ -33,7 +33,8 @@ namespace clusterd {
 [[nodiscard]] v1::Job::State unstarted_state(const v1::Job& array);
 // The task with this index as it is without a record: QUEUED, or ended as
 // `array.unstarted_end()` says. Its spec is the array's without `array`, `after`, `start_at` and
-// `start_delay`, which were met by the array.
+// `start_delay`, which were met by the array, and without the content of `script`, which the array
+// keeps for all.
 [[nodiscard]] v1::Job unstarted_task(const v1::Job& array, uint32_t index);
 
 }  // namespace clusterd

@@ -107,6 +107,7 @@ struct JobStartCommand {
   bool wait = false;
   bool progress = false;  // while it waits
   bool json = false;
+  bool upload = false;            // `target` is a file here, which goes along
   bool is_program = false;        // `target` is one of allowed_programs, not a script
   std::string target;             // the script's path, or the program
   std::vector<std::string> args;  // everything after it, untouched

@@ -18,9 +18,10 @@ constexpr char kUnreachable[] =
     ". Where it uses TLS, --ca is needed";
 
 // About one field of a job, by its name or the beginning of it.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kOfFields = {{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 9> kOfFields = {{
     {"command",
      "the worker's [jobs] allowed_commands (scripts) or allowed_programs (--program) decide"},
+    {"script", "the worker's [jobs] allow_uploads and digests decide"},
     {"env", "the worker's [jobs] env_allow decides"},
     {"run_as", "the worker's [jobs] allowed_users decides"},
     {"output.archive_command", "the worker's [jobs] archive_commands decides"},
@@ -32,7 +33,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kOfFields
 
 std::string scripts_of(const std::string& worker) {
   return "`clusterd cluster scripts " + (worker.empty() ? "WORKER" : worker) +
-         "` lists the scripts that may be run there";
+         "` lists the scripts that may be run there; --upload sends one that lies here";
 }
 
 std::string hint_of_field(const absl::Status& status, std::string_view field) {

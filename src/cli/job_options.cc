@@ -62,6 +62,8 @@ void add_spec_options(CLI::App& app, JobStartCommand* command) {
       ->type_name("FILE");
   app.add_option("--worker", command->worker, "Worker, by id or name [any]")->type_name("WORKER");
   app.add_option("--command", command->command, "Interpreter of the script")->type_name("NAME");
+  app.add_flag("--upload", command->upload,
+               "PATH is a file here, which goes along; the worker need not have it");
   app.add_option("--name", command->name, "A name for people");
   add_repeatable(app, "--env", command->env, "K=V|K",
                  "Environment variable; without a value, from here (repeatable)");
@@ -263,7 +265,8 @@ absl::Status set_target(JobStartCommand& command, std::vector<std::string> words
     command.is_program = true;
     words.front().erase(0, equals.size());
   }
-  if (words.empty() && !command.is_program && !command.from_json.empty()) return absl::OkStatus();
+  const bool is_of_document = !command.from_json.empty() && !command.upload;
+  if (words.empty() && !command.is_program && is_of_document) return absl::OkStatus();
   if (words.empty() || words.front().empty()) {
     return absl::InvalidArgumentError(command.is_program
                                           ? "--program: the program's name is missing"
@@ -271,6 +274,9 @@ absl::Status set_target(JobStartCommand& command, std::vector<std::string> words
   }
   if (command.is_program && !command.command.empty()) {
     return absl::InvalidArgumentError("--command: is for scripts; --program has no interpreter");
+  }
+  if (command.is_program && command.upload) {
+    return absl::InvalidArgumentError("--upload: is for scripts; --program has none");
   }
   command.target = std::move(words.front());
   words.erase(words.begin());

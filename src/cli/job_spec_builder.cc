@@ -2,21 +2,23 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 
+#include "absl/strings/escaping.h"
 #include "cli/limit_options.h"
 #include "cli/output_spec_builder.h"
 #include "cli/queue_spec_builder.h"
+#include "core/job_spec_check.h"
 #include "core/proto_time.h"
+#include "core/sha256.h"
 #include "core/units.h"
 #include "core/utf8.h"
 #include "gateway/strict_json.h"
 
 namespace clusterd {
 namespace {
-
-constexpr size_t kMaxStdinBytes = 64 << 10;
 
 absl::Status bad(std::string_view option, std::string_view what) {
   return absl::InvalidArgumentError(std::string(option) + ": " + std::string(what));
@@ -112,6 +114,18 @@ absl::Status add_stdin(const std::string& path, v1::JobSpec& spec) {
   return absl::OkStatus();
 }
 
+// The file that the path names here; the job knows it by its last component.
+absl::Status add_upload(const JobStartCommand& command, v1::JobSpec& spec) {
+  if (!command.upload) return absl::OkStatus();
+  auto content = read_file("PATH", command.target, kMaxScriptBytes);
+  if (!content.ok()) return content.status();
+  if (content->empty()) return bad("PATH", "\"" + command.target + "\" is empty");
+  spec.mutable_script()->set_sha256(absl::BytesToHexString(sha256(*content)));
+  spec.mutable_script()->set_content(*std::move(content));
+  spec.set_path(std::filesystem::path(command.target).filename().string());
+  return absl::OkStatus();
+}
+
 absl::Status add_times(const JobStartCommand& command, v1::JobSpec& spec) {
   if (!command.timeout.empty()) {
     const auto timeout = parse_duration_option("--timeout", command.timeout);
@@ -162,6 +176,7 @@ absl::StatusOr<v1::JobSpec> read_document(const JobStartCommand& command) {
     spec.clear_path();
     spec.clear_command();
     spec.clear_args();
+    spec.clear_script();
   }
   return spec;
 }
@@ -175,6 +190,7 @@ void put_before(const v1::JobSpec& options, v1::JobSpec& document) {
   if (options.has_start_at()) document.clear_start_at();
   if (options.has_start_delay()) document.clear_start_delay();
   if (options.has_array()) document.clear_array();
+  if (options.has_script()) document.clear_script();
   if (options.has_retry()) document.clear_retry();
   document.MergeFrom(options);
 }
@@ -215,6 +231,8 @@ absl::StatusOr<v1::JobSpec> build_job_spec(const JobStartCommand& command,
   spec.set_run_as(command.run_as);
   spec.set_keep_scratch(command.keep_scratch);
   spec.set_priority(command.priority);
+  status = add_upload(command, spec);
+  if (!status.ok()) return status;
   put_before(spec, *document);
   return document;
 }

@@ -26,9 +26,14 @@ absl::StatusOr<v1::Job> start(const JobStartCommand& command, CallerSession& ses
 
 // Says it where no worker will ever take the job as things are.
 void tell_where_it_waits(CallerSession& session, const v1::Job& job) {
-  if (job.state() == v1::Job::QUEUED && !job.pending_reason().empty()) {
-    tell_placement_hints(session, job.spec());
-  }
+  if (job.state() != v1::Job::QUEUED || job.pending_reason().empty()) return;
+  tell_placement_hints(session, job.spec());
+  const bool waits_for_permission =
+      job.spec().has_script() && job.pending_reason().find("allow_uploads") != std::string::npos;
+  if (!waits_for_permission) return;
+  tell(job.pending_reason() +
+       "; without --upload a script must lie below a worker's scripts "
+       "folder: `clusterd cluster scripts WORKER`");
 }
 
 }  // namespace

@@ -85,6 +85,8 @@ struct SchedulerConfig {
     uint64_t max_args_bytes = 128ULL << 10;
     uint64_t max_env_bytes = 128ULL << 10;
     uint64_t max_stdin_bytes = 64ULL << 10;
+    uint64_t max_upload_bytes = 1ULL << 20;     // of a script that comes with its job
+    uint64_t max_uploads_bytes = 256ULL << 20;  // of those of all jobs that have not ended
   } scheduling;
   RetentionConfig retention;
   struct Compat {
@@ -152,9 +154,11 @@ struct WorkerConfig {
     std::string run_as;                      // empty: the worker's own user
     std::vector<std::string> allowed_users;  // whom a job may ask for
     bool allow_new_privileges = false;
-    std::string scratch_dir;    // empty: below data_dir
-    std::string digests;        // file of the SHA-256 of allowed scripts; empty: all are allowed
-    bool seal_scripts = false;  // run a sealed copy also without digests
+    std::string scratch_dir;     // empty: below data_dir
+    std::string digests;         // file of the SHA-256 of allowed scripts; empty: all are allowed
+    bool seal_scripts = false;   // run a sealed copy also without digests
+    bool allow_uploads = false;  // run scripts that come with their jobs
+    uint64_t max_upload_bytes = 1ULL << 20;  // the largest of them
     uint64_t max_output_bytes = 256ULL << 20;
     std::chrono::nanoseconds stop_grace = std::chrono::seconds(10);
   } jobs;

@@ -208,6 +208,11 @@ Keys scheduling_keys(SchedulerConfig::Scheduling& scheduling) {
            "Variables of a job together, names included; INVALID_ARGUMENT.", 0, 128 * kKiB),
       size(kTable, "max_stdin", &scheduling.max_stdin_bytes,
            "Standard input that a job brings along; INVALID_ARGUMENT.", 0, 64 * kKiB),
+      size(kTable, "max_upload", &scheduling.max_upload_bytes,
+           "Largest script that may come with its job.", kKiB, 4 * kMiB),
+      size(kTable, "max_uploads", &scheduling.max_uploads_bytes,
+           "Scripts that came with jobs which have not ended, together; further ones are refused.",
+           4 * kMiB, kTiB),
   };
 }
 
@@ -305,6 +310,11 @@ Keys job_keys(WorkerConfig::Jobs& jobs) {
            "SHA-256 of the scripts that may run, as sha256sum prints it; empty: all may."),
       text(kTable, "seal_scripts", &jobs.seal_scripts,
            "Run a sealed copy of each script; with digests it is always one."),
+      text(kTable, "allow_uploads", &jobs.allow_uploads,
+           "Run scripts that come with their jobs, beside those in scripts_dir: whoever may start "
+           "jobs may then run any code that allowed_commands can run."),
+      size(kTable, "max_upload", &jobs.max_upload_bytes,
+           "Largest script that may come with its job.", kKiB, 4 * kMiB),
       size(kTable, "max_output", &jobs.max_output_bytes,
            "Bytes kept of each output stream of an attempt; the oldest go first.", 64 * kKiB,
            1024 * kTiB),

@@ -3,10 +3,13 @@
 #include <cmath>
 #include <string>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_split.h"
 #include "core/field_error.h"
 #include "core/limits_check.h"
 #include "core/queueing_check.h"
+#include "core/sha256.h"
 #include "core/signal_names.h"
 #include "core/umask.h"
 
@@ -41,7 +44,8 @@ absl::Status check_command(const v1::JobSpec& spec, ScriptPlace place) {
   if (auto status = check_text("payload", spec.payload(), kMaxArgsBytes); !status.ok()) {
     return status;
   }
-  if (spec.path().empty() && spec.command().empty() && spec.payload().empty()) {
+  const bool has_any = !spec.path().empty() || !spec.command().empty() || !spec.payload().empty();
+  if (!has_any && !spec.has_script()) {
     return invalid_field("path",
                          "is empty, and so is command: give the path of a script below the "
                          "worker's scripts_dir, or a command from its allowed_programs");
@@ -52,6 +56,23 @@ absl::Status check_command(const v1::JobSpec& spec, ScriptPlace place) {
   if (spec.path().empty()) return absl::OkStatus();
   return place == ScriptPlace::kAnywhere ? check_text("path", spec.path(), kMaxPathBytes)
                                          : check_relative_path("path", spec.path());
+}
+
+// A script that comes with its job.
+absl::Status check_script(const v1::JobSpec& spec) {
+  if (!spec.has_script()) return absl::OkStatus();
+  const v1::ScriptContent& script = spec.script();
+  if (script.content().empty()) return invalid_field("script.content", "is empty");
+  if (script.content().size() > kMaxScriptBytes) {
+    return invalid_field("script.content", bound(script.content().size(), kMaxScriptBytes));
+  }
+  const std::string digest = absl::BytesToHexString(sha256(script.content()));
+  if (script.sha256().empty() || absl::AsciiStrToLower(script.sha256()) == digest) {
+    return absl::OkStatus();
+  }
+  return invalid_field("script.sha256", "\"" + script.sha256().substr(0, 2 * digest.size()) +
+                                            "\" is not the SHA-256 of script.content, which is " +
+                                            digest);
 }
 
 uint64_t args_bytes(const v1::JobSpec& spec) {
@@ -243,7 +264,7 @@ absl::Status check_job_spec(const v1::JobSpec& spec, ScriptPlace place) {
   return first_error(
       check_text("name", spec.name(), kMaxJobNameBytes),
       check_text("worker_id", spec.worker_id(), kMaxJobNameBytes), check_command(spec, place),
-      check_args(spec), check_env(spec),
+      check_script(spec), check_args(spec), check_env(spec),
       spec.cwd().empty() ? absl::OkStatus() : check_relative_path("cwd", spec.cwd()),
       check_setting(spec),
       check_text("output.archive_command", spec.output().archive_command(), kMaxPathBytes),

@@ -15,6 +15,7 @@ inline constexpr uint64_t kMaxPathBytes = 4095;
 inline constexpr uint64_t kMaxArgsBytes = 128ULL << 10;  // all together, a NUL each
 inline constexpr uint64_t kMaxEnvBytes = 128ULL << 10;   // all together, names included
 inline constexpr uint64_t kMaxStdinBytes = 64ULL << 10;
+inline constexpr uint64_t kMaxScriptBytes = 4ULL << 20;  // where max_upload is that large
 inline constexpr uint64_t kMaxLabelsBytes = 64ULL << 10;
 inline constexpr int kMaxDependencies = 1000;
 inline constexpr int32_t kMaxPriority = 1000;

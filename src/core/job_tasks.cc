@@ -62,6 +62,7 @@ v1::Job unstarted_task(const v1::Job& array, uint32_t index) {
   spec.clear_start_at();
   spec.clear_start_delay();
   if (spec.has_resources()) spec.mutable_resources()->clear_every_worker();
+  if (spec.has_script()) spec.mutable_script()->clear_content();
   task.set_state(unstarted_state(array));
   task.set_worker_id(array.worker_id());
   *task.mutable_submit_time() = array.submit_time();

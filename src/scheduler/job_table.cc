@@ -3,6 +3,11 @@
 #include "clusterd/job_states.h"
 
 namespace clusterd {
+namespace {
+
+uint64_t script_bytes_of(const LiveJob& live) { return live.job.spec().script().content().size(); }
+
+}  // namespace
 
 LiveJob* JobTable::find(const std::string& job_id) {
   const auto found = jobs_.find(job_id);
@@ -16,7 +21,10 @@ LiveJob* JobTable::find_external(const std::string& external_id) {
 
 LiveJob& JobTable::insert(LiveJob job) {
   const std::string id = job.job.job_id();
-  LiveJob& live = jobs_[id] = std::move(job);
+  LiveJob& live = jobs_[id];
+  script_bytes_ -= script_bytes_of(live);  // of an ended one that comes back to life
+  live = std::move(job);
+  script_bytes_ += script_bytes_of(live);
   if (!live.job.external_id().empty()) by_external_id_[live.job.external_id()] = id;
   count(live, 1);
   return live;
@@ -30,6 +38,7 @@ void JobTable::erase(const std::string& job_id) {
   if (live.tasks != nullptr) set_waiting_tasks(*live.tasks, false);
   count(live, -1);
   by_external_id_.erase(live.job.external_id());
+  script_bytes_ -= script_bytes_of(live);
   jobs_.erase(found);
 }
 
@@ -78,6 +87,7 @@ void JobTable::evict_until(uint64_t number) {
     if (found != jobs_.end() && is_final(found->second.job.state()) &&
         found->second.commit <= number) {
       by_external_id_.erase(found->second.job.external_id());
+      script_bytes_ -= script_bytes_of(found->second);
       jobs_.erase(found);
     }
     ended_.pop_front();

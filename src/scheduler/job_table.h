@@ -75,6 +75,9 @@ class JobTable {
   // An array begins or ceases to have tasks that wait.
   void set_waiting_tasks(TaskGroup& tasks, bool waiting);
 
+  // Of all scripts that came with these jobs, in bytes.
+  [[nodiscard]] uint64_t script_bytes() const { return script_bytes_; }
+
   // Jobs (not tasks) in each state. Ended ones count until they are deleted; starts from what the
   // store held.
   [[nodiscard]] const std::map<v1::Job::State, uint64_t>& counts() const { return counts_; }
@@ -100,6 +103,7 @@ class JobTable {
   ReadyQueue ready_;
   std::map<int64_t, uint64_t> ready_by_second_;
   uint64_t queued_ = 0;
+  uint64_t script_bytes_ = 0;
   std::map<v1::Job::State, uint64_t> counts_;
   std::map<v1::Job::State, uint64_t> ended_counts_;
   std::deque<std::pair<uint64_t, std::string>> ended_;

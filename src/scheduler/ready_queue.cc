@@ -21,6 +21,7 @@ std::string shape_key(const v1::JobSpec& spec, const std::string& worker_id) {
     key += can_run(protocol, spec) ? 'y' : 'n';
   }
   key += spec.payload().empty() ? 'n' : 'y';
+  key += spec.has_script() ? 'y' : 'n';
   for (const std::string& expression : spec.require()) absl::StrAppend(&key, "\n", expression);
   for (const std::string& limit : names_of(spec.limits())) absl::StrAppend(&key, "\n\n", limit);
   return key;
@@ -36,7 +37,8 @@ Shape Shape::of(const v1::JobSpec& spec, const std::string& worker_id) {
               .suits_clusterd = can_run(v1::Worker::CLUSTERD, spec),
               .suits_jobscheduler = can_run(v1::Worker::JOBSCHEDULER, spec),
               .suits_go_work = can_run(v1::Worker::GO_WORK, spec),
-              .has_payload = !spec.payload().empty()};
+              .has_payload = !spec.payload().empty(),
+              .has_script = spec.has_script()};
   for (const std::string& text : spec.require()) {
     auto expression = LabelExpression::parse(text);
     if (expression.ok()) shape.require.push_back(*std::move(expression));

@@ -7,6 +7,7 @@
 
 #include "clusterd/job_states.h"
 #include "clusterd/job_tasks.h"
+#include "core/job_view.h"
 #include "core/proto_time.h"
 #include "scheduler/retry_rules.h"
 
@@ -166,7 +167,7 @@ Decision Scheduler::seal(Decision out, Now now) {
 
 v1::Job Scheduler::shown(const v1::Job& job) {
   v1::Job copy = job;
-  for (auto& [name, value] : *copy.mutable_spec()->mutable_env()) value.clear();
+  hide_contents(copy);
   if (is_final(copy.state())) return copy;
   const LiveJob* live = jobs_.find(copy.job_id());
   if (copy.state() == v1::Job::QUEUED || (live != nullptr && live->tasks != nullptr)) {

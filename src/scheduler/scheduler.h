@@ -241,6 +241,8 @@ class Scheduler {
   void accept(CallId call, SubmitOrder order, const LookUp& question, const LookedUp& found,
               Decision& out, Now now);
   [[nodiscard]] absl::Status check_room() const;
+  // A script that comes with the job is not too large, and neither are all of them together.
+  [[nodiscard]] absl::Status check_upload(const v1::JobSpec& spec) const;
   absl::StatusOr<WorkerEntry*> directed_target(const v1::JobSpec& spec);
   [[nodiscard]] std::vector<std::string> dependencies_to_read(const v1::JobSpec& spec);
   void submit_after(LookUp question, CallId call, SubmitOrder order, Decision& out, Now now);

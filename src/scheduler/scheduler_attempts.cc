@@ -48,6 +48,9 @@ void Scheduler::send_start(LiveJob& live, WorkerEntry& worker, Decision& out) {
   if (const LiveJob* array = live.array_id.empty() ? nullptr : jobs_.find(live.array_id)) {
     order.attempt.set_task_index(split_task_id(live.job.job_id())->second);
     order.attempt.set_task_count(array->tasks->size());
+    if (live.job.spec().has_script()) {
+      *order.attempt.mutable_spec()->mutable_script() = array->job.spec().script();
+    }
   }
   live.order_pending = true;
   out.effects.emplace_back(std::move(order));

@@ -9,6 +9,7 @@
 #include "core/field_error.h"
 #include "core/limits_check.h"
 #include "core/proto_time.h"
+#include "core/worker_features.h"
 #include "core/worker_protocol.h"
 #include "scheduler/scheduler.h"
 
@@ -17,12 +18,12 @@ namespace {
 
 constexpr auto kDrainTolerance = std::chrono::seconds(1);  // wall clock against the timer's
 constexpr int kLeastHeartbeats = 3;                        // within worker_timeout
-constexpr const char* kFeatures[] = {"delete_outputs"};
+constexpr const char* kFeatures[] = {kDeletesOutputs};
 
 // One of an earlier version would start a job without the limits that it asks for.
 bool knows_limits(const v1::WorkerIdentity& worker) {
   const auto& features = worker.features();
-  return std::find(features.begin(), features.end(), "limits") != features.end();
+  return std::find(features.begin(), features.end(), kKnowsLimits) != features.end();
 }
 
 }  // namespace

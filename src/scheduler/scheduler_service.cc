@@ -6,10 +6,12 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "core/field_error.h"
 #include "core/ids.h"
 #include "core/job_spec_check.h"
+#include "core/job_view.h"
 #include "core/proto_time.h"
 #include "core/signal_names.h"
 #include "core/trace_context.h"
@@ -29,9 +31,7 @@ constexpr int kMaxJobsWaitedFor = 1000;
 
 // What the schema has and this version does not do yet: refused rather than ignored.
 absl::Status check_supported(const v1::JobSpec& spec) {
-  const char* missing = !spec.resources().custom().empty() ? "resources.custom"
-                        : spec.has_script()                ? "script"
-                                                           : nullptr;
+  const char* missing = !spec.resources().custom().empty() ? "resources.custom" : nullptr;
   if (missing == nullptr) return absl::OkStatus();
   return invalid_field(missing, "is not available in this version; leave it out");
 }
@@ -67,10 +67,9 @@ absl::Status check_labels(const v1::ListJobsRequest& request) {
   return absl::OkStatus();
 }
 
-// Reads show the names of variables only.
 void hide_values(v1::ListJobsResponse& page) {
   for (v1::Job& job : *page.mutable_jobs()) {
-    for (auto& [name, value] : *job.mutable_spec()->mutable_env()) value.clear();
+    hide_contents(job);
   }
 }
 
@@ -203,6 +202,10 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::StartJob(grpc::CallbackServerCon
   order.external_id = request->external_id();
   if (!is_trace_parent(order.trace_parent)) order.trace_parent.clear();
   order.request = key_of(call->caller(), "StartJob", *request);
+  if (order.spec.has_script()) {
+    order.spec.mutable_script()->set_sha256(
+        absl::BytesToHexString(sha256(order.spec.script().content())));
+  }
   return start_unary_call(
       app_, response,
       [order = std::move(order)](Scheduler& scheduler, CallId id, Now now) mutable {
@@ -275,9 +278,9 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::WaitJobs(grpc::CallbackServerCon
   const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/WaitJobs");
   if (!caller.ok()) return refuse(context, caller.status());
   if (request->job_id().empty() || request->job_id_size() > kMaxJobsWaitedFor) {
-    return refuse(context, invalid_field("job_id", absl::StrCat(request->job_id_size(),
-                                                                " ids, 1 to ", kMaxJobsWaitedFor,
-                                                                " are allowed")));
+    return refuse(context,
+                  invalid_field("job_id", absl::StrCat(request->job_id_size(), " ids, 1 to ",
+                                                       kMaxJobsWaitedFor, " are allowed")));
   }
   const absl::Status status = check_duration("timeout", request->timeout());
   if (!status.ok()) return refuse(context, status);
@@ -456,11 +459,11 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::GetCluster(grpc::CallbackServerC
   const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/GetCluster");
   if (!caller.ok()) return refuse(context, caller.status());
   (void)request;
-  return start_unary_call(app_, response,
-                          [who = shown(*caller), leader = app_.address()](
-                              Scheduler& scheduler, CallId call, Now) {
-                            return scheduler.get_cluster(call, who, leader);
-                          });
+  return start_unary_call(
+      app_, response,
+      [who = shown(*caller), leader = app_.address()](Scheduler& scheduler, CallId call, Now) {
+        return scheduler.get_cluster(call, who, leader);
+      });
 }
 
 grpc::ServerUnaryReactor* SchedulerServiceImpl::ListScripts(grpc::CallbackServerContext* context,

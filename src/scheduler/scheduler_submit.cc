@@ -10,6 +10,7 @@
 #include "core/field_error.h"
 #include "core/job_spec_check.h"
 #include "core/proto_time.h"
+#include "core/units.h"
 #include "core/worker_protocol.h"
 #include "scheduler/retry_rules.h"
 #include "scheduler/scheduler.h"
@@ -23,6 +24,22 @@ absl::Status Scheduler::check_room() const {
   if (jobs_.queued() < most) return absl::OkStatus();
   return with_retry_delay(
       absl::ResourceExhaustedError(absl::StrCat("the queue is full: max_queued = ", most)), 1s);
+}
+
+absl::Status Scheduler::check_upload(const v1::JobSpec& spec) const {
+  const uint64_t size = spec.script().content().size();
+  const uint64_t most = config_.scheduling.max_upload_bytes;
+  if (size > most) {
+    return invalid_field("script.content",
+                         absl::StrCat(size, " bytes are more than the scheduler's max_upload of ",
+                                      format_size(most)));
+  }
+  const uint64_t most_together = config_.scheduling.max_uploads_bytes;
+  if (size == 0 || jobs_.script_bytes() + size <= most_together) return absl::OkStatus();
+  return with_retry_delay(
+      absl::ResourceExhaustedError(absl::StrCat(
+          "scripts of jobs that have not ended: max_uploads = ", format_size(most_together))),
+      1s);
 }
 
 absl::StatusOr<WorkerEntry*> Scheduler::directed_target(const v1::JobSpec& spec) {
@@ -50,6 +67,13 @@ absl::StatusOr<WorkerEntry*> Scheduler::directed_target(const v1::JobSpec& spec)
                                       " cpus, ", has.memory_bytes(), " bytes of memory"));
   }
   const Shape shape = Shape::of(spec, worker->id());
+  if (!WorkerTable::takes_script(*worker, shape)) {
+    return field_error(
+        absl::StatusCode::kFailedPrecondition, "script",
+        absl::StrCat("worker ", worker->name(), ", version ", worker->record.worker().version(),
+                     ", knows no scripts that come with their jobs: it must lie "
+                     "below the worker's scripts_dir"));
+  }
   if (std::string limit = WorkerTable::unenforced_of(*worker, shape.limits); !limit.empty()) {
     return field_error(
         absl::StatusCode::kFailedPrecondition, "limits." + limit,
@@ -133,6 +157,7 @@ void Scheduler::accept(CallId call, SubmitOrder order, const LookUp& question,
   }
   absl::Status refused = check_external_id(order.external_id, found);
   if (refused.ok()) refused = check_room();
+  if (refused.ok()) refused = check_upload(order.spec);
   if (refused.ok()) refused = check_dependencies(question, found);
   WorkerEntry* target = nullptr;
   if (refused.ok() && !order.spec.worker_id().empty()) {

@@ -36,6 +36,9 @@ std::vector<std::string> reasons_against(const WorkerTable& workers, const Worke
     reasons.push_back(absl::StrCat("its protocol, ", std::string(word_of(worker.protocol())),
                                    ", is not for such jobs"));
   }
+  if (!WorkerTable::takes_script(worker, shape)) {
+    reasons.emplace_back("does not run scripts that come with their jobs (jobs.allow_uploads)");
+  }
   for (const LabelExpression& expression : shape.require) {
     if (!expression.matches(shown_worker.labels())) {
       reasons.push_back("does not meet " + expression.text());

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/worker_features.h"
 #include "core/worker_protocol.h"
 
 namespace clusterd {
@@ -120,8 +121,13 @@ bool WorkerTable::suits(const WorkerEntry& worker, const Shape& shape) const {
 
 bool WorkerTable::matches(const WorkerEntry& worker, const Shape& shape) const {
   if (!shape.worker_id.empty() && shape.worker_id != worker.id()) return false;
-  if (!suits(worker, shape)) return false;
+  if (!suits(worker, shape) || !takes_script(worker, shape)) return false;
   return meets(worker, shape.require) && unenforced_of(worker, shape.limits).empty();
+}
+
+bool WorkerTable::takes_script(const WorkerEntry& worker, const Shape& shape) {
+  if (!shape.has_script) return true;
+  return worker.has_feature(shape.worker_id.empty() ? kRunsUploads : kKnowsUploads);
 }
 
 std::string WorkerTable::unenforced_of(const WorkerEntry& worker,
@@ -226,11 +232,13 @@ std::string WorkerTable::shortage(const Shape& shape) {
   bool any_takes = false;
   bool any_meets = false;
   bool any_matches = false;
+  bool any_takes_script = false;
   bool any_fits = false;
   for (const auto& [id, worker] : workers_) {
     if (!worker.takes_jobs()) continue;
     any_takes = true;
     any_meets = any_meets || meets(worker, shape.require);
+    any_takes_script = any_takes_script || takes_script(worker, shape);
     if (!matches(worker, shape)) continue;
     any_matches = true;
     any_fits = any_fits || fits_empty(worker, shape.resources);
@@ -239,6 +247,9 @@ std::string WorkerTable::shortage(const Shape& shape) {
   if (any_matches) return "no worker that takes jobs is large enough";
   if (any_takes && !shape.suits_clusterd) {
     return "no worker that takes jobs is one of the go-work protocol";
+  }
+  if (any_takes && !any_takes_script) {
+    return "no worker that takes jobs runs scripts that come with them (jobs.allow_uploads)";
   }
   if (any_meets && shape.limits.empty()) return "no worker that takes jobs can do what it asks";
   if (any_meets) return "no worker that takes jobs can enforce its limits";

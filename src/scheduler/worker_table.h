@@ -70,6 +70,9 @@ class WorkerTable {
   [[nodiscard]] bool matches(const WorkerEntry& worker, const Shape& shape) const;
   // A part of it: the worker's protocol is one for such jobs.
   [[nodiscard]] bool suits(const WorkerEntry& worker, const Shape& shape) const;
+  // Another part: where the script comes with the job, the worker runs such ones. One that the job
+  // names must only know of them: it says by itself where its scripts must lie.
+  [[nodiscard]] static bool takes_script(const WorkerEntry& worker, const Shape& shape);
   // A member has come, or its state has changed.
   void members_changed() { kinds_.reset(); }
   // Some member speaks go-work.

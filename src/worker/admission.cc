@@ -9,6 +9,7 @@
 #include "core/field_error.h"
 #include "core/job_spec_check.h"
 #include "core/proto_time.h"
+#include "core/sha256.h"
 #include "core/signal_names.h"
 #include "core/units.h"
 #include "worker/archive_environment.h"
@@ -44,6 +45,7 @@ Admission::Admission(WorkerConfig::Jobs jobs, LimitsPolicy limits)
       limits_(std::move(limits)),
       scripts_(jobs_.scripts_dir),
       digests_(jobs_.digests, jobs_.scripts_dir),
+      uploads_(jobs_.data_dir + "/uploads"),
       settings_(jobs_, scripts_),
       commands_("allowed_commands", jobs_.allowed_commands, search_path()),
       programs_("allowed_programs", jobs_.allowed_programs, search_path()),
@@ -78,7 +80,7 @@ absl::StatusOr<internal::LaunchPlan> Admission::check(
 }
 
 absl::Status Admission::resolve_command(const v1::JobSpec& spec, internal::LaunchPlan& plan) {
-  if (spec.path().empty()) {
+  if (spec.path().empty() && !spec.has_script()) {
     auto program = programs_.find(spec.command());
     if (!program.ok()) return program.status();
     plan.set_executable(*std::move(program));
@@ -90,7 +92,8 @@ absl::Status Admission::resolve_command(const v1::JobSpec& spec, internal::Launc
       plan.set_executable(*std::move(command));
       plan.add_argv(spec.command());
     }
-    if (auto status = resolve_script(spec, plan); !status.ok()) return status;
+    auto status = spec.has_script() ? keep_upload(spec, plan) : resolve_script(spec, plan);
+    if (!status.ok()) return status;
   }
   for (const std::string& argument : spec.args()) plan.add_argv(argument);
   return absl::OkStatus();
@@ -118,6 +121,45 @@ absl::Status Admission::resolve_script(const v1::JobSpec& spec, internal::Launch
     plan.set_executable(script->path);
   }
   plan.add_argv(std::move(script->path));
+  return absl::OkStatus();
+}
+
+absl::Status Admission::check_upload(const v1::JobSpec& spec) const {
+  if (!jobs_.allow_uploads) {
+    const std::string place =
+        spec.path().empty() ? jobs_.scripts_dir : jobs_.scripts_dir + "/" + spec.path();
+    return field_error(absl::StatusCode::kPermissionDenied, "script",
+                       "this worker does not run scripts that come with their jobs "
+                       "(jobs.allow_uploads): it must lie at " +
+                           place);
+  }
+  const uint64_t size = spec.script().content().size();
+  if (size <= jobs_.max_upload_bytes) return absl::OkStatus();
+  return invalid_field("script.content", std::to_string(size) +
+                                             " bytes are more than this worker's max_upload of " +
+                                             format_size(jobs_.max_upload_bytes));
+}
+
+absl::Status Admission::keep_upload(const v1::JobSpec& spec, internal::LaunchPlan& plan) {
+  if (auto status = check_upload(spec); !status.ok()) return status;
+  if (digests_.is_used()) {
+    auto status = digests_.check_upload(sha256(spec.script().content()));
+    if (!status.ok()) return status;
+  }
+  auto kept = uploads_.keep(spec.script());
+  if (!kept.ok()) return kept.status();
+  if (spec.command().empty() && !kept->has_interpreter && !kept->is_binary) {
+    return invalid_field("script.content",
+                         "does not begin with \"#!\"; name its interpreter in command");
+  }
+  internal::CheckedScript& checked = *plan.mutable_script();
+  checked.set_path(kept->path);
+  checked.set_is_read(!spec.command().empty() || kept->has_interpreter);
+  checked.set_argument(static_cast<uint32_t>(plan.argv_size()));
+  checked.set_sealed(true);
+  checked.set_sha256(kept->sha256);
+  if (spec.command().empty()) plan.set_executable(kept->path);
+  plan.add_argv(std::move(kept->path));
   return absl::OkStatus();
 }
 

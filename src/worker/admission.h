@@ -13,6 +13,7 @@
 #include "worker/limits_policy.h"
 #include "worker/script_digests.h"
 #include "worker/script_folder.h"
+#include "worker/uploaded_scripts.h"
 
 namespace clusterd {
 
@@ -25,8 +26,8 @@ class Admission {
   // The folders of `jobs` are absolute, and so is `digests`, or empty.
   Admission(WorkerConfig::Jobs jobs, LimitsPolicy limits);
 
-  // Errors carry the field: INVALID_ARGUMENT (path, args, env, cwd, stdin, stop_signal,
-  // output.max_bytes, limits.…), PERMISSION_DENIED (command, env, path, run_as,
+  // Errors carry the field: INVALID_ARGUMENT (path, script, args, env, cwd, stdin, stop_signal,
+  // output.max_bytes, limits.…), PERMISSION_DENIED (command, env, path, script, run_as,
   // output.archive_command), FAILED_PRECONDITION (command, run_as, jobs.digests, limits.…,
   // output.archive_command), ABORTED (path, cwd). `unenforced`: what the launcher cannot enforce.
   [[nodiscard]] absl::StatusOr<internal::LaunchPlan> check(
@@ -45,6 +46,8 @@ class Admission {
  private:
   [[nodiscard]] absl::Status resolve_command(const v1::JobSpec& spec, internal::LaunchPlan& plan);
   [[nodiscard]] absl::Status resolve_script(const v1::JobSpec& spec, internal::LaunchPlan& plan);
+  [[nodiscard]] absl::Status keep_upload(const v1::JobSpec& spec, internal::LaunchPlan& plan);
+  [[nodiscard]] absl::Status check_upload(const v1::JobSpec& spec) const;
   [[nodiscard]] absl::Status set_bounds(const v1::JobSpec& spec, internal::LaunchPlan& plan) const;
   [[nodiscard]] absl::Status set_output(const v1::JobSpec& spec, internal::LaunchPlan& plan) const;
 
@@ -52,6 +55,7 @@ class Admission {
   LimitsPolicy limits_;
   ScriptFolder scripts_;
   ScriptDigests digests_;
+  UploadedScripts uploads_;
   JobSettings settings_;
   AllowList commands_;
   AllowList programs_;

@@ -11,6 +11,7 @@
 
 #include "clusterd/version.h"
 #include "core/utf8.h"
+#include "core/worker_features.h"
 
 namespace clusterd {
 namespace {
@@ -36,8 +37,9 @@ v1::WorkerIdentity machine_identity() {
   const std::string machine = first_word("/etc/machine-id");
   identity.set_machine_id(machine.empty() ? "host:" + host_name() : machine);
   identity.set_version(version());
-  identity.add_features("delete_outputs");
-  identity.add_features("limits");
+  for (const char* feature : {kDeletesOutputs, kKnowsLimits, kKnowsUploads}) {
+    identity.add_features(feature);
+  }
   return identity;
 }
 

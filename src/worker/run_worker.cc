@@ -24,6 +24,7 @@
 #include "core/proto_time.h"
 #include "core/reloader.h"
 #include "core/signal_wait.h"
+#include "core/worker_features.h"
 #include "gateway/metrics_server.h"
 #include "rpc/access_control.h"
 #include "rpc/call_metrics.h"
@@ -155,6 +156,7 @@ absl::StatusOr<SessionOptions> session_options(const WorkerConfig& config,
   options.kept = *std::move(kept);
   v1::RegisterWorkerRequest& offer = options.offer;
   *offer.mutable_identity() = machine_identity();
+  if (config.jobs.allow_uploads) offer.mutable_identity()->add_features(kRunsUploads);
   offer.mutable_identity()->set_worker_id(options.kept.worker_id());
   bool name_is_ours = false;
   auto name = worker_name(config, security, name_is_ours);

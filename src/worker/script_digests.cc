@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -164,6 +165,17 @@ absl::StatusOr<std::string> ScriptDigests::verify(const std::string& name,
       absl::StatusCode::kPermissionDenied, "path",
       absl::StrCat("\"", name, "\" has the SHA-256 ", absl::BytesToHexString(*digest),
                    ", which the worker's digests do not have for it"));
+}
+
+absl::Status ScriptDigests::check_upload(const std::string& digest) {
+  if (auto status = refresh(); !status.ok()) return status;
+  const bool is_known = std::any_of(table_->begin(), table_->end(), [&digest](const auto& entry) {
+    return entry.second.contains(digest);
+  });
+  if (is_known) return absl::OkStatus();
+  return field_error(absl::StatusCode::kPermissionDenied, "script",
+                     absl::StrCat("it has the SHA-256 ", absl::BytesToHexString(digest),
+                                  ", which the worker's digests do not have"));
 }
 
 bool ScriptDigests::has(const std::string& name) {

@@ -41,6 +41,9 @@ class ScriptDigests {
   // check().
   [[nodiscard]] absl::StatusOr<std::string> verify(const std::string& name,
                                                    const std::string& path);
+  // Whether the table has this SHA-256 (32 raw bytes) for any name. PERMISSION_DENIED with field
+  // `script`: it has not. Else as check().
+  [[nodiscard]] absl::Status check_upload(const std::string& digest);
   // Whether the table has a script of this name, relative to the folder.
   [[nodiscard]] bool has(const std::string& name);
 

@@ -68,6 +68,9 @@ std::string ClusterOfFakes::join(const std::string& name, uint32_t slots,
   order.fresh_worker_id = "id-of-" + name;
   order.fresh_secret = "secret";
   order.fresh_sha256 = "digest";
+  for (const std::string& feature : features) {
+    order.request.mutable_identity()->add_features(feature);
+  }
   if (unenforced) {
     order.request.mutable_identity()->add_features("limits");
     for (const std::string& limit : *unenforced) order.request.add_unenforced_limits(limit);

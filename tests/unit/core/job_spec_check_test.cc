@@ -194,6 +194,27 @@ TEST_CASE("the bounds themselves are allowed", "[job_spec_check]") {
   CHECK(check_job_spec(spec).ok());
 }
 
+TEST_CASE("a script that comes with its job is what its digest says", "[job_spec_check]") {
+  v1::JobSpec spec;
+  spec.mutable_script()->set_content("#!/bin/sh\n");
+  CHECK(check_job_spec(spec).ok());  // neither path nor command is needed
+  spec.mutable_script()->set_sha256(
+      "A8076D3D28D21E02012B20EAF7DBF75409A6277134439025F282E368E3305ABF");
+  CHECK(check_job_spec(spec).ok());
+
+  spec.mutable_script()->set_content("#!/bin/sh\n\n");
+  const absl::Status changed = check_job_spec(spec);
+  CHECK(absl::IsInvalidArgument(changed));
+  CHECK(field_of(changed) == "script.sha256");
+  spec.mutable_script()->clear_content();
+  CHECK(field_of(check_job_spec(spec)) == "script.content");
+  spec.mutable_script()->clear_sha256();
+  spec.mutable_script()->set_content(std::string(4 << 20, 'x'));
+  CHECK(check_job_spec(spec).ok());
+  spec.mutable_script()->set_content(std::string((4 << 20) + 1, 'x'));
+  CHECK(field_of(check_job_spec(spec)) == "script.content");
+}
+
 TEST_CASE("signals are known by name, with or without SIG, and by number", "[signal_names]") {
   CHECK(signal_number("TERM") == 15);
   CHECK(signal_number("sigint") == 2);

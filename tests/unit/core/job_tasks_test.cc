@@ -44,6 +44,8 @@ TEST_CASE("a task without a record waits as its array does, or ended with it", "
   v1::Job array = array_of(0, 9, 1);
   (*array.mutable_spec()->mutable_env())["A"] = "b";
   array.mutable_spec()->add_after()->set_job_id("other");
+  array.mutable_spec()->mutable_script()->set_content("the array keeps it");
+  array.mutable_spec()->mutable_script()->set_sha256("digest");
 
   const v1::Job waiting = unstarted_task(array, 4);
   CHECK(waiting.job_id() == "job.4");
@@ -53,6 +55,8 @@ TEST_CASE("a task without a record waits as its array does, or ended with it", "
   CHECK(waiting.spec().env().at("A") == "b");
   CHECK_FALSE(waiting.spec().has_array());
   CHECK(waiting.spec().after().empty());
+  CHECK(waiting.spec().script().content().empty());
+  CHECK(waiting.spec().script().sha256() == "digest");
   CHECK_FALSE(waiting.has_end());
 
   array.mutable_unstarted_end()->set_reason(v1::JobEnd::CANCELLED_BEFORE_START);

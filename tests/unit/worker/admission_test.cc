@@ -315,6 +315,42 @@ TEST_CASE("an attempt whose id is no name of a folder is refused", "[admission]"
   }
 }
 
+TEST_CASE("a script that comes with its job runs as a sealed copy where that is allowed",
+          "[admission]") {
+  const Folder folder;
+  WorkerConfig::Jobs jobs = folder.config();
+  jobs.data_dir = (folder.root / "data").native();
+  v1::StartAttempt attempt = attempt_of("mine.sh", "sh");
+  attempt.mutable_spec()->mutable_script()->set_content("echo mine\n");
+  attempt.mutable_spec()->add_args("5");
+  const auto start = [&jobs](const v1::StartAttempt& order) {
+    return Admission(jobs, LimitsPolicy({}, {.open_files = 1000}))
+        .check(order, {"worker-id", "worker-name"}, {});
+  };
+
+  const absl::Status refused = start(attempt).status();
+  CHECK(absl::IsPermissionDenied(refused));
+  CHECK(field_of(refused) == "script");
+  CHECK_THAT(std::string(refused.message()),
+             Catch::Contains("must lie at " + (folder.scripts / "mine.sh").native()));
+  CHECK_FALSE(fs::exists(jobs.data_dir));
+
+  jobs.allow_uploads = true;
+  const auto plan = start(attempt);
+  REQUIRE(plan.ok());
+  CHECK(plan->script().sealed());
+  CHECK(plan->script().is_read());
+  CHECK(plan->script().sha256().size() == 32);
+  CHECK(argv_of(*plan) == std::vector<std::string>{"sh", plan->script().path(), "5"});
+  CHECK(fs::exists(plan->script().path()));
+
+  attempt.mutable_spec()->clear_command();
+  CHECK(field_of(start(attempt).status()) == "script.content");  // no "#!"
+  jobs.max_upload_bytes = 5;
+  attempt.mutable_spec()->set_command("sh");
+  CHECK(field_of(start(attempt).status()) == "script.content");
+}
+
 TEST_CASE("with digests only what they name runs, as a sealed copy", "[admission]") {
   const Folder folder;
   // Of "#!/bin/sh\n", which is what all of them hold.
