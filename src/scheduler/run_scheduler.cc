@@ -20,6 +20,7 @@
 #include "core/log.h"
 #include "core/port_file.h"
 #include "core/reloader.h"
+#include "core/service_manager.h"
 #include "core/signal_wait.h"
 #include "gateway/http_gateway.h"
 #include "rpc/access_control.h"
@@ -299,9 +300,15 @@ int run_scheduler(const SchedulerConfig& config, const std::string& port_file) {
   log_info("scheduler", "listening", {{"grpc", ours.addresses[0]}, {"http", gateway.address()}});
 
   Reloader reloader(clock, doors.reloadables());
+  ServiceWatchdog watchdog(clock, [&app](absl::AnyInvocable<void()> task) {
+    app.with_term([task = std::move(task)](Term*) mutable { std::move(task)(); });
+  });
+  tell_service_manager("READY=1");
   int signal = stop_signals.wait();
   for (; signal == SIGHUP; signal = stop_signals.wait()) reloader.reload_now();
   log_info("scheduler", "stopping", {{"signal", signal}});
+  tell_service_manager("STOPPING=1");
+  watchdog.begin_stop();
   app.retire();
   gateway.stop();
   shut_down(*gateway_server);

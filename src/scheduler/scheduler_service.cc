@@ -15,6 +15,7 @@
 #include "core/trace_context.h"
 #include "rpc/digest.h"
 #include "rpc/grpc_status.h"
+#include "rpc/server_time.h"
 #include "scheduler/event_relay.h"
 #include "scheduler/output_relay.h"
 #include "scheduler/unary_call.h"
@@ -252,9 +253,9 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::WaitJobs(grpc::CallbackServerCon
   const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/WaitJobs");
   if (!caller.ok()) return refuse(context, caller.status());
   if (request->job_id().empty() || request->job_id_size() > kMaxJobsWaitedFor) {
-    return refuse(context, invalid_field("job_id", absl::StrCat(request->job_id_size(),
-                                                                " ids, 1 to ", kMaxJobsWaitedFor,
-                                                                " are allowed")));
+    return refuse(context,
+                  invalid_field("job_id", absl::StrCat(request->job_id_size(), " ids, 1 to ",
+                                                       kMaxJobsWaitedFor, " are allowed")));
   }
   const absl::Status status = check_duration("timeout", request->timeout());
   if (!status.ok()) return refuse(context, status);
@@ -426,13 +427,14 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::GetCluster(grpc::CallbackServerC
                                                            const v1::GetClusterRequest* request,
                                                            v1::Cluster* response) {
   const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/GetCluster");
+  tell_time(*context);
   if (!caller.ok()) return refuse(context, caller.status());
   (void)request;
-  return start_unary_call(app_, response,
-                          [who = shown(*caller), leader = app_.address()](
-                              Scheduler& scheduler, CallId call, Now) {
-                            return scheduler.get_cluster(call, who, leader);
-                          });
+  return start_unary_call(
+      app_, response,
+      [who = shown(*caller), leader = app_.address()](Scheduler& scheduler, CallId call, Now) {
+        return scheduler.get_cluster(call, who, leader);
+      });
 }
 
 grpc::ServerUnaryReactor* SchedulerServiceImpl::ListScripts(grpc::CallbackServerContext* context,
