@@ -12,7 +12,9 @@
 #include "cli/run_cluster.h"
 #include "cli/run_daemon.h"
 #include "cli/run_dev.h"
+#include "cli/run_doctor.h"
 #include "cli/run_job.h"
+#include "cli/run_store.h"
 #include "cli/run_tls.h"
 #include "cli/run_token.h"
 #include "clusterd/version.h"
@@ -40,6 +42,7 @@ int run(const SchedulerCommand& command) {
 int run(const WorkerCommand& command) {
   const auto config = prepare(command);
   if (!config.ok()) return report_error(config.status());
+  if (command.upgrade || command.drain || command.stop) return order_worker(command, *config);
   const WorkerStart start{command.config_file, command.port_file};
   if (!command.check && getpid() == 1) return run_first_process(*config, start);
   if (!command.check) return run_worker(*config, start);

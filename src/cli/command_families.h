@@ -22,6 +22,8 @@ void add_run_command(CLI::App& app, Chosen& chosen);
 void add_cluster_commands(CLI::App& app, Chosen& chosen);
 void add_token_commands(CLI::App& app, Chosen& chosen);
 void add_tls_commands(CLI::App& app, Chosen& chosen);
+void add_store_commands(CLI::App& app, Chosen& chosen);
+void add_doctor_command(CLI::App& app, Chosen& chosen);
 
 // All families, and --version.
 void add_all_commands(CLI::App& app, Chosen& chosen);

@@ -5,6 +5,7 @@
 #include <ctime>
 #include <memory>
 #include <sstream>
+#include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_join.h"
@@ -51,7 +52,9 @@ void add_dev_command(CLI::App& app, Chosen& chosen) {
 }
 
 template <typename T>
-void add_daemon(CLI::App& app, Chosen& chosen, const std::string& name, const std::string& text) {
+std::pair<CLI::App*, std::shared_ptr<T>> add_daemon(CLI::App& app, Chosen& chosen,
+                                                    const std::string& name,
+                                                    const std::string& text) {
   CLI::App& daemon = *app.add_subcommand(name, text);
   const auto command = choose<T>(daemon, chosen);
   daemon.add_option("--config", command->config_file, "Configuration file (TOML)")
@@ -62,6 +65,22 @@ void add_daemon(CLI::App& app, Chosen& chosen, const std::string& name, const st
       .add_option("--port-file", command->port_file,
                   "Write the addresses there once everything listens")
       ->type_name("FILE");
+  return {&daemon, command};
+}
+
+void add_worker_command(CLI::App& app, Chosen& chosen) {
+  const auto [worker, command] = add_daemon<WorkerCommand>(app, chosen, "worker", "Run a worker.");
+  CLI::Option* upgrade = worker->add_flag(
+      "--upgrade", command->upgrade,
+      "Have the worker that runs with this configuration become the executable and the "
+      "configuration that are on the disk, and wait for it; jobs go on");
+  CLI::Option* drain = worker->add_flag(
+      "--drain", command->drain,
+      "Have that worker take no more jobs and end when its jobs have ended, and wait for it");
+  CLI::Option* stop = worker->add_flag("--stop", command->stop,
+                                       "Have that worker stop its jobs and end, and wait for it");
+  upgrade->excludes(drain)->excludes(stop);
+  drain->excludes(stop);
 }
 
 void add_shell_commands(CLI::App& app, Chosen& chosen) {
@@ -185,8 +204,8 @@ absl::StatusOr<Command> parse_words(CLI::App& app, const Chosen& chosen,
 }  // namespace
 
 void add_daemon_commands(CLI::App& app, Chosen& chosen) {
-  add_daemon<SchedulerCommand>(app, chosen, "scheduler", "Run a scheduler.");
-  add_daemon<WorkerCommand>(app, chosen, "worker", "Run a worker.");
+  (void)add_daemon<SchedulerCommand>(app, chosen, "scheduler", "Run a scheduler.");
+  add_worker_command(app, chosen);
   add_dev_command(app, chosen);
 }
 
@@ -209,6 +228,8 @@ void add_all_commands(CLI::App& app, Chosen& chosen) {
   add_cluster_commands(app, chosen);
   add_token_commands(app, chosen);
   add_tls_commands(app, chosen);
+  add_store_commands(app, chosen);
+  add_doctor_command(app, chosen);
   add_shell_commands(app, chosen);
   check_texts(app);
 }

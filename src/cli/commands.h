@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "cli/cluster_commands.h"
+#include "cli/run_doctor.h"
 #include "cli/security_commands.h"
 #include "cli/shell_commands.h"
+#include "cli/store_commands.h"
 #include "client/client_settings.h"
 
 namespace clusterd {
@@ -31,6 +33,9 @@ struct WorkerCommand {
   std::string config_file;
   std::string port_file;
   bool check = false;
+  bool upgrade = false;  // the one that runs: replace it in place
+  bool drain = false;    // the same: end it when its jobs have ended
+  bool stop = false;     // the same: end it, and its jobs
 };
 
 struct DevCommand {
@@ -197,15 +202,14 @@ struct JobDeleteCommand {
   std::vector<std::string> job_ids;
 };
 
-using Command =
-    std::variant<HelpCommand, VersionCommand, SchedulerCommand, WorkerCommand, DevCommand,
-                 RunCommand, JobStartCommand, JobStopCommand, JobQueryCommand, JobWaitCommand,
-                 JobLogsCommand, JobListCommand, JobTasksCommand, JobExplainCommand,
-                 JobSignalCommand, JobRetryCommand, JobDeleteCommand, ClusterStatusCommand,
-                 ClusterWorkersCommand, ClusterScriptsCommand, ClusterDrainCommand,
-                 ClusterResumeCommand, ClusterRemoveCommand, ClusterEventsCommand, TlsInitCommand,
-                 TlsIssueCommand, TlsRevokeCommand, TlsShowCommand, TlsVerifyCommand,
-                 TokenCreateCommand, TokenListCommand, TokenRevokeCommand, CompletionCommand,
-                 CompleteCommand, ManualCommand>;
+using Command = std::variant<
+    HelpCommand, VersionCommand, SchedulerCommand, WorkerCommand, DevCommand, RunCommand,
+    JobStartCommand, JobStopCommand, JobQueryCommand, JobWaitCommand, JobLogsCommand,
+    JobListCommand, JobTasksCommand, JobExplainCommand, JobSignalCommand, JobRetryCommand,
+    JobDeleteCommand, ClusterStatusCommand, ClusterWorkersCommand, ClusterScriptsCommand,
+    ClusterDrainCommand, ClusterResumeCommand, ClusterRemoveCommand, ClusterEventsCommand,
+    TlsInitCommand, TlsIssueCommand, TlsRevokeCommand, TlsShowCommand, TlsVerifyCommand,
+    TokenCreateCommand, TokenListCommand, TokenRevokeCommand, CompletionCommand, CompleteCommand,
+    ManualCommand, StoreExportCommand, StoreImportCommand, StoreCheckCommand, DoctorCommand>;
 
 }  // namespace clusterd

@@ -3,9 +3,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
+#include <optional>
 #include <system_error>
 
+#include "cli/exit_codes.h"
 #include "core/config_load.h"
 #include "core/log_settings.h"
 #include "rpc/https_security.h"
@@ -13,11 +16,15 @@
 #include "worker/job_user.h"
 #include "worker/script_digests.h"
 #include "worker/script_folder.h"
+#include "worker/worker_control.h"
 
 namespace clusterd {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::chrono::seconds kReplacedWithin(60);
+constexpr std::chrono::seconds kEndsWithin(60);  // after the jobs' grace
 
 std::string named(const char* key, const std::string& path) {
   return std::string("jobs.") + key + ": \"" + path + "\"";
@@ -85,6 +92,22 @@ absl::StatusOr<WorkerConfig> prepare(const WorkerCommand& command) {
     if (!security.ok()) return security.status();
   }
   return config;
+}
+
+int order_worker(const WorkerCommand& command, const WorkerConfig& config) {
+  std::error_code error;
+  const std::string data_dir =
+      fs::absolute(config.jobs.data_dir, error).lexically_normal().native();
+  using std::chrono::milliseconds;
+  std::optional<milliseconds> ends_within =
+      std::chrono::ceil<milliseconds>(config.jobs.stop_grace) + kEndsWithin;
+  const std::chrono::nanoseconds drains = config.worker.drain_timeout;
+  if (command.drain && drains == drains.zero()) ends_within.reset();
+  if (command.drain && ends_within) *ends_within += std::chrono::ceil<milliseconds>(drains);
+  const WorkerEnd end = command.drain ? WorkerEnd::kDrain : WorkerEnd::kStopJobs;
+  const absl::Status status = command.upgrade ? upgrade_worker(data_dir, kReplacedWithin)
+                                              : end_worker(data_dir, end, ends_within);
+  return status.ok() ? kExitOk : report_error(status);
 }
 
 absl::StatusOr<std::vector<std::string>> check_folders(const WorkerConfig& config) {

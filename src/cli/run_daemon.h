@@ -14,6 +14,10 @@ namespace clusterd {
 [[nodiscard]] absl::StatusOr<SchedulerConfig> prepare(const SchedulerCommand& command);
 [[nodiscard]] absl::StatusOr<WorkerConfig> prepare(const WorkerCommand& command);
 
+// `--upgrade`, `--drain` and `--stop`: orders to the worker that runs with this configuration; the
+// process's exit code.
+int order_worker(const WorkerCommand& command, const WorkerConfig& config);
+
 // What `--check` looks at beyond the file: the worker's folders, by the rules of its start and of
 // the jobs' starts. Gives those that are not there yet, which the start will make, by key and path.
 // FAILED_PRECONDITION: no folder, or one that cannot be made. PERMISSION_DENIED: not ours to use,

@@ -132,7 +132,8 @@ struct WorkerConfig {
   struct Worker {
     std::string name;  // empty: the host's name
     std::map<std::string, std::string> labels;
-    std::string on_stop = "keep";  // keep, drain or stop the jobs on SIGTERM
+    std::string on_stop = "keep";               // keep, drain or stop the jobs on SIGTERM
+    std::chrono::nanoseconds drain_timeout{0};  // of on_stop = "drain"; 0: no bound
   } worker;
   struct Capacity {
     uint32_t slots = 0;         // 0: processors
@@ -165,6 +166,7 @@ struct WorkerConfig {
   // What jobs are kept within: of jobs that do not say, and at most. 0: none, but for core files.
   struct Limits {
     std::string cgroups = "auto";  // auto, v1 or off
+    std::string cgroup_parent;     // of version 2, below its mount; empty: found by the launcher
     uint64_t memory_bytes = 0;
     uint64_t max_memory_bytes = 0;
     double cpus = 0;

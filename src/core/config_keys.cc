@@ -334,6 +334,10 @@ Keys limit_keys(WorkerConfig::Limits& limits) {
            "Control groups that keep jobs within their limits: what there is, those of version 1 "
            "only, or none.",
            {"auto", "v1", "off"}),
+      text(kTable, "cgroup_parent", &limits.cgroup_parent,
+           "Control group of version 2, below where these are mounted, in which those of jobs are "
+           "made; empty: the one that the service manager has delegated to the worker, else for "
+           "root the highest."),
       size(kTable, "memory", &limits.memory_bytes,
            "Memory of a job that does not say; 0: max_memory.", 0, 1024 * kTiB),
       size(kTable, "max_memory", &limits.max_memory_bytes, "Most that a job may have; 0: no bound.",
@@ -442,6 +446,9 @@ Keys config_keys(WorkerConfig& config) {
                       "What SIGTERM does with running jobs: they go on (keep), are waited for "
                       "(drain) or are stopped (stop).",
                       {"keep", "drain", "stop"}));
+  keys.push_back(range("worker", "drain_timeout", &config.worker.drain_timeout,
+                       "How long drain waits; what runs then is stopped. 0: until all have ended.",
+                       0, kYear));
   keys.push_back(range("capacity", "slots", &config.capacity.slots,
                        "Jobs at one time; 0: the number of processors.", 0, 1'000'000));
   keys.push_back(range("capacity", "cpus", &config.capacity.cpus,

@@ -1,9 +1,11 @@
 #include "clusterd/version.h"
 
+#include "core/build_info.h"
+
 namespace clusterd {
 
-const char* version() { return CLUSTERD_VERSION; }
+const char* version() { return kVersion; }
 
-const char* build_description() { return CLUSTERD_BUILD; }
+const char* build_description() { return kBuildDescription; }
 
 }  // namespace clusterd

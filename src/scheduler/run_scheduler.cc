@@ -23,6 +23,7 @@
 #include "core/log_settings.h"
 #include "core/port_file.h"
 #include "core/reloader.h"
+#include "core/service_manager.h"
 #include "core/signal_wait.h"
 #include "gateway/http_gateway.h"
 #include "rpc/access_control.h"
@@ -394,7 +395,13 @@ int run_scheduler(const SchedulerConfig& config, const SchedulerStart& start) {
   auto reloadables = all_of(doors.reloadables(), gateway->reloadables());
   reloadables.push_back(reloadable_log(config.log, start.config_file));
   Reloader reloader(clock, std::move(reloadables));
+  ServiceWatchdog watchdog(clock, [&app](absl::AnyInvocable<void()> task) {
+    app.with_term([task = std::move(task)](Term*) mutable { std::move(task)(); });
+  });
+  tell_service_manager("READY=1");
   wait_for_stop(stop_signals, reloader);
+  tell_service_manager("STOPPING=1");
+  watchdog.begin_stop();
   app.retire();
   gateway->stop();
   shut_down(*gateway_server);

@@ -17,6 +17,7 @@
 #include "core/trace_context.h"
 #include "rpc/digest.h"
 #include "rpc/grpc_status.h"
+#include "rpc/server_time.h"
 #include "scheduler/event_relay.h"
 #include "scheduler/output_relay.h"
 #include "scheduler/unary_call.h"
@@ -457,6 +458,7 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::GetCluster(grpc::CallbackServerC
                                                            const v1::GetClusterRequest* request,
                                                            v1::Cluster* response) {
   const auto caller = access_.admit(*context, "/clusterd.v1.SchedulerService/GetCluster");
+  tell_time(*context);
   if (!caller.ok()) return refuse(context, caller.status());
   (void)request;
   return start_unary_call(

@@ -36,6 +36,9 @@ int run_first_process(const WorkerConfig& config, const WorkerStart& start) {
                                     jobs->data_dir,       "--runtime-dir",   jobs->runtime_dir,
                                     "--worker-config",    start.config_file, "--cgroups",
                                     config.limits.cgroups};
+  if (!config.limits.cgroup_parent.empty()) {
+    words.insert(words.end(), {"--cgroup-parent", config.limits.cgroup_parent});
+  }
   if (!start.port_file.empty()) {
     words.insert(words.end(), {"--worker-port-file", start.port_file});
   }

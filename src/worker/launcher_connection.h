@@ -23,7 +23,8 @@ struct LauncherOptions {
   std::string cgroups = "auto";  // which it uses: "auto", "v1" (of version 1 only), "off"
   // Absolute; of the scratch folders that go with their attempts; or empty.
   std::string scratch_dir;
-  LogConfig log;  // how it writes its own log, until it is told otherwise
+  std::string cgroup_parent;  // limits.cgroup_parent
+  LogConfig log;              // how it writes its own log, until it is told otherwise
 };
 
 // The worker's way to the launcher of its data_dir: reaches the running one or starts one, and does

@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "worker/process_info.h"
@@ -40,6 +41,17 @@ class InheritedOpenFiles {
   rlimit before_{};
 };
 
+std::vector<std::string> words_of(const LauncherOptions& options) {
+  std::vector<std::string> words = {
+      options.executable, "launcher",          "--data-dir", options.data_dir,
+      "--runtime-dir",    options.runtime_dir, "--ready-fd", std::to_string(kReadyFd),
+      "--cgroups",        options.cgroups};
+  if (!options.cgroup_parent.empty()) {
+    words.insert(words.end(), {"--cgroup-parent", options.cgroup_parent});
+  }
+  return words;
+}
+
 }  // namespace
 
 absl::StatusOr<LauncherProcess> start_launcher(const LauncherOptions& options) {
@@ -65,11 +77,7 @@ absl::StatusOr<LauncherProcess> start_launcher(const LauncherOptions& options) {
   int error = 0;
   {
     const InheritedOpenFiles limit(options.open_files);
-    error = setup.start(
-        options.executable,
-        {options.executable, "launcher", "--data-dir", options.data_dir, "--runtime-dir",
-         options.runtime_dir, "--ready-fd", std::to_string(kReadyFd), "--cgroups", options.cgroups},
-        &process.pid);
+    error = setup.start(options.executable, words_of(options), &process.pid);
   }
   if (error != 0) {
     return absl::InternalError(absl::StrCat(options.executable, ": ", std::strerror(error)));

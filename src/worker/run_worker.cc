@@ -11,6 +11,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,6 +24,7 @@
 #include "core/port_file.h"
 #include "core/proto_time.h"
 #include "core/reloader.h"
+#include "core/service_manager.h"
 #include "core/signal_wait.h"
 #include "core/worker_features.h"
 #include "gateway/metrics_server.h"
@@ -32,6 +34,7 @@
 #include "rpc/credentials.h"
 #include "rpc/grpc_log.h"
 #include "rpc/link_security.h"
+#include "worker/ecs_metadata.h"
 #include "worker/executable_file.h"
 #include "worker/first_process.h"
 #include "worker/job_readiness.h"
@@ -111,13 +114,20 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> serve_metrics(const std::string& 
   });
 }
 
-// Where the scheduler calls back: as configured, else where we listen; a wildcard leaves the host
-// to the scheduler, which sees where the call came from.
+// Where the scheduler calls back: as configured, else where we listen. For a wildcard the host is
+// the ECS task's, in one, else left to the scheduler, which sees where the call came from.
 std::string advertised(const WorkerConfig::GrpcServer& config, const Address& listening) {
   if (!config.advertise_addr.empty()) return config.advertise_addr;
   const bool wildcard =
       listening.host.empty() || listening.host == "0.0.0.0" || listening.host == "::";
-  return format_address({wildcard ? "" : listening.host, listening.port});
+  if (!wildcard) return format_address(listening);
+  const auto host = ecs_task_address();
+  if (host.ok()) return format_address({*host, listening.port});
+  if (!absl::IsNotFound(host.status())) {
+    log_warning("worker", "no address from the ECS task metadata; set advertise_addr",
+                {{"error", host.status()}});
+  }
+  return format_address({"", listening.port});
 }
 
 // "host:port+1" of the first address, where a go-work scheduler takes what its leader does not.
@@ -208,29 +218,53 @@ absl::Status use_scheduler(const WorkerConfig& config, const LinkSecurity& secur
   return absl::OkStatus();
 }
 
-// What is done about the jobs at the end. With the first process of a container they end too, so
-// they are stopped in order where they would have been kept.
-std::string on_stop_of(const WorkerConfig& config) {
+// What is done about the jobs at the end, by the signal or else the configuration. With the first
+// process of a container they end too, so they are stopped in order where they would have been
+// kept.
+std::string on_stop_of(const WorkerConfig& config, int signal) {
+  if (signal == SIGQUIT) return "drain";
+  if (signal == SIGUSR1) return "stop";
   const bool ends_jobs = std::getenv(kFirstProcessVariable) != nullptr;
   return config.worker.on_stop == "keep" && ends_jobs ? "stop" : config.worker.on_stop;
 }
 
-// What `on_stop` says about the jobs, after the first signal. A second one ends the wait.
-void settle_jobs(const std::string& on_stop, const WorkerConfig::Jobs& jobs,
-                 const StopSignals& signals, WorkerCore& core) {
+// Waits until no attempt is held or `limit` has passed, and returns 0; or the signal that comes
+// first.
+int wait_until_idle(std::optional<std::chrono::nanoseconds> limit, const StopSignals& signals,
+                    WorkerCore& core) {
+  // Shared with the core, which may tell it when nobody waits any more.
+  const auto told = std::make_shared<std::atomic<bool>>(false);
+  // The news comes the way a signal does, so that one wait serves both.
+  core.call_when_idle(limit, [told] {
+    *told = true;
+    kill(getpid(), SIGTERM);
+  });
+  int signal = SIGHUP;
+  while (signal == SIGHUP || signal == SIGUSR2) signal = signals.wait();  // what is left is to end
+  return *told ? 0 : signal;
+}
+
+// What `on_stop` says about the jobs, after the first signal. Another one ends the wait; SIGUSR1
+// stops them then.
+void settle_jobs(const std::string& on_stop, const WorkerConfig& config, const StopSignals& signals,
+                 WorkerCore& core) {
   if (on_stop == "keep") return;
-  log_info("worker", on_stop == "stop" ? "stopping the jobs" : "waiting for the jobs to end");
   core.deregister();  // OFFLINE: no new jobs come, as these end
-  std::optional<std::chrono::nanoseconds> limit;
-  if (on_stop == "stop") {
-    core.stop_all_jobs();
-    limit = jobs.stop_grace + kKilledWithin;
+  if (on_stop == "drain") {
+    log_info("worker", "waiting for the jobs to end");
+    std::optional<std::chrono::nanoseconds> limit = config.worker.drain_timeout;
+    if (*limit == limit->zero()) limit.reset();
+    const int signal = wait_until_idle(limit, signals, core);
+    if (signal != 0 && signal != SIGUSR1) return;
   }
-  // The news comes the way a second signal does, so that one wait serves both.
-  core.call_when_idle(limit, [] { kill(getpid(), SIGTERM); });
-  for (int signal = SIGHUP; signal == SIGHUP || signal == SIGUSR2;) {
-    signal = signals.wait();  // what is left is to end
-  }
+  log_info("worker", "stopping the jobs");
+  core.stop_all_jobs();
+  (void)wait_until_idle(config.jobs.stop_grace + kKilledWithin, signals, core);
+}
+
+// Commands on this machine have to do without it.
+void note(const absl::Status& written) {
+  if (!written.ok()) log_warning("worker", "cannot say that it serves", {{"error", written}});
 }
 
 // The lock of the data_dir: left by an earlier executable of this process, or taken.
@@ -245,7 +279,7 @@ absl::StatusOr<UniqueFd> take_lock(std::optional<Inherited>& inherited,
 
 // Waits for a signal to end, or to be replaced where that can be: then SIGUSR2. SIGHUP reloads.
 int wait_for_signal(const StopSignals& signals, Reloader& reloader, const std::string& executable,
-                    const WorkerStart& start) {
+                    const std::string& data_dir, const WorkerStart& start) {
   while (true) {
     const int signal = signals.wait();
     if (signal == SIGHUP) {
@@ -258,6 +292,7 @@ int wait_for_signal(const StopSignals& signals, Reloader& reloader, const std::s
     const absl::Status status = check_replacement(executable, start);
     if (status.ok()) return signal;
     log_error("worker", "goes on as it is", {{"error", status}});
+    note(write_state(data_dir, std::string(status.message())));
   }
 }
 
@@ -284,7 +319,7 @@ void tell(const JobReadiness& readiness) {
 }  // namespace
 
 int run_worker(const WorkerConfig& config, const WorkerStart& start) {
-  const StopSignals signals({SIGHUP, SIGUSR2});
+  const StopSignals signals({SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2});
   std::optional<Inherited> inherited = take_worker_inheritance();
   const uint64_t limit_before = raise_open_files();
   const uint64_t open_files = inherited ? inherited->message().open_files_soft() : limit_before;
@@ -333,7 +368,8 @@ int run_worker(const WorkerConfig& config, const WorkerStart& start) {
   }
   auto launcher = std::make_unique<LauncherConnection>(
       LauncherOptions{*executable, jobs->data_dir, jobs->runtime_dir, open_files,
-                      config.limits.cgroups, passing_scratch(jobs->scratch_dir), config.log},
+                      config.limits.cgroups, passing_scratch(jobs->scratch_dir),
+                      config.limits.cgroup_parent, config.log},
       clock, core.launcher_observer([&replaced] {
         replaced = true;
         kill(getpid(), SIGTERM);
@@ -350,9 +386,20 @@ int run_worker(const WorkerConfig& config, const WorkerStart& start) {
   bool is_upgrade = false;
   if (status.ok()) {
     log_info("worker", "listening", {{"grpc", format_address(*address)}});
-    is_upgrade = wait_for_signal(signals, reloader, *executable, start) == SIGUSR2;
-    if (!replaced && !is_upgrade) settle_jobs(on_stop_of(config), *jobs, signals, core);
-    if (!is_upgrade) core.deregister();
+    ServiceWatchdog watchdog(clock, [&core](absl::AnyInvocable<void()> task) {
+      core.with_original(
+          [task = std::move(task)](OriginalMembership*) mutable { std::move(task)(); });
+    });
+    note(write_state(jobs->data_dir, ""));
+    tell_service_manager("READY=1");
+    const int signal = wait_for_signal(signals, reloader, *executable, jobs->data_dir, start);
+    is_upgrade = signal == SIGUSR2;
+    if (!is_upgrade) {
+      tell_service_manager("STOPPING=1");
+      watchdog.begin_stop();
+      if (!replaced) settle_jobs(on_stop_of(config, signal), config, signals, core);
+      core.deregister();
+    }
   }
   core.close(/*for_good=*/!is_upgrade);
   (*server)->Shutdown(std::chrono::system_clock::now() + kCallsEndWithin);

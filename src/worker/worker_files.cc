@@ -8,13 +8,17 @@
 #include <cerrno>
 #include <cstdio>
 #include <fstream>
+#include <iterator>
 #include <sstream>
+
+#include "core/clock.h"
 
 namespace clusterd {
 namespace {
 
 constexpr char kIdentityFile[] = "/identity.pb";
 constexpr char kLockFile[] = "/worker.lock";
+constexpr char kStateFile[] = "/worker.state";
 constexpr char kEndFile[] = "/end.pb";
 
 absl::Status write_all(int fd, const std::string& content, const std::string& path) {
@@ -96,6 +100,24 @@ bool is_lock_of(const UniqueFd& lock, const std::string& data_dir) {
   struct stat named {};
   return fstat(lock.get(), &held) == 0 && stat((data_dir + kLockFile).c_str(), &named) == 0 &&
          held.st_dev == named.st_dev && held.st_ino == named.st_ino;
+}
+
+absl::Status write_state(const std::string& data_dir, const std::string& error) {
+  std::ostringstream text;  // "pid serial", then the error
+  text << getpid() << ' ' << SystemClock().now().boot.time_since_epoch().count() << '\n' << error;
+  return replace_file(data_dir + kStateFile, text.str(), /*durable=*/false);
+}
+
+absl::StatusOr<WorkerState> read_state(const std::string& data_dir) {
+  const std::string path = data_dir + kStateFile;
+  std::ifstream file(path);
+  if (!file) return absl::NotFoundError(path + ": no worker has started there");
+  WorkerState state;
+  file >> state.pid >> state.serial;
+  if (!file || state.pid <= 0) return absl::DataLossError(path + " is damaged");
+  file.get();
+  state.error.assign(std::istreambuf_iterator<char>(file), {});
+  return state;
 }
 
 absl::StatusOr<v1::RegisterWorkerResponse> read_identity(const std::string& data_dir) {

@@ -94,6 +94,17 @@ class ContainerTest(unittest.TestCase):
         job = self.cluster.wait(job_id)
         self.assertEqual((job["state"], job["end"]["reason"]), ("STOPPED", "STOP_REQUESTED"), job)
 
+    def test_an_order_to_drain_ends_the_container_when_the_jobs_have_ended(self):
+        daemon = self.start()
+        job_id = self.cluster.start("gated.sh", self.gate)
+        self.cluster.wait_for_state(job_id, "RUNNING")
+        os.kill(self.worker_pid(), signal.SIGQUIT)  # as `clusterd worker --drain` does there
+        self.cluster.wait_for_worker("w1", "OFFLINE")
+        self.assertIsNone(daemon.process.poll())
+        self.gate.write_text("go\n")
+        self.assertEqual(daemon.process.wait(timeout=60), 0)
+        self.assertEqual(self.cluster.wait(job_id)["end"]["exit_code"], 37)
+
     def test_a_worker_that_cannot_start_ends_the_container(self):
         self.start()
         second = subprocess.run([*UNSHARE, os.environ["CLUSTERD"], "worker", "--config",

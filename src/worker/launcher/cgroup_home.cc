@@ -165,16 +165,28 @@ std::string own_name(const std::string& data_dir) {
   return absl::StrCat("/clusterd-", data_dir_name(real == nullptr ? data_dir : real.get()));
 }
 
-std::string place_below(const CgroupPlace& place, const std::string& name) {
+// The configured one where it is there, else by where this process is.
+Parent parent_of_jobs(const CgroupPlace& place, const std::string& configured) {
+  if (configured.empty()) return choose_parent(place);
+  const std::string folder = absl::StrCat(place.mount, "/", configured);
+  if (is_folder(folder)) return {folder, true};
+  log_warning("launcher", "limits.cgroup_parent is not there; another one is used",
+              {{"folder", folder}});
+  return choose_parent(place);
+}
+
+std::string place_below(const CgroupPlace& place, const std::string& configured,
+                        const std::string& name) {
   if (place.hierarchy != kUnifiedHierarchy) return place.folder + name;
-  const Parent parent = choose_parent(place);
+  const Parent parent = parent_of_jobs(place, configured);
   enable_controllers(parent);
   return parent.path + name;
 }
 
 }  // namespace
 
-CgroupHome CgroupHome::open(const std::string& data_dir, CgroupMode mode) {
+CgroupHome CgroupHome::open(const std::string& data_dir, CgroupMode mode,
+                            const std::string& parent) {
   CgroupHome home;
   home.record_ = data_dir + "/launcher/cgroups";
   home.mode_ = mode;
@@ -186,7 +198,7 @@ CgroupHome CgroupHome::open(const std::string& data_dir, CgroupMode mode) {
     if (earlier != known.end() && is_folder(earlier->second)) {
       wanted.push_back({place.hierarchy, earlier->second});
     } else if (is_wanted(mode, place.hierarchy)) {
-      wanted.push_back({place.hierarchy, place_below(place, own_name(data_dir))});
+      wanted.push_back({place.hierarchy, place_below(place, parent, own_name(data_dir))});
       known[place.hierarchy] = wanted.back().path;
     }
   }

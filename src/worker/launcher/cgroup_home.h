@@ -33,7 +33,10 @@ class CgroupHome {
 
   // Does not fail: what cannot be had is told by unenforced(). What an earlier launcher has made is
   // opened too, for its attempts, where new ones no longer get it.
-  [[nodiscard]] static CgroupHome open(const std::string& data_dir, CgroupMode mode);
+  // `parent`: a cgroup of version 2, below its mount, that is ours to divide; empty, or where it is
+  // missing: chosen by where this process is.
+  [[nodiscard]] static CgroupHome open(const std::string& data_dir, CgroupMode mode,
+                                       const std::string& parent = "");
 
   [[nodiscard]] const std::vector<Folder>& folders() const { return folders_; }
   // The hierarchy that tells which processes belong to a new attempt; empty: it gets no cgroup.

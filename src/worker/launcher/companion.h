@@ -48,6 +48,8 @@ class Companion {
   void adopt(pid_t pid, BootTime now);
   // It has greeted: its configuration is good.
   void on_greeted() { has_served_ = true; }
+  // It is about to end in order, and not to be started again.
+  void on_leave() { is_stopping_ = true; }
   // It ended, as wait(2) says. `holds_job`: something would end with this process.
   void on_ended(int wait_status, bool holds_job, BootTime now);
 

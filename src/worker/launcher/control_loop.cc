@@ -213,7 +213,10 @@ bool ControlLoop::on_message(int fd, internal::ToLauncher message) {
   }
   // Before its hello a worker passes what does not fit beside it.
   if (worker_ != fd && message.descriptors_size() == 0) return false;
-  if (message.leave()) leaving_ = true;
+  if (message.leave()) {
+    leaving_ = true;
+    companion_.on_leave();
+  }
   if (message.has_upgrade()) supervisor_.upgrade(message.upgrade().executable());
   supervisor_.on_orders(message, std::move(descriptors));
   return true;

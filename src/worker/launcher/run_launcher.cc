@@ -38,6 +38,7 @@ constexpr int kExitFailed = 70;
 constexpr int kExitBusy = 75;
 constexpr std::string_view kProtected = "-900";
 constexpr char kInheritedFd[] = "--inherited-fd";
+constexpr char kCgroupParent[] = "--cgroup-parent";
 constexpr char kWorkerConfig[] = "--worker-config";
 constexpr char kWorkerPortFile[] = "--worker-port-file";
 // A test's word for a kernel before 6.15 (docs/architecture.md).
@@ -49,6 +50,7 @@ struct Arguments {
   int ready_fd = -1;
   std::string cgroups = "auto";  // the word for the next
   CgroupMode cgroup_mode = CgroupMode::kAuto;
+  std::string cgroup_parent;
   int inherited_fd = -1;
   std::string worker_config;     // set: the first process of a container, which runs the worker
   std::string worker_port_file;  // empty: none
@@ -81,6 +83,8 @@ absl::StatusOr<Arguments> parse_arguments(int argc, char** argv) {
       if (!mode.ok()) return mode.status();
       arguments.cgroups = value;
       arguments.cgroup_mode = *mode;
+    } else if (name == kCgroupParent) {
+      arguments.cgroup_parent = value;
     } else if (name == kWorkerConfig) {
       arguments.worker_config = value;
     } else if (name == kWorkerPortFile) {
@@ -198,6 +202,9 @@ absl::Status replace_process(const Arguments& arguments, UniqueFd& lock,
                                     "--runtime-dir", arguments.runtime_dir,
                                     "--cgroups",     arguments.cgroups,
                                     kInheritedFd,    std::to_string(memory->get())};
+  if (!arguments.cgroup_parent.empty()) {
+    words.insert(words.end(), {kCgroupParent, arguments.cgroup_parent});
+  }
   if (!arguments.worker_config.empty()) {
     words.insert(words.end(), {kWorkerConfig, arguments.worker_config});
   }
@@ -233,8 +240,9 @@ absl::StatusOr<int> serve(const Arguments& arguments) {
   const std::string socket_path = arguments.runtime_dir + "/launcher.sock";
   absl::StatusOr<UniqueFd> lock = *inherited ? (*inherited)->take_lock() : lock_folder(folder);
   if (!lock.ok()) return lock.status();
-  SupervisorOptions options{arguments.data_dir, arguments.runtime_dir, become_launcher(*inherited),
-                            arguments.cgroup_mode, asks_pidfd_info()};
+  SupervisorOptions options{arguments.data_dir,          arguments.runtime_dir,
+                            become_launcher(*inherited), arguments.cgroup_mode,
+                            arguments.cgroup_parent,     asks_pidfd_info()};
   JournalContent content;
   absl::StatusOr<Journal> journal = Journal::open(folder, options.baseline.boot_id, &content);
   if (!journal.ok()) return journal.status();

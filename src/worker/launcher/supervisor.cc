@@ -36,7 +36,7 @@ Supervisor::Supervisor(SupervisorOptions options, Journal journal, const Clock& 
       post_(std::move(post)),
       journal_(std::move(journal)),
       contact_(clock.now().boot),
-      cgroups_(CgroupHome::open(options_.data_dir, options_.cgroups)),
+      cgroups_(CgroupHome::open(options_.data_dir, options_.cgroups, options_.cgroup_parent)),
       pump_(std::make_unique<OutputPump>([this](OutputNews news) { post_(std::move(news)); })),
       scratch_(std::make_unique<ScratchFolders>()),
       spawner_(

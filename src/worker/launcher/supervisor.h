@@ -28,6 +28,7 @@ struct SupervisorOptions {
   std::string runtime_dir;
   ChildBaseline baseline;
   CgroupMode cgroups = CgroupMode::kAuto;
+  std::string cgroup_parent;    // as CgroupHome::open() takes it
   bool asks_pidfd_info = true;  // false: as on a kernel before 6.15
 };
 

@@ -1,0 +1,151 @@
+#include "cli/run_store.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <map>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "cli/exit_codes.h"
+#include "cli/print.h"
+#include "core/config_load.h"
+#include "core/json_quote.h"
+#include "store/sqlite_archive.h"
+#include "store/store_archive.h"
+
+namespace clusterd {
+namespace {
+
+constexpr char kUsualConfig[] = "/etc/clusterd/scheduler.toml";
+
+using Stream = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
+
+absl::StatusOr<std::string> path_of(const StoreFlags& flags) {
+  if (!flags.path.empty()) return flags.path;
+  const auto config =
+      load_scheduler_config(flags.config_file.empty() ? kUsualConfig : flags.config_file);
+  if (!config.ok()) return config.status();
+  return config->store.path;
+}
+
+std::string words_of(const StoreCounts& counts) {
+  std::string text;
+  for (const auto& [kind, count] : counts) {
+    absl::StrAppend(&text, text.empty() ? "" : ", ", kind, " ", count);
+  }
+  return text;
+}
+
+// Beside the archive that it is to become, with what only its owner may see.
+absl::StatusOr<Stream> open_beside(const std::string& path) {
+  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (file < 0) return absl::ErrnoToStatus(errno, path);
+  return Stream(::fdopen(file, "w"), &std::fclose);
+}
+
+absl::StatusOr<StoreCounts> export_to_file(const std::string& store, const std::string& file,
+                                           bool force) {
+  if (!force && ::access(file.c_str(), F_OK) == 0) {
+    return absl::AlreadyExistsError(file + " is there already; --force replaces it");
+  }
+  const std::string beside = file + ".new";
+  auto stream = open_beside(beside);
+  if (!stream.ok()) return stream.status();
+  auto counts = export_sqlite(store, stream->get());
+  if (counts.ok() && ::rename(beside.c_str(), file.c_str()) != 0) {
+    counts = absl::ErrnoToStatus(errno, file);
+  }
+  if (!counts.ok()) (void)::unlink(beside.c_str());
+  return counts;
+}
+
+const char* name_of(ArchiveKind kind) {
+  switch (kind) {
+    case ArchiveKind::kMeta:
+      return "meta";
+    case ArchiveKind::kJob:
+      return "jobs";
+    case ArchiveKind::kWorker:
+      return "workers";
+    case ArchiveKind::kIdempotency:
+      return "idempotency";
+    case ArchiveKind::kEvent:
+      return "events";
+    case ArchiveKind::kDoomed:
+      return "doomed";
+    default:
+      return "damaged";
+  }
+}
+
+absl::StatusOr<StoreCheck> check_archive(const std::string& path) {
+  auto reader = ArchiveReader::open(path);
+  if (!reader.ok()) return reader.status();
+  StoreCheck check;
+  while (true) {
+    const auto record = (*reader)->next();
+    if (absl::IsDataLoss(record.status())) check.faults.emplace_back(record.status().message());
+    if (!record.ok() && check.faults.empty()) return record.status();
+    if (!record.ok() || !*record) return check;
+    ++check.counts[name_of((*record)->kind)];
+  }
+}
+
+std::string json_of(const StoreCheck& check) {
+  std::string text = "{\"counts\":{";
+  for (const auto& [kind, count] : check.counts) {
+    absl::StrAppend(&text, text.back() == '{' ? "" : ",", json_quote(kind), ":", count);
+  }
+  text += "},\"faults\":[";
+  for (const std::string& fault : check.faults) {
+    absl::StrAppend(&text, text.back() == '[' ? "" : ",", json_quote(fault));
+  }
+  return text + "]}\n";
+}
+
+}  // namespace
+
+int run(const StoreExportCommand& command) {
+  const auto store = path_of(command.store);
+  if (!store.ok()) return report_error(store.status());
+  const auto counts = command.file == "-" ? export_sqlite(*store, stdout)
+                                          : export_to_file(*store, command.file, command.force);
+  if (!counts.ok()) return report_error(counts.status());
+  std::fprintf(stderr, "clusterd: %s\n", words_of(*counts).c_str());
+  return kExitOk;
+}
+
+int run(const StoreImportCommand& command) {
+  const auto store = path_of(command.store);
+  if (!store.ok()) return report_error(store.status());
+  const auto counts = import_sqlite(command.file, *store);
+  if (!counts.ok()) return report_error(counts.status());
+  std::fprintf(stderr, "clusterd: %s\n", words_of(*counts).c_str());
+  return kExitOk;
+}
+
+int run(const StoreCheckCommand& command) {
+  absl::StatusOr<StoreCheck> check = StoreCheck();
+  std::string what = command.archive;
+  if (what.empty()) {
+    const auto store = path_of(command.store);
+    if (!store.ok()) return report_error(store.status());
+    what = *store;
+    check = check_sqlite(*store);
+  } else {
+    check = check_archive(what);
+  }
+  if (!check.ok()) return report_error(check.status());
+  std::string text = command.json ? json_of(*check) : what + ": " + words_of(check->counts) + "\n";
+  if (!command.json) {
+    for (const std::string& fault : check->faults) text += "fault: " + fault + "\n";
+  }
+  const int printed = print_text(text);
+  return check->faults.empty() ? printed : kExitOther;
+}
+
+}  // namespace clusterd
