@@ -94,6 +94,7 @@ StreamId ClusterOfFakes::open_session(const std::string& worker_id,
   hello.mutable_identity()->set_worker_id(worker_id);
   hello.mutable_identity()->set_boot_id(boot_id);
   hello.mutable_identity()->set_journal_id("journal");
+  for (const std::string& feature : features) hello.mutable_identity()->add_features(feature);
   for (const auto& held : inventory) *hello.add_inventory() = held;
   return say_hello(hello, "digest");
 }

@@ -35,6 +35,7 @@ struct Attempt {
   bool own_archive = false;  // we reap its archive command
   bool archive_killed = false;
   int resolve_tries = 0;
+  std::optional<int> status_from_outside;  // of a main process that another reaps
   UniqueFd pidfd;
   std::unique_ptr<JobCgroup> cgroup;  // null: it has none
   ProcessTree tree;                   // looks at the cgroup

@@ -151,7 +151,8 @@ class Supervisor {
   void adopt_process(Attempt& attempt, Inherited& inherited);
   void reopen_fifos(Attempt& attempt, Inherited& inherited);
   void resolve(Attempt& attempt);
-  void resolve_without_process(Attempt& attempt, bool is_zombie);
+  void resolve_later(Attempt& attempt);
+  void resolve_without_status(Attempt& attempt, bool is_zombie);
   [[nodiscard]] std::optional<int> exit_status_by_pidfd(const UniqueFd& pidfd) const;
   void on_reaped(const internal::ReapedChild& child);
   void on_passed(const internal::ToLauncher& orders, std::vector<UniqueFd> descriptors);

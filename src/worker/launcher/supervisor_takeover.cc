@@ -22,6 +22,9 @@ namespace {
 constexpr std::chrono::milliseconds kFirstWait{5};
 constexpr int kTriesWhenGone = 10;
 constexpr int kTriesWhenZombie = 14;
+// The worker, which reaps a process that we only see, tells what it used as well: within moments,
+// so its status is taken from what we see 75 ms later.
+constexpr int kTriesForUsage = 4;
 
 // How long the log of a stream is; one that cannot be read counts as empty.
 v1::OutputStream extent_of(const v1::AttemptKey& key, const std::string& folder,
@@ -159,21 +162,28 @@ void Supervisor::resolve(Attempt& attempt) {
   const auto stat = read_process_stat(attempt.pid());
   const bool is_same = stat && stat->start_ticks == attempt.record.spawned->start_ticks;
   if (is_same && stat->is_alive()) return;
-  std::optional<int> status = exit_status_by_pidfd(attempt.pidfd);
+  std::optional<int>& status = attempt.status_from_outside;
+  const bool has_waited = status.has_value();
+  if (!status) status = exit_status_by_pidfd(attempt.pidfd);
   if (!status && is_same && may_see_wait_status(attempt.pid())) {
     status = stat->wait_status;
     // Still there? Else the number was already another's when its permissions were looked at.
     const auto again = read_process_stat(attempt.pid());
     if (!again || again->start_ticks != stat->start_ticks) status.reset();
   }
-  if (status) {
-    internal::ReapedChild child;
-    child.set_pid(attempt.pid());
-    child.set_wait_status(*status);
-    note_exit(attempt, std::move(child));
-  } else {
-    resolve_without_process(attempt, is_same);
-  }
+  if (!status) return resolve_without_status(attempt, is_same);
+  const bool worker_reaps = is_same && stat->parent == ::getppid() && stat->parent != 1;
+  const bool usage_may_come = worker_reaps || has_waited;
+  if (usage_may_come && attempt.resolve_tries < kTriesForUsage) return resolve_later(attempt);
+  internal::ReapedChild child;
+  child.set_pid(attempt.pid());
+  child.set_wait_status(*status);
+  note_exit(attempt, std::move(child));
+}
+
+void Supervisor::resolve_later(Attempt& attempt) {
+  attempt.look_again = clock_.now().boot + kFirstWait * (1 << attempt.resolve_tries++);
+  arm(attempt);
 }
 
 std::optional<int> Supervisor::exit_status_by_pidfd(const UniqueFd& pidfd) const {
@@ -181,15 +191,11 @@ std::optional<int> Supervisor::exit_status_by_pidfd(const UniqueFd& pidfd) const
   return reaped_wait_status(pidfd.get());
 }
 
-void Supervisor::resolve_without_process(Attempt& attempt, bool is_zombie) {
+void Supervisor::resolve_without_status(Attempt& attempt, bool is_zombie) {
   if (!worker_greeted_) return;  // its first message may tell
   const int tries = is_zombie ? kTriesWhenZombie : kTriesWhenGone;
   const bool can_learn = attempt.pidfd.valid() || is_zombie;
-  if (can_learn && attempt.resolve_tries < tries) {
-    attempt.look_again = clock_.now().boot + kFirstWait * (1 << attempt.resolve_tries++);
-    arm(attempt);
-    return;
-  }
+  if (can_learn && attempt.resolve_tries < tries) return resolve_later(attempt);
   clear_tree(attempt);
 }
 

@@ -32,7 +32,7 @@ size_t files_in(const fs::path& folder) {
 }
 
 TEST_CASE("a script is kept once, named by its SHA-256, and nobody may write it", "[uploads]") {
-  const ScratchFolder folder;
+  const testing::ScratchFolder folder;
   const UploadedScripts scripts(folder / "uploads");
 
   const auto first = scripts.keep(script_of("#!/bin/sh\n"));
@@ -54,7 +54,7 @@ TEST_CASE("a script is kept once, named by its SHA-256, and nobody may write it"
 }
 
 TEST_CASE("a file that is not what its name says is written anew", "[uploads]") {
-  const ScratchFolder folder;
+  const testing::ScratchFolder folder;
   const UploadedScripts scripts(folder / "uploads");
   const std::string path = scripts.keep(script_of("#!/bin/sh\n"))->path;
   fs::permissions(path, fs::perms::owner_all);
@@ -69,7 +69,7 @@ TEST_CASE("a file that is not what its name says is written anew", "[uploads]") 
 }
 
 TEST_CASE("those that were not used for a while make room", "[uploads]") {
-  const ScratchFolder folder;
+  const testing::ScratchFolder folder;
   const fs::path uploads = folder / "uploads";
   const UploadedScripts scripts(uploads);
   const std::string old = scripts.keep(script_of("old"))->path;
@@ -88,7 +88,7 @@ TEST_CASE("those that were not used for a while make room", "[uploads]") {
 }
 
 TEST_CASE("a folder that cannot be made is told", "[uploads]") {
-  const ScratchFolder folder;
+  const testing::ScratchFolder folder;
   std::ofstream(folder / "uploads") << "a file";
 
   const auto kept = UploadedScripts(folder / "uploads").keep(script_of("x"));
