@@ -2,7 +2,7 @@
 # Installs what is missing, builds the `dev` preset and runs its tests.
 #   tests/run.sh          everything but the tests labelled `long`
 #   tests/run.sh --full   those too (some in a real browser), AddressSanitizer, ThreadSanitizer,
-#                         clang-tidy, script checks and fuzzers
+#                         clang-tidy, script checks, fuzzers and the packages
 # Ends with CTest's summary; fails where a test leaves a process behind.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -30,11 +30,13 @@ scratch="$(mktemp -d /tmp/ctest.XXXXXX)"
 trap 'rm -rf "$scratch"' EXIT
 status=0
 
+# build PRESET [ARGUMENT…]
 build() {
   local preset="$1"
+  shift
   cmake --preset "$preset" -DCLUSTERD_TESTS=ON > "$scratch/configure.log" \
     || { cat "$scratch/configure.log"; return 1; }
-  cmake --build --preset "$preset"
+  cmake --build --preset "$preset" "$@"
 }
 
 # Names each living process that was started by this run, or runs, works or prints in its folder.
@@ -69,7 +71,8 @@ run_tests() {
 }
 
 if $full; then
-  shellcheck .ci/run tests/*.sh examples/*.sh examples/scripts/*.sh || failure shellcheck
+  shellcheck .ci/run tests/*.sh tests/*/*.sh examples/*.sh examples/*/*.sh examples/deploy/*/*.sh \
+    src/cmake/packaging/debian/p* || failure shellcheck
   build tidy || failure clang-tidy
   for preset in asan tsan; do
     if build "$preset"; then run_tests "$preset" --label-exclude browser; else failure "build of $preset"; fi
@@ -79,6 +82,11 @@ if $full; then
     for fuzzer in build/fuzz/tests/fuzz/*_fuzz; do
       "$fuzzer" -max_total_time=60 || failure "${fuzzer##*/}"
     done
+  fi
+  if build release --target packages; then
+    run_tests release --tests-regex '^packages$'
+  else
+    failure 'build of the packages'
   fi
 fi
 
