@@ -61,7 +61,8 @@ std::string toml_quote(const std::string& text) {
 
 std::string dev_scheduler_config(const DevCommand& command, const std::string& folder) {
   return "[grpc_server]\naddr = " + toml_quote(loopback(command.grpc_port)) +
-         "\n[http_server]\naddr = " + toml_quote(loopback(command.http_port)) +
+         "\nlocal_callers = \"same_user\"\n[http_server]\naddr = " +
+         toml_quote(loopback(command.http_port)) +
          "\nlocal_callers = \"same_user\"\n[store]\npath = " + toml_quote(folder + "/clusterd.db") +
          "\n[log]\nlevel = \"warning\"\n";
 }
@@ -73,7 +74,7 @@ std::string dev_worker_config(const DevCommand& command, const std::string& fold
     programs += (programs.empty() ? "" : ", ") + toml_quote(program);
   }
   return "[grpc_server]\naddr = " + toml_quote(loopback(command.worker_port)) +
-         "\n[scheduler]\naddr = " + toml_quote(scheduler_addr) +
+         "\nlocal_callers = \"same_user\"\n[scheduler]\naddr = " + toml_quote(scheduler_addr) +
          "\n[worker]\non_stop = \"stop\"\n[capacity]\nslots = " + std::to_string(command.slots) +
          "\n[jobs]\nscripts_dir = " + toml_quote(absolute(command.scripts_dir)) +
          "\ndata_dir = " + toml_quote(folder + "/worker") +

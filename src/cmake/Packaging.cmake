@@ -52,7 +52,8 @@ install(
   DESTINATION ${doc_dir}
   COMPONENT runtime
   USE_SOURCE_PERMISSIONS
-  PATTERN "__pycache__" EXCLUDE)
+  PATTERN "__pycache__" EXCLUDE
+  PATTERN "examples/deploy/container/tls" EXCLUDE) # keys, where somebody has made some
 install(
   FILES ${CMAKE_SOURCE_DIR}/README.md ${CMAKE_SOURCE_DIR}/CHANGELOG.md ${CMAKE_SOURCE_DIR}/LICENSE
   DESTINATION ${doc_dir}
@@ -68,7 +69,7 @@ install(
 # ---- packages
 set(CPACK_PACKAGE_NAME clusterd)
 set(CPACK_PACKAGE_VENDOR clusterd)
-set(CPACK_PACKAGE_CONTACT "maintainers of clusterd <clusterd@localhost>")
+set(CPACK_PACKAGE_CONTACT "maintainers of clusterd <clusterd@clusterd.invalid>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "jobs on many machines: scheduler, worker, command line")
 set(CPACK_VERBATIM_VARIABLES ON)
 set(CPACK_STRIP_FILES ON)

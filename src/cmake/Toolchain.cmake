@@ -23,6 +23,9 @@ if(CLUSTERD_SANITIZE)
   add_compile_options(-fsanitize=${CLUSTERD_SANITIZE} -fno-omit-frame-pointer
                       -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${CLUSTERD_SANITIZE})
+  # What Asio keeps to use again would hide who frees what is not theirs.
+  add_compile_definitions(BOOST_ASIO_DISABLE_AWAITABLE_FRAME_RECYCLING
+                          BOOST_ASIO_DISABLE_SMALL_BLOCK_RECYCLING)
   if(CLUSTERD_SANITIZE STREQUAL thread)
     # protobuf's map_field.h lays classes out otherwise where it sees this, and the library's are not.
     add_compile_options(-U__SANITIZE_THREAD__)

@@ -36,6 +36,12 @@ void AuditLog::close_file() {
 
 absl::Status AuditLog::open_file() {
   close_file();
+  const absl::Status status = open_checked();
+  if (!status.ok()) close_file();
+  return status;
+}
+
+absl::Status AuditLog::open_checked() {
   const int file =
       ::open(config_.file.c_str(),
              O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
@@ -53,11 +59,14 @@ absl::Status AuditLog::open_file() {
   return absl::OkStatus();
 }
 
-bool AuditLog::is_in_place() const {
+bool AuditLog::is_in_place() {
   struct stat open {};
   struct stat named {};
-  return file_ >= 0 && fstat(file_, &open) == 0 && stat(config_.file.c_str(), &named) == 0 &&
-         open.st_ino == named.st_ino && open.st_dev == named.st_dev;
+  const bool is_same = file_ >= 0 && fstat(file_, &open) == 0 &&
+                       stat(config_.file.c_str(), &named) == 0 && open.st_ino == named.st_ino &&
+                       open.st_dev == named.st_dev;
+  if (is_same) size_ = static_cast<uint64_t>(open.st_size);  // somebody may have cut it
+  return is_same;
 }
 
 absl::Status AuditLog::rotate() {

@@ -36,8 +36,9 @@ class AuditLog {
 
   // All with mutex_ held.
   absl::Status open_file();
+  absl::Status open_checked();  // leaves what is no good open
   absl::Status rotate();
-  [[nodiscard]] bool is_in_place() const;
+  [[nodiscard]] bool is_in_place();  // then `size_` is up to date
   void close_file();
 
   const SchedulerConfig::Audit config_;

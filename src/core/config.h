@@ -20,8 +20,11 @@ struct ListenerConfig {
   std::string cluster;  // empty: that of the own certificate, for HTTPS else that of [grpc_server]
   std::map<std::string, std::string> identities;  // DNS name → "worker/db1"
   std::chrono::nanoseconds max_connection_age = std::chrono::minutes(30);  // gRPC, with TLS
-  bool allow_insecure = false;  // lets it listen beyond loopback without TLS
+  bool allow_insecure = false;        // lets it listen beyond loopback without TLS
+  std::string local_callers = "any";  // or kSameUser: others must show a token or certificate
 };
+
+inline constexpr char kSameUser[] = "same_user";
 
 struct LogConfig {
   std::string level = "info";   // trace, debug, info, warning, error
@@ -50,7 +53,6 @@ struct SchedulerConfig {
   struct HttpServer : ListenerConfig {
     std::vector<std::string> allowed_hosts;  // Host names that browsers may use
     std::string tokens_file;
-    std::string local_callers = "any";         // or "same_user": others must show a token
     std::vector<std::string> trusted_proxies;  // IP addresses and networks
     uint64_t max_body_bytes = 4ULL << 20;
     uint64_t max_header_bytes = 64ULL << 10;

@@ -58,6 +58,10 @@ Keys listener_keys(std::string_view table, ListenerConfig& listener) {
       text(table, "allow_insecure", &listener.allow_insecure,
            "Listen beyond loopback without TLS, or over HTTP without tokens: whoever reaches the "
            "port can run jobs."),
+      word(table, "local_callers", &listener.local_callers,
+           "Who may call from this machine without a token or certificate: everybody, or processes "
+           "of the user that runs this; the latter needs 127.0.0.1 or ::1 in addr, and no TLS.",
+           {"any", kSameUser}),
   };
 }
 
@@ -132,10 +136,6 @@ Keys http_keys(SchedulerConfig::HttpServer& http) {
                "Host names by which browsers may call it, beside IP addresses and localhost."),
           text(kTable, "tokens_file", &http.tokens_file,
                "Bearer tokens and their roles; with it every caller must prove who it is."),
-          word(kTable, "local_callers", &http.local_callers,
-               "Who may call from this machine without a token: everybody, or the user that runs "
-               "the scheduler; the latter needs 127.0.0.1 or ::1 in addr.",
-               {"any", "same_user"}),
           text(kTable, "trusted_proxies", &http.trusted_proxies,
                "Addresses and networks of proxies that are believed in X-Forwarded-For and "
                "Clusterd-Client.",

@@ -59,11 +59,19 @@ void check_exposure(const ListenerConfig& listener, const std::string& key, bool
 }
 
 // Users can be told apart where the kernel knows both ends of a connection.
-void check_local_callers(const SchedulerConfig::HttpServer& http, ConfigReport& report) {
-  const auto address = parse_address(http.addr);
-  if (http.local_callers == "any" || !address.ok()) return;
+void check_local_callers(const ListenerConfig& listener, const std::string& table,
+                         ConfigReport& report) {
+  const auto address = parse_address(listener.addr);
+  if (listener.local_callers != kSameUser || !address.ok()) return;
   if (is_loopback(address->host) && is_ip_literal(address->host)) return;
-  report.add_error("http_server.local_callers", "\"same_user\" needs 127.0.0.1 or ::1 in addr");
+  report.add_error(table + ".local_callers", "\"same_user\" needs 127.0.0.1 or ::1 in addr");
+}
+
+// With TLS everybody shows a certificate, or a token.
+void check_plain_callers(const ListenerConfig& grpc, ConfigReport& report) {
+  if (!grpc.use_tls || grpc.local_callers != kSameUser) return;
+  report.add_error("grpc_server.local_callers",
+                   "\"same_user\" needs use_tls = false: with TLS callers show certificates");
 }
 
 // Certificates are shown with TLS, and lists belong to authorities.
@@ -77,6 +85,8 @@ void check_client_certificates(const SchedulerConfig::HttpServer& http, ConfigRe
 }
 
 void check_grpc_listener(const ListenerConfig& listener, ConfigReport& report) {
+  check_local_callers(listener, "grpc_server", report);
+  check_plain_callers(listener, report);
   check_tls_files(listener, "grpc_server", /*needs_ca=*/true, report);
   check_exposure(listener, "grpc_server.addr", listener.use_tls,
                  "set use_tls = true with crt_file, key_file and ca_file, or ", report);
@@ -148,7 +158,7 @@ void check(const SchedulerConfig& config, ConfigReport& report) {
                  "`clusterd token create`) or ca_file, or ",
                  report);
   check_client_certificates(config.http_server, report);
-  check_local_callers(config.http_server, report);
+  check_local_callers(config.http_server, "http_server", report);
   check_request_memory(config.http_server, report);
   const SchedulerConfig::Scheduling& times = config.scheduling;
   if (times.heartbeat_interval >= times.worker_timeout) {

@@ -3,8 +3,10 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/impl/codegen/proto_utils.h>
 
+#include <atomic>
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
+#include <utility>
 
 #include "gateway/event.h"
 #include "rpc/grpc_status.h"
@@ -32,6 +34,7 @@ struct UnaryCall {
   MessagePtr response;
   grpc::Status status;
   Event done;
+  std::atomic<bool> has_ended = false;  // gRPC may be taking it down at this moment
 };
 
 }  // namespace
@@ -166,14 +169,20 @@ asio::awaitable<absl::StatusOr<MessagePtr>> ServiceChannel::call(const StatedCal
       std::chrono::system_clock::now() +
       std::chrono::duration_cast<std::chrono::system_clock::duration>(timeout));
   for (const auto& [name, value] : metadata) call->context.AddMetadata(name, value);
-  stub_->stub.UnaryCall(&call->context, path_of(method), {}, &request, call->response.get(),
-                        [call, strand](grpc::Status status) {
-                          asio::post(strand, [call, status = std::move(status)]() mutable {
-                            call->status = std::move(status);
-                            call->done.notify();
-                          });
-                        });
-  cancellation.arm([call] { call->context.TryCancel(); });
+  stub_->stub.UnaryCall(
+      &call->context, path_of(method), {}, &request, call->response.get(),
+      // Nothing of the call stays with gRPC, whose threads may outlive ours.
+      [call, strand = asio::any_io_executor(strand)](grpc::Status status) mutable {
+        call->has_ended = true;
+        const asio::any_io_executor back = std::exchange(strand, {});
+        asio::post(back, [call = std::move(call), status = std::move(status)]() mutable {
+          call->status = std::move(status);
+          call->done.notify();
+        });
+      });
+  cancellation.arm([call] {
+    if (!call->has_ended) call->context.TryCancel();
+  });
   co_await call->done.wait();
   cancellation.disarm();
   if (cancellation.is_cancelled() && call->status.error_code() == grpc::StatusCode::CANCELLED) {

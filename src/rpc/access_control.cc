@@ -45,7 +45,7 @@ absl::Status AccessControl::take_call(const grpc::ServerContextBase& context,
 absl::StatusOr<Identity> AccessControl::identify(const grpc::ServerContextBase& context) const {
   const auto connection = context.auth_context();
   return authenticator_.authenticate(
-      {.connection = *connection, .metadata = context.client_metadata()});
+      {.connection = *connection, .metadata = context.client_metadata(), .peer = context.peer()});
 }
 
 absl::StatusOr<Identity> AccessControl::admit(const grpc::ServerContextBase& context,

@@ -15,6 +15,7 @@ namespace clusterd {
 struct Credentials {
   const grpc::AuthContext& connection;  // with TLS: the peer's certificate
   const std::multimap<grpc::string_ref, grpc::string_ref>& metadata;
+  std::string peer = "";  // gRPC's name of the other end; empty where it is not told
 };
 
 // Seam: who calls. Any thread; asked at the begin of each call, and again for each open stream when

@@ -18,8 +18,9 @@ absl::Status share_used(const std::string& what, const std::string& key, uint64_
       kRetrySoon);
 }
 
-// The services that clients call; workers have others.
+// What clients call; workers have services of their own, but for one method.
 bool is_for_clients(std::string_view method) {
+  if (method == "/scheduler.v1.SchedulerService/TaskComplete") return false;
   return method.starts_with("/clusterd.v1.SchedulerService/") ||
          method.starts_with("/scheduler.v1.SchedulerService/");
 }

@@ -86,8 +86,9 @@ std::optional<SeenConnection> seen_at(int socket, const std::vector<uint16_t>& p
 std::vector<int> open_descriptors() {
   std::vector<int> descriptors;
   std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", error)) {
-    const std::string name = entry.path().filename();
+  std::filesystem::directory_iterator entry("/proc/self/fd", error);
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    const std::string name = entry->path().filename();
     int descriptor = -1;
     std::from_chars(name.data(), name.data() + name.size(), descriptor);
     if (descriptor > 2) descriptors.push_back(descriptor);
@@ -112,8 +113,11 @@ std::vector<size_t> connections_to_cut(const std::vector<SeenConnection>& seen,
   }
   while (seen.size() - cut.size() > limits.max_connections) {
     auto& heaviest =
-        std::max_element(clients.begin(), clients.end(), [](const auto& a, const auto& b) {
-          return a.second.size() < b.second.size();
+        std::max_element(clients.begin(), clients.end(), [&seen](const auto& a, const auto& b) {
+          const auto weight = [&seen](const std::vector<size_t>& of_it) {
+            return std::pair(of_it.size(), of_it.empty() ? 0U : seen[of_it.back()].quiet_ms);
+          };
+          return weight(a.second) < weight(b.second);
         })->second;
     cut.push_back(heaviest.back());
     heaviest.pop_back();

@@ -61,7 +61,8 @@ class HttpsSecurity {
   [[nodiscard]] std::unique_ptr<HttpsPeer> new_peer() const;
   // The server's side of a connection, the caller's to free. `peer` outlives its handshake.
   [[nodiscard]] ssl_st* new_session(HttpsPeer& peer) const;
-  // For a Reloader; `then` follows each reload that succeeded.
+  // For a Reloader; `then` follows each reload that succeeded, and
+  // comes once a minute, for certificates that have ended.
   [[nodiscard]] Reloadable reloadable(std::function<void()> then);
   // The end of our certificate.
   [[nodiscard]] std::optional<std::chrono::system_clock::time_point> not_after() const {

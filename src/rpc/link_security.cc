@@ -24,6 +24,12 @@ absl::StatusOr<std::unique_ptr<LinkSecurity>> LinkSecurity::make(const std::stri
                                                                  Role role,
                                                                  const ListenerConfig& listener) {
   std::unique_ptr<LinkSecurity> security(new LinkSecurity);
+  if (!listener.use_tls && listener.local_callers == kSameUser) {
+    auto same_user = std::make_unique<SameUserOnly>();
+    security->same_user_ = same_user.get();
+    security->authenticator_ = std::move(same_user);
+    return security;
+  }
   if (!listener.use_tls) {
     security->authenticator_ = std::make_unique<NoAuthentication>();
     return security;
@@ -51,6 +57,15 @@ std::shared_ptr<grpc::ChannelCredentials> LinkSecurity::channel_credentials(
     ExpectedPeer expected) const {
   if (tls_ == nullptr) return grpc::InsecureChannelCredentials();
   return tls_->channel_credentials(std::move(expected));
+}
+
+void LinkSecurity::serve_at(const std::vector<std::string>& addresses) {
+  if (same_user_ == nullptr) return;
+  std::vector<Address> listeners;
+  for (const std::string& text : addresses) {
+    if (const auto address = parse_address(text); address.ok()) listeners.push_back(*address);
+  }
+  same_user_->serve_at(std::move(listeners));
 }
 
 uint64_t LinkSecurity::generation() const { return tls_ == nullptr ? 0 : tls_->generation(); }

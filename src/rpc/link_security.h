@@ -13,10 +13,10 @@
 
 #include "absl/status/statusor.h"
 #include "core/config.h"
-#include "core/metrics.h"
 #include "core/reloader.h"
 #include "rpc/access_control.h"
 #include "rpc/authenticator.h"
+#include "rpc/same_user.h"
 #include "rpc/tls_keeper.h"
 
 namespace clusterd {
@@ -33,8 +33,10 @@ class LinkSecurity {
   LinkSecurity(const LinkSecurity&) = delete;
   LinkSecurity& operator=(const LinkSecurity&) = delete;
 
-  // Tells callers by their certificates; in plaintext they are anonymous.
+  // Tells callers by their certificates; in plaintext they are anonymous, or of this user.
   [[nodiscard]] const Authenticator& authenticator() const { return *authenticator_; }
+  // Where the server listens that is asked for here; before anybody is told of it, and once.
+  void serve_at(const std::vector<std::string>& addresses);
   // `access` judges health and reflection, and outlives the server. Without `demand_certificate`
   // a caller may show something else.
   [[nodiscard]] std::shared_ptr<grpc::ServerCredentials> server_credentials(
@@ -49,7 +51,8 @@ class LinkSecurity {
   [[nodiscard]] std::string cluster() const;
   // The end of our certificate; none in plaintext.
   [[nodiscard]] std::optional<std::chrono::system_clock::time_point> not_after() const;
-  // For a Reloader; none in plaintext. `then` follows each reload that succeeded.
+  // For a Reloader; none in plaintext. `then` follows each reload that succeeded, and
+  // comes once a minute, for certificates that have ended.
   [[nodiscard]] std::vector<Reloadable> reloadables(std::function<void()> then) const;
 
  private:
@@ -57,6 +60,7 @@ class LinkSecurity {
 
   std::unique_ptr<TlsKeeper> tls_;  // null: plaintext
   std::unique_ptr<Authenticator> authenticator_;
+  SameUserOnly* same_user_ = nullptr;  // authenticator_, where it is that
 };
 
 }  // namespace clusterd

@@ -21,4 +21,12 @@ std::string peer_host(std::string_view peer) {
   return std::string(rest);
 }
 
+absl::StatusOr<Address> peer_address(std::string_view peer) {
+  const std::string host = peer_host(peer);
+  if (host.empty()) return absl::InvalidArgumentError("a peer without an IP address");
+  const std::string port(peer.substr(peer.rfind(':') + 1));
+  const bool is_six = host.find(':') != std::string::npos;
+  return parse_address((is_six ? "[" + host + "]" : host) + ":" + port);
+}
+
 }  // namespace clusterd

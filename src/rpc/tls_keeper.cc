@@ -20,6 +20,7 @@ using std::chrono::system_clock;
 constexpr unsigned kProviderLooksEverySeconds = 1;
 constexpr auto kRemindAhead = std::chrono::hours(14 * 24);
 constexpr auto kRemindEvery = std::chrono::hours(24);
+constexpr auto kLookForEnded = std::chrono::minutes(1);
 
 std::string name_of(const TlsMaterial& material) {
   const std::optional<Identity> ours = material.own_identity();
@@ -182,11 +183,14 @@ std::vector<std::string> TlsKeeper::files() const {
 Reloadable TlsKeeper::reloadable(std::function<void()> then) {
   Reloadable item;
   item.files = files();
-  item.reload = [this, then = std::move(then)] {
+  item.reload = [this, then] {
     if (reload().ok()) then();
   };
-  item.look = [this](WallTime now) {
+  item.look = [this, then = std::move(then), next = WallTime()](WallTime now) mutable {
     remind(std::chrono::time_point_cast<system_clock::duration>(now));
+    if (now < next) return;
+    next = now + kLookForEnded;
+    then();  // certificates end by themselves
   };
   return item;
 }

@@ -59,7 +59,8 @@ class TlsKeeper {
   [[nodiscard]] std::optional<std::chrono::system_clock::time_point> not_after() const;
   // Warns once a day from two weeks before our certificate's end on.
   void remind(std::chrono::system_clock::time_point now);
-  // What a Reloader does with it; `then` follows each reload that succeeded.
+  // What a Reloader does with it; `then` follows each reload that succeeded, and
+  // comes once a minute, for certificates that have ended.
   [[nodiscard]] Reloadable reloadable(std::function<void()> then);
 
  private:

@@ -337,14 +337,17 @@ absl::Status GoWorkSchedulerService::read_tasks(tasks::GetTasksResponse& respons
 grpc::ServerUnaryReactor* GoWorkSchedulerService::TaskComplete(
     grpc::CallbackServerContext* context, const tasks::TaskCompleteRequest* request,
     tasks::TaskCompleteResponse* /*response*/) {
-  const auto caller = access_.admit(*context, "/scheduler.v1.SchedulerService/TaskComplete");
-  if (!caller.ok()) return refuse(context, caller.status());
-  if (request->id().empty()) return bad(context, "task id required");
+  auto admitted = access_.admit_change(*context, "/scheduler.v1.SchedulerService/TaskComplete",
+                                       {.job_id = request->id()}, AuditTrail::OnFailure::kContinue);
+  if (!admitted.ok()) return refuse(context, admitted.status());
+  if (request->id().empty()) return bad(context, *admitted, "task id required");
+  const auto audited = std::make_shared<AuditedCall>(*std::move(admitted));
   std::optional<std::string> error;
   if (request->has_error()) error = request->error();
   auto* reactor = context->DefaultReactor();
   app_.call(
-      [reactor](const absl::StatusOr<Answer>& answer) {
+      [reactor, audited](const absl::StatusOr<Answer>& answer) {
+        audited->end(answer.status());
         reactor->Finish(to_grpc(task_status(answer.status())));
       },
       [id = request->id(), error](Scheduler& scheduler, CallId call, Now now) {

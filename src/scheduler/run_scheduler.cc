@@ -204,7 +204,7 @@ CallerRules::Settings http_rules(const SchedulerConfig::HttpServer& http,
                                  const TokenStore* tokens) {
   CallerRules::Settings settings{.tokens = tokens,
                                  .asks_certificates = http.use_tls && !http.ca_file.empty(),
-                                 .same_user_only = http.local_callers == "same_user"};
+                                 .same_user_only = http.local_callers == kSameUser};
   for (const std::string& text : http.trusted_proxies) {
     const auto network = IpNetwork::parse(text);  // the loader has checked them
     if (network.ok()) settings.trusted_proxies.push_back(*network);
@@ -370,6 +370,9 @@ int run_scheduler(const SchedulerConfig& config, const SchedulerStart& start) {
     compat_server = listen(config.grpc_server, credentials, calls, theirs);
   }
   if (!compat_server.ok()) return fail(compat_server.status());
+  std::vector<std::string> addresses = theirs.addresses;
+  addresses.push_back(ours.addresses[0]);
+  (*security)->serve_at(addresses);
   const auto gateway_server = serve_in_process(gateway_service);
 
   const bool original_endpoints = config.compat.enabled;
@@ -377,7 +380,8 @@ int run_scheduler(const SchedulerConfig& config, const SchedulerStart& start) {
   gateway.emplace(
       with_cluster(fit_open_files(config.http_server), **security),
       in_process_channel(*gateway_server), [&app] { return app.readiness(); }, original_endpoints,
-      doors.http_callers(), [&](MetricsPage& page) {
+      doors.http_callers(),
+      [&](MetricsPage& page) {
         app.metrics().add_to(page, app.clock().now().boot);
         calls.add_to(page);
         add_certificate_expiry(page, {{"grpc_server", (*security)->not_after()},

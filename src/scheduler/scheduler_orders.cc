@@ -192,7 +192,9 @@ void Scheduler::read_and_retry(CallId call, const v1::RetryJobRequest& request,
 
 void Scheduler::retry_ended(CallId call, const v1::Job& job, const RecordedTasks& tasks,
                             const RequestKey& key, Decision& out, Now now) {
-  if (const absl::Status room = check_room(); !room.ok()) return reply(call, room, out);
+  absl::Status room = check_room();
+  if (room.ok()) room = check_upload(job.spec());
+  if (!room.ok()) return reply(call, room, out);
   LiveJob& live = revive(job, tasks);
   live.job.set_retries(live.job.retries() + 1);
   live.job.clear_unstarted_end();

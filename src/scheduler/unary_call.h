@@ -35,19 +35,28 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
         [this, response](absl::StatusOr<Answer> answer) {
           const absl::Status status = answer.status();
           if (status.ok()) *response = std::get<Response>(*std::move(answer));
-          if (audited_) audited_->end(status, status.ok() ? made_by(*response) : AuditSubject());
+          // Of a question that was taken back nobody knows whether it has been acted on: the audit
+          // is told so when this ends.
+          const bool is_unknown = taken_back_ && absl::IsCancelled(status);
+          if (audited_ && !is_unknown) {
+            audited_->end(status, status.ok() ? made_by(*response) : AuditSubject());
+          }
           Finish(to_grpc(status));
         },
         std::move(decide));
   }
 
-  void OnCancel() override { app_.abandon(id_); }
+  void OnCancel() override {
+    taken_back_ = true;
+    app_.abandon(id_);
+  }
   void OnDone() override { delete this; }
 
  private:
   SchedulerApp& app_;
   std::optional<AuditedCall> audited_;
   std::atomic<CallId> id_ = 0;
+  std::atomic<bool> taken_back_ = false;
 };
 
 // Begins the call; the reactor is gRPC's from here on. One that changes something is `audited`.

@@ -285,8 +285,10 @@ absl::StatusOr<StoreCounts> export_sqlite(const std::string& path, std::FILE* st
 
 absl::StatusOr<StoreCounts> import_sqlite(const std::string& archive, const std::string& path) {
   std::error_code error;
-  if (std::filesystem::exists(path, error)) {
-    return absl::AlreadyExistsError(path + " is there already; move it away first");
+  // SQLite would take what an earlier store has left beside it for this one's.
+  for (const char* ending : {"", "-wal", "-shm", "-journal"}) {
+    if (!std::filesystem::exists(path + ending, error)) continue;
+    return absl::AlreadyExistsError(path + ending + " is there already; move it away first");
   }
   Import import(path + ".importing");
   absl::Status status = fill(import, archive);

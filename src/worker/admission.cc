@@ -157,6 +157,7 @@ absl::Status Admission::keep_upload(const v1::JobSpec& spec, internal::LaunchPla
   checked.set_is_read(!spec.command().empty() || kept->has_interpreter);
   checked.set_argument(static_cast<uint32_t>(plan.argv_size()));
   checked.set_sealed(true);
+  checked.set_is_uploaded(true);
   checked.set_sha256(kept->sha256);
   if (spec.command().empty()) plan.set_executable(kept->path);
   plan.add_argv(std::move(kept->path));

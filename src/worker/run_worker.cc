@@ -360,6 +360,7 @@ int run_worker(const WorkerConfig& config, const WorkerStart& start) {
       {"clusterd.v1.WorkerService", "jobscheduler.Worker", "worker.v1.WorkerService"});
   auto server = serve(config.grpc_server, **security, access, services, calls, *address);
   if (!server.ok()) return fail(server.status());
+  (*security)->serve_at({format_address(*address)});
   const auto metrics = serve_metrics(config.metrics.addr, core, calls, **security);
   if (!metrics.ok()) return fail(metrics.status());
   if (const auto joined = use_scheduler(config, **security, *address, jobs->data_dir, core);

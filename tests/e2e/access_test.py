@@ -15,6 +15,7 @@ from http_client import CutStream
 
 ROLES = ("reader", "operator", "admin")
 NOBODY = 65534
+UNAUTHENTICATED = 16  # of gRPC
 # Each route with the roles that may use it.
 ROUTES = [
     ("GET", "/v1/jobs", ROLES),
@@ -263,6 +264,16 @@ class OtherUsersTest(TokensCase):
         self.assertEqual(self.status_as(NOBODY, cluster.http_address, {}), 200)
 
 
+def grpc_status_as(user, address, method):
+    """The gRPC status that a process of another user gets for an empty request; 0 is OK."""
+    run = subprocess.run(["curl", "-sS", "--http2-prior-knowledge", "-o", "/dev/null", "-D", "-",
+                          "--max-time", "20", "-H", "content-type: application/grpc", "-H",
+                          "te: trailers", "--data-binary", "@-",
+                          f"http://{address}/clusterd.v1.{method}"], input=b"\0" * 5, user=user,
+                         cwd="/", env={"PATH": "/usr/bin:/bin"}, capture_output=True, check=True)
+    return int(re.search(rb"grpc-status: (\d+)", run.stdout)[1])
+
+
 @unittest.skipUnless(os.geteuid() == 0, "only root can be somebody else")
 class DevTest(unittest.TestCase):
     def test_another_user_cannot_run_jobs_on_our_dev_cluster(self):
@@ -278,6 +289,15 @@ class DevTest(unittest.TestCase):
 
             self.assertEqual(OtherUsersTest.status_as(0, address, {}), 200)
             self.assertEqual(OtherUsersTest.status_as(NOBODY, address, {}), 401)
+            ports = {daemon: dict(line.split("=", 1) for line in next(
+                         pathlib.Path(folder).glob(f"*/{daemon}.ports")).read_text().splitlines())
+                     for daemon in ("scheduler", "worker")}
+            for daemon, method in (("scheduler", "SchedulerService/GetCluster"),
+                                   ("worker", "WorkerService/Identify")):
+                with self.subTest(daemon):
+                    at = ports[daemon]["grpc"]
+                    self.assertEqual(grpc_status_as(0, at, method), 0)
+                    self.assertEqual(grpc_status_as(NOBODY, at, method), UNAUTHENTICATED)
 
 
 class PagesOfOtherSitesTest(unittest.TestCase):

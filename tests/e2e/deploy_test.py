@@ -73,7 +73,7 @@ class UnitsTest(Folder):
 
     def test_units_are_exposed_as_little_as_may_be(self):
         # The worker's directives hold for its jobs, so it can have few of them.
-        for name, most in (("scheduler", 16), ("jobs", 20), ("worker", 78)):
+        for name, most in (("scheduler", 16), ("jobs", 24), ("worker", 78)):
             done = self.systemd_analyze("security", "--offline=true", f"--threshold={most}",
                                         str(self.units / f"clusterd-{name}.service"))
             self.assertEqual(done.returncode, 0, done.stdout[-300:])
@@ -191,6 +191,15 @@ class ContainerTest(Folder):
         again = subprocess.run(["bash", str(script)], capture_output=True, timeout=60, check=False,
                                env={**os.environ, "CLUSTERD": executable()})
         self.assertEqual(again.returncode, 1)
+
+
+class ReleaseTest(unittest.TestCase):
+    def test_the_images_are_of_this_version(self):
+        project = (DEPLOY.parents[1] / "CMakeLists.txt").read_text()
+        version = re.search(r"project\(clusterd VERSION (\S+)", project)[1]
+        tags = [tag for path in (*DEPLOY.glob("ecs/*.json"), *DEPLOY.glob("kubernetes/*.yaml"))
+                for tag in re.findall(r"clusterd-(?:scheduler|worker):([0-9][^\s\"]*)", path.read_text())]
+        self.assertEqual(set(tags), {version}, tags)
 
 
 class EcsTest(Folder):

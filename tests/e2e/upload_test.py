@@ -1,6 +1,7 @@
 """Scripts that come with their jobs: run where that is allowed, and nowhere else."""
 import base64
 import hashlib
+import os
 import stat
 import unittest
 
@@ -43,6 +44,16 @@ class UploadTest(unittest.TestCase):
         refused = self.run_upload("--worker", "open")
         self.assertEqual((refused.returncode, refused.stdout), (64, ""), refused)
         self.assertIn("#!", refused.stderr)
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can be somebody else")
+    def test_another_user_runs_what_it_cannot_reach(self):
+        self.cluster.start_worker("other", allow_uploads=True, run_as="nobody")
+        own = self.cluster.folder / "who.sh"
+        for text, words in (("#!/bin/sh\nid -un\n", ()), ("id -un\n", ("--command", "sh"))):
+            with self.subTest(words):
+                own.write_text(text)
+                result = self.run_upload("--quiet", "--worker", "other", *words, file=own)
+                self.assertEqual((result.returncode, result.stdout), (0, "nobody\n"), result)
 
     def test_arrays_and_retries_have_it_too(self):
         result = self.cluster.cli("job", "start", "--upload", "--wait", "--array", "1-3",

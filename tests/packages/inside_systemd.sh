@@ -30,7 +30,7 @@ chmod 755 /var/lib/clusterd/scripts/gated.sh
 
 systemctl start clusterd-scheduler clusterd-worker
 within 60 worker_is_alive
-clusterd doctor
+clusterd doctor || [ $? = 1 ]
 
 # A job, as the jobs' user and not the service's.
 touch /tmp/first

@@ -36,7 +36,7 @@ void ChildSetting::add_to(ChildPlan& child) const {
   }
   child.user.allow_new_privileges = plan_->allow_new_privileges();
   child.service_user = ::geteuid();
-  if (plan_->has_script()) {
+  if (plan_->has_script() && !plan_->script().is_uploaded()) {
     child.script = plan_->script().path().c_str();
     child.script_is_read = plan_->script().is_read();
   }

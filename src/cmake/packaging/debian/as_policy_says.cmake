@@ -1,9 +1,6 @@
 # Brings the files of the .deb into the form that Debian's policy asks for: compressed manual and
 # changelogs, a copyright file, lintian's overrides.
-set(root "${CMAKE_INSTALL_PREFIX}")
-if(DEFINED ENV{DESTDIR})
-  set(root "$ENV{DESTDIR}/usr")
-endif()
+set(root "${CPACK_TEMPORARY_INSTALL_DIRECTORY}/usr")
 set(doc "${root}/share/doc/clusterd")
 set(version "${CPACK_PACKAGE_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE}")
 
