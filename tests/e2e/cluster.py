@@ -376,3 +376,19 @@ class Cluster:
             for pid, _ in self.leftovers():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+
+
+def cluster_that_others_may_pass():
+    """A cluster whose folder another user may pass, as may all above it."""
+    def is_passable(folder):
+        return all(path.stat().st_mode & 0o001 for path in (folder, *folder.parents))
+
+    usual = tempfile.tempdir
+    tempfile.tempdir = next(name for name in (tempfile.gettempdir(), "/tmp", "/var/tmp")
+                            if is_passable(pathlib.Path(name)))
+    try:
+        cluster = Cluster()
+    finally:
+        tempfile.tempdir = usual
+    cluster.folder.chmod(0o711)
+    return cluster

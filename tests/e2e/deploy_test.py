@@ -198,7 +198,7 @@ class ReleaseTest(unittest.TestCase):
         project = (DEPLOY.parents[1] / "CMakeLists.txt").read_text()
         version = re.search(r"project\(clusterd VERSION (\S+)", project)[1]
         tags = [tag for path in (*DEPLOY.glob("ecs/*.json"), *DEPLOY.glob("kubernetes/*.yaml"))
-                for tag in re.findall(r"clusterd-(?:scheduler|worker):([0-9][^\s\"]*)", path.read_text())]
+                for tag in re.findall(r"clusterd-(?:scheduler|worker):([0-9]+\.[^\s\"]*)", path.read_text())]
         self.assertEqual(set(tags), {version}, tags)
 
 

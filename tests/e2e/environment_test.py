@@ -3,30 +3,13 @@ import base64
 import os
 import pathlib
 import pwd
-import tempfile
 import unittest
 
-from cluster import Cluster, Daemon, wait_until
+from cluster import Cluster, Daemon, cluster_that_others_may_pass, wait_until
 
 TRACE_PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 IS_ROOT = os.geteuid() == 0
 OTHER_USER = "nobody"
-
-
-def cluster_that_others_may_pass():
-    """A cluster whose folder another user may pass, as may all above it."""
-    def is_passable(folder):
-        return all(path.stat().st_mode & 0o001 for path in (folder, *folder.parents))
-
-    usual = tempfile.tempdir
-    tempfile.tempdir = next(name for name in (tempfile.gettempdir(), "/tmp", "/var/tmp")
-                            if is_passable(pathlib.Path(name)))
-    try:
-        cluster = Cluster()
-    finally:
-        tempfile.tempdir = usual
-    cluster.folder.chmod(0o711)
-    return cluster
 
 
 def variables(output):

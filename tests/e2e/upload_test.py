@@ -5,7 +5,7 @@ import os
 import stat
 import unittest
 
-from cluster import Cluster
+from cluster import Cluster, cluster_that_others_may_pass
 
 SCRIPT = 'echo "$0 got $1"; echo "uploaded $CLUSTERD_TASK_INDEX"\n'
 
@@ -44,16 +44,6 @@ class UploadTest(unittest.TestCase):
         refused = self.run_upload("--worker", "open")
         self.assertEqual((refused.returncode, refused.stdout), (64, ""), refused)
         self.assertIn("#!", refused.stderr)
-
-    @unittest.skipUnless(os.geteuid() == 0, "only root can be somebody else")
-    def test_another_user_runs_what_it_cannot_reach(self):
-        self.cluster.start_worker("other", allow_uploads=True, run_as="nobody")
-        own = self.cluster.folder / "who.sh"
-        for text, words in (("#!/bin/sh\nid -un\n", ()), ("id -un\n", ("--command", "sh"))):
-            with self.subTest(words):
-                own.write_text(text)
-                result = self.run_upload("--quiet", "--worker", "other", *words, file=own)
-                self.assertEqual((result.returncode, result.stdout), (0, "nobody\n"), result)
 
     def test_arrays_and_retries_have_it_too(self):
         result = self.cluster.cli("job", "start", "--upload", "--wait", "--array", "1-3",
@@ -94,6 +84,17 @@ class UploadTest(unittest.TestCase):
             self.assertIn("w1  does not run scripts that come with their jobs", why.stdout)
             self.assertEqual(cluster.cli("job", "stop", "last").returncode, 0)
 
+    @unittest.skipUnless(os.geteuid() == 0, "only root can be somebody else")
+    def test_another_user_runs_what_it_cannot_reach(self):
+        with cluster_that_others_may_pass() as cluster:
+            cluster.start_worker(allow_uploads=True, run_as="nobody")
+            own = cluster.folder / "who.sh"
+            for text, words in (("#!/bin/sh\nid -un\n", ()), ("id -un\n", ("--command", "sh"))):
+                with self.subTest(words):
+                    own.write_text(text)
+                    result = cluster.cli("run", "--upload", "--quiet", *words, str(own))
+                    self.assertEqual((result.returncode, result.stdout), (0, "nobody\n"), result)
+
     def test_bounds_and_digests(self):
         large = self.cluster.folder / "large.sh"
         large.write_text("#" * (64 << 10) + "\n")
@@ -120,14 +121,16 @@ class UploadTest(unittest.TestCase):
         self.assertIn("--upload", program.stderr)
 
     def test_with_digests_only_what_they_name_is_run(self):
-        digests = self.cluster.folder / "digests"
-        digests.write_text(f"{hashlib.sha256(SCRIPT.encode()).hexdigest()}  mine.sh\n")
-        self.cluster.start_worker("strict", allow_uploads=True, digests=str(digests))
-        listed = self.run_upload("--quiet", "--worker", "strict", "--command", "bash")
+        with Cluster() as cluster:
+            digests = cluster.folder / "digests"
+            digests.write_text(f"{hashlib.sha256(SCRIPT.encode()).hexdigest()}  mine.sh\n")
+            cluster.start_worker(allow_uploads=True, digests=str(digests))
+            other = cluster.folder / "other.sh"
+            other.write_text("echo other\n")
+            listed, refused = (cluster.cli("run", "--upload", "--quiet", "--worker", "w1",
+                                           "--command", "bash", str(file))
+                               for file in (self.file, other))
         self.assertEqual(listed.returncode, 0, listed)
-        other = self.cluster.folder / "other.sh"
-        other.write_text("echo other\n")
-        refused = self.run_upload("--worker", "strict", "--command", "bash", file=other)
         self.assertEqual((refused.returncode, refused.stdout), (77, ""), refused)
         self.assertIn("SHA-256", refused.stderr)
 

@@ -416,8 +416,10 @@ TEST_CASE("proxies, users and memory are checked", "[config]") {
   check_all(
       {{"[http_server]\ntrusted_proxies = [\"10.0.0.1/8\"]",
         "f.toml:2:20: http_server.trusted_proxies: \"10.0.0.1/8\" has bits beyond its prefix"},
-       {"[grpc_server]\nlocal_callers = \"same_user\"\nuse_tls = true",
-        "f.toml:2:17: grpc_server.local_callers: \"same_user\" needs use_tls = false"},
+       {"[grpc_server]\nlocal_callers = \"same_user\"\nuse_tls = true\ncrt_file = \"c\"\n"
+        "key_file = \"k\"\nca_file = \"a\"",
+        "f.toml:2:17: grpc_server.local_callers: \"same_user\" needs use_tls = false: with TLS "
+        "callers show certificates"},
        {"[http_server]\naddr = \"localhost:1\"\nlocal_callers = \"same_user\"",
         "f.toml:3:17: http_server.local_callers: \"same_user\" needs 127.0.0.1 or ::1 in "
         "addr"},
