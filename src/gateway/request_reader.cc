@@ -19,7 +19,9 @@ using std::chrono::nanoseconds;
 using std::chrono::steady_clock;
 
 constexpr size_t kReadBytes = 16U << 10;
+constexpr size_t kFirstReadBytes = 1U << 10;   // is not counted: thousands may do it at one time
 constexpr size_t kReadAheadBytes = 16U << 10;  // kept of what a client sends before its turn
+constexpr size_t kDrainBytes = 1U << 10;       // read at once of what nobody wants
 constexpr auto kDrainTime = std::chrono::seconds(2);
 
 std::string lower(boost::beast::string_view text) {
@@ -138,18 +140,29 @@ RequestReader::RequestReader(const asio::any_io_executor& strand, Connection& co
 
 std::string_view RequestReader::unread() const { return std::string_view(buffer_).substr(begin_); }
 
-asio::awaitable<bool> RequestReader::read_more() {
+void RequestReader::free_buffer() {
+  buffer_ = std::string();
+  begin_ = 0;
+}
+
+asio::awaitable<bool> RequestReader::read_more(size_t limit) {
   if (ended_ || deadline_.passed()) co_return false;
   buffer_.erase(0, std::exchange(begin_, 0));
-  const Transferred got = co_await connection_.read(buffer_, kReadBytes);
+  const Transferred got = co_await connection_.read(buffer_, limit);
   co_return !got.error;
 }
 
 asio::awaitable<bool> RequestReader::read_more_of(Parser& parser) {
-  const bool more = co_await read_more();
+  // A head that is large has been counted for half of what it may become here.
+  const size_t limit =
+      parser.has_head() ? kReadBytes : std::clamp(unread().size(), kFirstReadBytes, kReadBytes);
+  const bool more = co_await read_more(limit);
   if (!more) co_return false;
   const absl::Status status = account_.hold(buffer_.capacity() + parser.bytes_held());
-  if (!status.ok()) parser.refuse(status);
+  if (!status.ok()) {
+    parser.refuse(status);
+    free_buffer();
+  }
   co_return status.ok();
 }
 
@@ -161,11 +174,10 @@ void RequestReader::end_reading() {
 asio::awaitable<RequestReader::Outcome> RequestReader::next() {
   idle_ = true;
   if (unread().empty()) {
-    buffer_ = std::string();  // an idle connection keeps no buffer
-    begin_ = 0;
+    free_buffer();  // an idle connection keeps none
     deadline_.set(first_ ? std::min(limits_.header_timeout, limits_.idle_timeout)
                          : limits_.idle_timeout);
-    const bool more = co_await read_more();
+    const bool more = co_await read_more(kFirstReadBytes);
     if (!more) co_return Closed{};
   }
   idle_ = false;
@@ -257,7 +269,7 @@ void RequestReader::start_watch(std::function<void()> on_gone) {
 
 asio::awaitable<void> RequestReader::watch() {
   while (!watch_stops_ && unread().size() < kReadAheadBytes) {
-    const bool more = co_await read_more();
+    const bool more = co_await read_more(kReadBytes);
     if (more) continue;
     if (!watch_stops_) on_gone_();
     break;
@@ -280,9 +292,8 @@ asio::awaitable<void> RequestReader::drain() {
   deadline_.set(kDrainTime);
   bool more = true;
   while (more) {
-    buffer_.clear();
-    begin_ = 0;
-    more = co_await read_more();
+    free_buffer();  // it may be one of thousands
+    more = co_await read_more(kDrainBytes);
   }
 }
 

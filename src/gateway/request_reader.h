@@ -54,7 +54,8 @@ class RequestReader {
 
   [[nodiscard]] std::string_view unread() const;
   // False when the connection has ended or the deadline has passed.
-  asio::awaitable<bool> read_more();
+  asio::awaitable<bool> read_more(size_t limit);
+  void free_buffer();
   // The same for a request on its way in, which may be refused for the memory that it takes.
   asio::awaitable<bool> read_more_of(Parser& parser);
   asio::awaitable<Outcome> read_request(Parser& parser);
