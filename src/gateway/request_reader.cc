@@ -141,7 +141,7 @@ RequestReader::RequestReader(const asio::any_io_executor& strand, Connection& co
 std::string_view RequestReader::unread() const { return std::string_view(buffer_).substr(begin_); }
 
 void RequestReader::free_buffer() {
-  buffer_ = std::string();
+  std::string().swap(buffer_);  // an assignment would keep its capacity
   begin_ = 0;
 }
 
