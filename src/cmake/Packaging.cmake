@@ -91,13 +91,13 @@ set(CPACK_DEBIAN_PACKAGE_SUGGESTS "python3, logrotate")
 set(CPACK_DEBIAN_COMPRESSION_TYPE xz)
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
     "An application starts a job with one HTTP request, on a machine that it names
- or on any that is free, follows the output live, stops it, and learns how it
- truly ended. Jobs go on over restarts and upgrades of everything else.
- .
- The package has the program, which is scheduler, worker and command line, and
- a service for each of the two daemons. Neither is started by the installation:
- enable clusterd-scheduler on one machine and clusterd-worker on each that runs
- jobs.")
+or on any that is free, follows the output live, stops it, and learns how it
+truly ended. Jobs go on over restarts and upgrades of everything else.
+
+The package has the program, which is scheduler, worker and command line, and
+a service for each of the two daemons. Neither is started by the installation:
+enable clusterd-scheduler on one machine and clusterd-worker on each that runs
+jobs.")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${packaging}/debian/conffiles ${packaging}/debian/postinst
                                        ${packaging}/debian/prerm ${packaging}/debian/postrm)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)

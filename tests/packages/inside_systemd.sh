@@ -2,6 +2,7 @@
 # Runs in a Debian with the package installed and systemd running; see package_test.py. Says what it
 # does, and at the end "all held".
 set -euxo pipefail
+trap 'systemctl status --no-pager "clusterd-*"; journalctl --no-pager -n 100' ERR
 export LC_ALL=C.UTF-8 HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin
 
 within() { # within SECONDS COMMAND…: tries until it succeeds
@@ -9,15 +10,13 @@ within() { # within SECONDS COMMAND…: tries until it succeeds
   shift
   until "$@"; do
     if ((SECONDS > end)); then
-      systemctl status --no-pager 'clusterd-*' || true
-      journalctl --no-pager -n 100 || true
       return 1
     fi
     sleep 0.2
   done
 }
-worker_is_alive() { clusterd cluster status | grep -q 'ALIVE 1'; }
-runs() { clusterd job query "$1" | grep -q 'state RUNNING'; }
+worker_is_alive() { clusterd cluster status | grep -Eq 'ALIVE +1'; }
+runs() { clusterd job query "$1" | grep -Eq 'state +RUNNING'; }
 main_pid() { systemctl show --value -p MainPID "$1"; }
 
 cat > /var/lib/clusterd/scripts/gated.sh << 'SCRIPT'
@@ -65,4 +64,8 @@ within 30 runs "$job"
 dpkg --purge clusterd
 if pgrep -l 'clusterd|gated'; then exit 1; fi
 if systemctl --no-legend --all list-units 'clusterd*' | grep -w active; then exit 1; fi
+left="$(find / -xdev \( -nouser -o -nogroup -o -path '*clusterd*' \) -not -path '/proc/*' \
+  -not -path '/newer.deb' -not -path '/clusterd.deb' -not -path '/var/cache/*' \
+  -not -path '/var/log/*' -not -path '/tmp/*' 2> /dev/null | head -n 20)"
+[ -z "$left" ] || { echo "left: $left"; exit 1; }
 echo "all held"
