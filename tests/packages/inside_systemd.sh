@@ -36,7 +36,7 @@ touch /tmp/first
 [ "$(clusterd run -q --command sh gated.sh first | head -n 1)" = "begun as clusterd-jobs" ]
 
 # A restart of the worker's service leaves its jobs, limited ones too.
-job="$(clusterd job start --limit-memory 64M --command sh gated.sh second)"
+job="$(clusterd job start --limit-memory 64MiB --command sh gated.sh second)"
 within 30 runs "$job"
 before="$(main_pid clusterd-worker)"
 systemctl restart clusterd-worker
