@@ -88,8 +88,7 @@ class SchedulerApp {
   std::atomic<uint64_t> next_id_ = 1;
   // Shared by readiness() callers and the core thread; empty text: ready.
   std::atomic<std::shared_ptr<const std::string>> fault_;
-  std::atomic<std::shared_ptr<const std::string>> address_ =
-      std::make_shared<const std::string>();
+  std::atomic<std::shared_ptr<const std::string>> address_ = std::make_shared<const std::string>();
   std::latch first_load_{1};
   boost::asio::thread_pool readers_;
 

@@ -43,7 +43,8 @@ void WaitJobsCall::begin(const v1::WaitJobsRequest& request) {
 
 void WaitJobsCall::OnCancel() {
   caller_is_gone_ = true;
-  // From the core thread, so that it comes before all questions or after the last. This may be gone then.
+  // From the core thread, so that it comes before all questions or after the last. This may be gone
+  // then.
   app_.with_term([&app = app_, calls = calls_](Term*) {
     for (const CallId call : calls) app.abandon(call);
   });
@@ -84,10 +85,9 @@ void WaitJobsCall::waits_answered() {
   for (const int index : missing) {
     v1::QueryJobRequest query;
     query.set_job_id(job_ids_[static_cast<size_t>(index)]);
-    app_.call([this, index](absl::StatusOr<Answer> answer) { shown(index, std::move(answer)); },
-              [query](Scheduler& scheduler, CallId call, Now) {
-                return scheduler.query(call, query);
-              });
+    app_.call(
+        [this, index](absl::StatusOr<Answer> answer) { shown(index, std::move(answer)); },
+        [query](Scheduler& scheduler, CallId call, Now) { return scheduler.query(call, query); });
   }
 }
 
