@@ -62,15 +62,16 @@ struct FollowOptions {
   uint32_t tail_lines = 0;  // this many lines before the end instead; 0: not used
   v1::OutputStream::Stream stream = v1::OutputStream::STREAM_UNSPECIFIED;  // of a separate job
   uint32_t attempt = 0;                                                    // 0: the newest
-  bool follow = true;       // go on until the attempt has ended; else what is there now
+  bool follow = true;  // go on until the attempt has ended; else what is there now
 };
 
 // A cluster's client: starts jobs, stops them, waits for them, reads their output.
 //
 // Safe from many threads; one is enough for a program. Calls come in two forms: one that blocks
-// and, with `_async`, one that takes a callback and returns at once. Callbacks, sinks too, run on threads of the library, one at a time
-// for each call; they must not block for long, and neither make a blocking call of this class nor
-// destroy the client. They never throw. The destructor cancels what is under way and waits for it.
+// and, with `_async`, one that takes a callback and returns at once. Callbacks, sinks too, run on
+// threads of the library, one at a time for each call; they must not block for long, and neither
+// make a blocking call of this class nor destroy the client. They never throw. The destructor
+// cancels what is under way and waits for it.
 //
 // Calls that change something carry a request id, made here where the caller gives none, so that a
 // repetition is no second job. Errors are the scheduler's own, as the schema documents them at each
@@ -114,11 +115,11 @@ class Client {
   [[nodiscard]] absl::StatusOr<v1::ListJobsResponse> list(v1::ListJobsRequest request,
                                                           CallOptions call = {});
   void list_async(v1::ListJobsRequest request, Callback<v1::ListJobsResponse> done,
-            CallOptions call = {});
+                  CallOptions call = {});
   [[nodiscard]] absl::StatusOr<v1::ListJobsResponse> list_tasks(v1::ListTasksRequest request,
                                                                 CallOptions call = {});
   void list_tasks_async(v1::ListTasksRequest request, Callback<v1::ListJobsResponse> done,
-                  CallOptions call = {});
+                        CallOptions call = {});
   [[nodiscard]] absl::StatusOr<v1::ListWorkersResponse> list_workers(CallOptions call = {});
   void list_workers_async(Callback<v1::ListWorkersResponse> done, CallOptions call = {});
 
@@ -128,13 +129,13 @@ class Client {
                                                      FollowOptions options = {},
                                                      CallOptions call = {});
   void follow_async(const std::string& job_id, ChunkSink sink, Callback<v1::OutputEnd> done,
-              FollowOptions options = {}, CallOptions call = {});
+                    FollowOptions options = {}, CallOptions call = {});
 
   // Hands events after `since` to `sink`, each once and in order, over restarts of the scheduler;
   // 0: from now on. Ends with the sink's error or one of the call.
   [[nodiscard]] absl::Status watch(uint64_t since, EventSink sink, CallOptions call = {});
   void watch_async(uint64_t since, EventSink sink, std::function<void(absl::Status)> done,
-             CallOptions call = {});
+                   CallOptions call = {});
 
  private:
   class Core;

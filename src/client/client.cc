@@ -221,9 +221,8 @@ void Client::watch_async(uint64_t since, EventSink sink, std::function<void(absl
 }
 
 absl::StatusOr<v1::Job> Client::start(v1::StartJobRequest request, CallOptions call) {
-  return block<absl::StatusOr<v1::Job>>([&](auto done) {
-    start_async(std::move(request), std::move(done), std::move(call));
-  });
+  return block<absl::StatusOr<v1::Job>>(
+      [&](auto done) { start_async(std::move(request), std::move(done), std::move(call)); });
 }
 
 absl::StatusOr<v1::Job> Client::query(const std::string& job_id, CallOptions call) {
@@ -232,9 +231,8 @@ absl::StatusOr<v1::Job> Client::query(const std::string& job_id, CallOptions cal
 }
 
 absl::StatusOr<v1::Job> Client::stop(v1::StopJobRequest request, CallOptions call) {
-  return block<absl::StatusOr<v1::Job>>([&](auto done) {
-    stop_async(std::move(request), std::move(done), std::move(call));
-  });
+  return block<absl::StatusOr<v1::Job>>(
+      [&](auto done) { stop_async(std::move(request), std::move(done), std::move(call)); });
 }
 
 absl::StatusOr<v1::Job> Client::wait(const std::string& job_id, CallOptions call) {
@@ -243,22 +241,19 @@ absl::StatusOr<v1::Job> Client::wait(const std::string& job_id, CallOptions call
 }
 
 absl::StatusOr<v1::Job> Client::retry(v1::RetryJobRequest request, CallOptions call) {
-  return block<absl::StatusOr<v1::Job>>([&](auto done) {
-    retry_async(std::move(request), std::move(done), std::move(call));
-  });
+  return block<absl::StatusOr<v1::Job>>(
+      [&](auto done) { retry_async(std::move(request), std::move(done), std::move(call)); });
 }
 
 absl::StatusOr<v1::ListJobsResponse> Client::list(v1::ListJobsRequest request, CallOptions call) {
-  return block<absl::StatusOr<v1::ListJobsResponse>>([&](auto done) {
-    list_async(std::move(request), std::move(done), std::move(call));
-  });
+  return block<absl::StatusOr<v1::ListJobsResponse>>(
+      [&](auto done) { list_async(std::move(request), std::move(done), std::move(call)); });
 }
 
 absl::StatusOr<v1::ListJobsResponse> Client::list_tasks(v1::ListTasksRequest request,
                                                         CallOptions call) {
-  return block<absl::StatusOr<v1::ListJobsResponse>>([&](auto done) {
-    list_tasks_async(std::move(request), std::move(done), std::move(call));
-  });
+  return block<absl::StatusOr<v1::ListJobsResponse>>(
+      [&](auto done) { list_tasks_async(std::move(request), std::move(done), std::move(call)); });
 }
 
 absl::StatusOr<v1::ListWorkersResponse> Client::list_workers(CallOptions call) {
@@ -274,9 +269,8 @@ absl::StatusOr<v1::OutputEnd> Client::follow(const std::string& job_id, ChunkSin
 }
 
 absl::Status Client::watch(uint64_t since, EventSink sink, CallOptions call) {
-  return block<absl::Status>([&](auto done) {
-    watch_async(since, std::move(sink), std::move(done), std::move(call));
-  });
+  return block<absl::Status>(
+      [&](auto done) { watch_async(since, std::move(sink), std::move(done), std::move(call)); });
 }
 
 }  // namespace clusterd

@@ -20,7 +20,7 @@ class UnaryOperation final : public ClientOperation {
  public:
   using Async = v1::SchedulerService::StubInterface::async_interface;
   using Method = void (Async::*)(grpc::ClientContext*, const Request*, Response*,
-                                       std::function<void(grpc::Status)>);
+                                 std::function<void(grpc::Status)>);
   using Done = std::function<void(absl::StatusOr<Response>)>;
 
   // `limit`: of one try.
@@ -90,7 +90,7 @@ class StreamOperation final : public ClientOperation {
  public:
   using Async = v1::SchedulerService::StubInterface::async_interface;
   using Method = void (Async::*)(grpc::ClientContext*, const Request*,
-                                       grpc::ClientReadReactor<Response>*);
+                                 grpc::ClientReadReactor<Response>*);
 
   struct Hooks {
     std::function<Request()> next_request;                // of the next call
@@ -156,9 +156,8 @@ class StreamOperation final : public ClientOperation {
     const auto context = is_late() ? nullptr : next_context(kLongestCall);
     if (context == nullptr) return finish(early_end(last_));
     endpoint_ = shared_.channels->current();
-    auto* reader =
-        new Reader(std::static_pointer_cast<StreamOperation>(shared_from_this()), context,
-                   hooks_.next_request());
+    auto* reader = new Reader(std::static_pointer_cast<StreamOperation>(shared_from_this()),
+                              context, hooks_.next_request());
     reader->start(*endpoint_->stub, method_);
   }
 

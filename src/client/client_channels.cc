@@ -44,9 +44,9 @@ absl::StatusOr<std::unique_ptr<ClientChannels>> ClientChannels::make(const Clien
   std::unique_ptr<ClientChannels> channels(new ClientChannels(options.addresses));
   const std::lock_guard lock(channels->mutex_);
   if (!options.ca_file.empty()) {
-    auto keeper = TlsKeeper::make("", {.crt_file = options.crt_file,
-                                       .key_file = options.key_file,
-                                       .ca_file = options.ca_file});
+    auto keeper = TlsKeeper::make(
+        "",
+        {.crt_file = options.crt_file, .key_file = options.key_file, .ca_file = options.ca_file});
     if (!keeper.ok()) return keeper.status();
     FileWatch files((*keeper)->files());
     channels->tls_.emplace(Tls{*std::move(keeper), std::move(files)});

@@ -79,7 +79,8 @@ void ClientOperation::pause(std::function<void()> again) {
   std::uniform_int_distribution<int64_t> jitter(pause_.count() / 2, pause_.count());
   const std::chrono::milliseconds length(jitter(random_));
   pause_ = std::min(pause_ * 2, kLongestPause);
-  const Time until = deadline_ ? std::min(*deadline_, Clock::now() + length) : Clock::now() + length;
+  const Time until =
+      deadline_ ? std::min(*deadline_, Clock::now() + length) : Clock::now() + length;
   bool stopped = false;
   uint64_t task = 0;
   {

@@ -55,9 +55,8 @@ void WaitOperation::answered(absl::StatusOr<v1::Job> job) {
     last_good_ = Clock::now();
     reset_pause();
     // By the timer, so that a scheduler that answers early is not asked without a pause.
-    return pause([self = std::static_pointer_cast<WaitOperation>(shared_from_this())] {
-      self->ask();
-    });
+    return pause(
+        [self = std::static_pointer_cast<WaitOperation>(shared_from_this())] { self->ask(); });
   }
   const bool goes_on = answered_ && is_interruption(job.status().code()) &&
                        Clock::now() - last_good_ <= shared_.options.patience;

@@ -19,6 +19,7 @@
 #include "rpc/grpc_status.h"
 #include "rpc/server_time.h"
 #include "scheduler/event_relay.h"
+#include "scheduler/list_progress.h"
 #include "scheduler/output_relay.h"
 #include "scheduler/unary_call.h"
 #include "scheduler/wait_jobs_call.h"
@@ -38,7 +39,6 @@ absl::Status check_supported(const v1::JobSpec& spec) {
                         : spec.pack()                      ? "pack"
                         : spec.tolerate_size() > 0         ? "tolerate"
                         : spec.has_gang()                  ? "gang"
-                        : !spec.handler().empty()          ? "handler"
                         : spec.retry().max_losses() > 0    ? "retry.max_losses"
                                                            : nullptr;
   if (missing == nullptr) return absl::OkStatus();
@@ -323,7 +323,7 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::ListJobs(grpc::CallbackServerCon
         *response = *std::move(page);
         hide_values(*response);
       }
-      reactor->Finish(to_grpc(status));
+      add_progress(app_, response, [reactor, status] { reactor->Finish(to_grpc(status)); });
     });
   });
   return reactor;
@@ -347,7 +347,8 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::ListTasks(grpc::CallbackServerCo
       worker_id = *resolved;
     }
     app_.read([this, reactor, request, response, worker_id] {
-      reactor->Finish(to_grpc(list_tasks(*request, worker_id, *response)));
+      const absl::Status status = list_tasks(*request, worker_id, *response);
+      add_progress(app_, response, [reactor, status] { reactor->Finish(to_grpc(status)); });
     });
   });
   return reactor;
