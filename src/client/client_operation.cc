@@ -44,6 +44,9 @@ void ClientOperation::settle() {
 }
 
 void ClientOperation::stop() {
+  // The end of the call may run on this thread, and be the end of this.
+  const auto self = weak_from_this().lock();
+  if (self == nullptr) return;
   std::shared_ptr<grpc::ClientContext> context;
   uint64_t task = 0;
   {
@@ -52,7 +55,6 @@ void ClientOperation::stop() {
     context = context_;
     task = task_;
   }
-  // Without the lock: the end of the call may run on this thread.
   if (context != nullptr) context->TryCancel();
   if (task != 0) shared_.timer.hasten(task);
 }

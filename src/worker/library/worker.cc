@@ -14,6 +14,7 @@
 #include "core/handler_check.h"
 #include "core/log.h"
 #include "core/log_settings.h"
+#include "core/reloader.h"
 #include "core/signal_wait.h"
 #include "rpc/access_control.h"
 #include "rpc/call_metrics.h"
@@ -118,6 +119,7 @@ class Worker::Core {
   std::unique_ptr<CallMetrics> calls_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<HandlerLauncher> launcher_;
+  std::unique_ptr<Reloader> reloader_;  // of certificates
   bool started_ = false;
   bool has_session_ = false;  // core_ must be closed
 
@@ -202,6 +204,8 @@ absl::Status Worker::Core::join(const WorkerConfig& config) {
       });
   core_->use_launcher(launcher_.get());
   if (auto status = launcher_->start(); !status.ok()) return status;
+  reloader_ = std::make_unique<Reloader>(
+      clock_, security_->reloadables([access = access_.get()] { access->end_revoked_streams(); }));
   log_info("worker", "listening", {{"grpc", address_}, {"handlers", handlers_.size()}});
   return absl::OkStatus();
 }
