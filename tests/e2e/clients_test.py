@@ -23,7 +23,7 @@ class ClientsTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.cluster = cls.enterClassContext(Cluster())
-        cls.cluster.script("say.sh", 'echo "got $1"; sleep 0.2; echo end; exit "$2"\n')
+        cls.cluster.script("say.sh", '#!/bin/bash\necho "got $1"; sleep 0.2; echo end; exit "$2"\n')
         cls.cluster.start_worker()
 
     def check(self, command, environment=None, cwd=None):

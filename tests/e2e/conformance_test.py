@@ -190,7 +190,7 @@ class ConformanceTest(unittest.TestCase):
         kept = [path for path in self.cluster.data_folder(self.worker.name).rglob("*")
                 if job_id in str(path)]
         self.assertTrue(kept, "its output lies nowhere below the data folder")
-        self.assertEqual(self.cluster.http.delete(f"/v1/jobs/{job_id}").status, 200)
+        self.assertEqual(self.cluster.http.request("DELETE", f"/v1/jobs/{job_id}").status, 200)
         wait_until(lambda: not any(job_id in str(path) for path in
                                    self.cluster.data_folder(self.worker.name).rglob("*")),
                    "the output is deleted")
