@@ -35,7 +35,9 @@ class Worker(worker_service_pb2_grpc.WorkerServiceServicer):
             self.db.execute("INSERT INTO self VALUES('', ?, '', ?, 0)", (str(uuid.uuid4()), name))
         for job_id, attempt, held in self.db.execute("SELECT * FROM held").fetchall():
             self.held[job_id, attempt] = member.HeldAttempt.FromString(held)
-            self.end((job_id, attempt), "EXIT_STATUS_UNKNOWN", message="the worker died")  # where it had not ended
+            if self.held[job_id, attempt].started or self.held[job_id, attempt].HasField("end"):
+                self.end((job_id, attempt), "EXIT_STATUS_UNKNOWN", message="the worker died")  # where it had not ended
+            else: self.forget((job_id, attempt))  # it never began, which its absence says
         server = grpc.server(ThreadPoolExecutor(64))
         worker_service_pb2_grpc.add_WorkerServiceServicer_to_server(self, server)
         self.port, self.server = server.add_insecure_port("127.0.0.1:0"), server

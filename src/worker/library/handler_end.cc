@@ -58,7 +58,7 @@ v1::JobEnd HandlerLauncher::make_end(Run& run, const absl::Status& result) const
   add_usage(end);
   *end.add_outputs() = run.output.extent();
   end.set_exit_code(result.ok() ? 0 : 1);
-  const std::string said = result.ok() ? "" : to_valid_utf8(result.message());
+  const std::string said = result.ok() ? "" : to_valid_utf8(std::string(result.message()));
   end.set_message(said);
   switch (run.ending) {
     case JournalState::STOP:
