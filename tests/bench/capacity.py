@@ -62,7 +62,7 @@ def store_mib(cluster):
 
 def measure(cluster):
     scheduler = cluster.scheduler.pid
-    cluster.start_worker(slots=8)
+    cluster.start_worker(slots=8, max_output="2GiB")
     launcher = cluster.launcher()
     time.sleep(2)  # what the start needed is given back
     yield "scheduler, idle", f"{memory_mib(scheduler):.0f} MiB"
@@ -77,7 +77,7 @@ def measure(cluster):
         f"{BURST / (time.monotonic() - begin):,.0f} a second")
 
     cluster.script("dd.sh", f"exec dd if=/dev/zero bs=64k count={OUTPUT_BYTES >> 16} status=none\n")
-    job = cluster.start("dd.sh", command="sh", output={"max_bytes": str(64 << 20)})
+    job = cluster.start("dd.sh", command="sh")
     begin = time.monotonic()
     size = 0
     with cluster.http.open(f"/v1/jobs/{job}/output?follow=true") as answer:
