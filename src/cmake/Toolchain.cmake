@@ -9,8 +9,9 @@ add_compile_options(-pthread)  # as some dependencies ask for; all sources are c
 
 find_program(CLUSTERD_CCACHE ccache)
 if(CLUSTERD_CCACHE)
-  # As its manual asks for where headers are compiled in advance.
-  set(launcher ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${CLUSTERD_CCACHE})
+  # As its manual asks for where headers are parsed in advance.
+  set(launcher ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros
+               CCACHE_PCH_EXTSUM=true ${CLUSTERD_CCACHE})
   set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
   set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
 endif()
@@ -50,38 +51,12 @@ target_compile_options(
             $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>
             $<$<AND:$<CXX_COMPILER_ID:GNU>,$<CONFIG:Release>>:-Wno-restrict>)
 
-# The messages and what else nearly every source includes are parsed once: half of the time that a
-# build takes. Sources name what they use all the same; the sanitizers' builds do without this.
+# Sources share the headers that src/CMakeLists.txt has parsed once, and name what they use all the
+# same: the sanitizers' builds do without.
 function(clusterd_precompile name)
-  if(NOT CLUSTERD_PRECOMPILE)
-    return()
+  if(CLUSTERD_PRECOMPILE)
+    target_precompile_headers(${name} REUSE_FROM clusterd_precompiled)
   endif()
-  if(NOT TARGET clusterd_precompiled)
-    file(WRITE ${CMAKE_BINARY_DIR}/generated/precompiled.cc "")
-    add_library(clusterd_precompiled OBJECT ${CMAKE_BINARY_DIR}/generated/precompiled.cc)
-    target_link_libraries(clusterd_precompiled PRIVATE clusterd_messages Threads::Threads
-                                                       clusterd_warnings)
-    target_precompile_headers(
-      clusterd_precompiled
-      PRIVATE
-      <chrono>
-      <functional>
-      <map>
-      <memory>
-      <optional>
-      <string>
-      <unordered_map>
-      <variant>
-      <vector>
-      <absl/functional/any_invocable.h>
-      <absl/status/statusor.h>
-      <absl/strings/str_cat.h>
-      <clusterd/internal/store.pb.h>
-      <clusterd/v1/cluster_service.pb.h>
-      <clusterd/v1/scheduler_service.pb.h>
-      <clusterd/v1/worker_service.pb.h>)
-  endif()
-  target_precompile_headers(${name} REUSE_FROM clusterd_precompiled)
 endfunction()
 
 # clusterd_layer(NAME SOURCES … LINK …): one static library of one layer.
