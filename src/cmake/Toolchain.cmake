@@ -5,11 +5,14 @@ set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 find_package(Threads REQUIRED)
+add_compile_options(-pthread)  # as some dependencies ask for; all sources are compiled alike
 
 find_program(CLUSTERD_CCACHE ccache)
 if(CLUSTERD_CCACHE)
-  set(CMAKE_C_COMPILER_LAUNCHER ${CLUSTERD_CCACHE})
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CLUSTERD_CCACHE})
+  # As its manual asks for where headers are compiled in advance.
+  set(launcher ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${CLUSTERD_CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
 endif()
 find_program(CLUSTERD_MOLD mold)
 if(CLUSTERD_MOLD)
@@ -47,17 +50,54 @@ target_compile_options(
             $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>
             $<$<AND:$<CXX_COMPILER_ID:GNU>,$<CONFIG:Release>>:-Wno-restrict>)
 
+# The messages and what else nearly every source includes are parsed once: half of the time that a
+# build takes. Sources name what they use all the same; the sanitizers' builds do without this.
+function(clusterd_precompile name)
+  if(NOT CLUSTERD_PRECOMPILE)
+    return()
+  endif()
+  if(NOT TARGET clusterd_precompiled)
+    file(WRITE ${CMAKE_BINARY_DIR}/generated/precompiled.cc "")
+    add_library(clusterd_precompiled OBJECT ${CMAKE_BINARY_DIR}/generated/precompiled.cc)
+    target_link_libraries(clusterd_precompiled PRIVATE clusterd_messages Threads::Threads
+                                                       clusterd_warnings)
+    target_precompile_headers(
+      clusterd_precompiled
+      PRIVATE
+      <chrono>
+      <functional>
+      <map>
+      <memory>
+      <optional>
+      <string>
+      <unordered_map>
+      <variant>
+      <vector>
+      <absl/functional/any_invocable.h>
+      <absl/status/statusor.h>
+      <absl/strings/str_cat.h>
+      <clusterd/internal/store.pb.h>
+      <clusterd/v1/cluster_service.pb.h>
+      <clusterd/v1/scheduler_service.pb.h>
+      <clusterd/v1/worker_service.pb.h>)
+  endif()
+  target_precompile_headers(${name} REUSE_FROM clusterd_precompiled)
+endfunction()
+
 # clusterd_layer(NAME SOURCES … LINK …): one static library of one layer.
 function(clusterd_layer name)
   cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
   add_library(${name} STATIC ${arg_SOURCES})
   target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
   target_link_libraries(${name} PUBLIC ${arg_LINK} PRIVATE clusterd_warnings)
+  clusterd_precompile(${name})
 endfunction()
 
 # Without this whole clusters in virtual time take several times as long in a debug build.
 function(clusterd_optimize name)
   target_compile_options(${name} PRIVATE $<$<CONFIG:Debug>:-O1>)
+  # What was parsed in advance is for another level of optimisation.
+  set_target_properties(${name} PROPERTIES DISABLE_PRECOMPILE_HEADERS $<CONFIG:Debug>)
 endfunction()
 
 # clusterd_test(NAME SOURCES … LINK … [TIMEOUT SECONDS] [LABEL long]): one Catch2 program, each
@@ -70,6 +110,7 @@ function(clusterd_test name)
   add_executable(${name} ${arg_SOURCES})
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
   target_link_libraries(${name} PRIVATE ${arg_LINK} Catch2::Catch2WithMain clusterd_warnings)
+  clusterd_precompile(${name})
   set(properties TIMEOUT ${arg_TIMEOUT})
   if(arg_LABEL)
     list(APPEND properties LABELS ${arg_LABEL})
