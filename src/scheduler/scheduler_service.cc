@@ -32,7 +32,15 @@ constexpr int kMaxJobsWaitedFor = 1000;
 
 // What the schema has and this version does not do yet: refused rather than ignored.
 absl::Status check_supported(const v1::JobSpec& spec) {
-  const char* missing = !spec.resources().custom().empty() ? "resources.custom" : nullptr;
+  const char* missing = !spec.resources().custom().empty() ? "resources.custom"
+                        : spec.resources().exclusive()     ? "resources.exclusive"
+                        : spec.prefer_size() > 0           ? "prefer"
+                        : spec.pack()                      ? "pack"
+                        : spec.tolerate_size() > 0         ? "tolerate"
+                        : spec.has_gang()                  ? "gang"
+                        : !spec.handler().empty()          ? "handler"
+                        : spec.retry().max_losses() > 0    ? "retry.max_losses"
+                                                           : nullptr;
   if (missing == nullptr) return absl::OkStatus();
   return invalid_field(missing, "is not available in this version; leave it out");
 }
