@@ -7,9 +7,11 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "core/field_error.h"
 
 namespace clusterd {
@@ -25,12 +27,12 @@ struct Field {
   const char* name;
   int least;
   int most;
-  std::span<const std::string_view> names;  // of `least` and what follows it
+  std::span<const absl::string_view> names;  // of `least` and what follows it
 };
 
-constexpr std::string_view kMonths[] = {"jan", "feb", "mar", "apr", "may", "jun",
-                                        "jul", "aug", "sep", "oct", "nov", "dec"};
-constexpr std::string_view kWeekdays[] = {"sun", "mon", "tue", "wed", "thu", "fri", "sat"};
+constexpr absl::string_view kMonths[] = {"jan", "feb", "mar", "apr", "may", "jun",
+                                         "jul", "aug", "sep", "oct", "nov", "dec"};
+constexpr absl::string_view kWeekdays[] = {"sun", "mon", "tue", "wed", "thu", "fri", "sat"};
 constexpr Field kFields[] = {
     {"the minute", 0, 59, {}},
     {"the hour", 0, 23, {}},
@@ -39,11 +41,11 @@ constexpr Field kFields[] = {
     {"the day of the week", 0, 7, kWeekdays},
 };
 
-absl::Status fault(const Field& field, std::string_view word, std::string_view what) {
+absl::Status fault(const Field& field, absl::string_view word, absl::string_view what) {
   return invalid_field("cron", absl::StrCat("\"", word, "\" as ", field.name, " ", what));
 }
 
-absl::StatusOr<int> value_of(const Field& field, std::string_view word, std::string_view text) {
+absl::StatusOr<int> value_of(const Field& field, absl::string_view word, absl::string_view text) {
   for (size_t i = 0; i < field.names.size(); ++i) {
     if (absl::AsciiStrToLower(text) == field.names[i]) return field.least + static_cast<int>(i);
   }
@@ -65,9 +67,9 @@ absl::StatusOr<int> value_of(const Field& field, std::string_view word, std::str
 
 // One part of a list.
 template <size_t kSize>
-absl::Status add_part(const Field& field, std::string_view word, std::bitset<kSize>& set) {
+absl::Status add_part(const Field& field, absl::string_view word, std::bitset<kSize>& set) {
   const size_t slash = word.find('/');
-  const std::string_view range = word.substr(0, slash);
+  const absl::string_view range = word.substr(0, slash);
   const size_t dash = range.find('-');
   int first = field.least;
   int last = field.most;
@@ -75,7 +77,7 @@ absl::Status add_part(const Field& field, std::string_view word, std::bitset<kSi
     const auto begin = value_of(field, word, range.substr(0, dash));
     if (!begin.ok()) return begin.status();
     first = last = *begin;
-    if (dash != std::string_view::npos) {
+    if (dash != absl::string_view::npos) {
       const auto end = value_of(field, word, range.substr(dash + 1));
       if (!end.ok()) return end.status();
       last = *end;
@@ -86,9 +88,9 @@ absl::Status add_part(const Field& field, std::string_view word, std::bitset<kSi
     last = 6;  // Sunday once
   }
   int step = 1;
-  if (slash != std::string_view::npos) {
-    const std::string_view text = word.substr(slash + 1);
-    if (range != "*" && dash == std::string_view::npos) {
+  if (slash != absl::string_view::npos) {
+    const absl::string_view text = word.substr(slash + 1);
+    if (range != "*" && dash == absl::string_view::npos) {
       return fault(field, word,
                    absl::StrCat("has a step, but no range; \"", range, "-", field.most, "/", text,
                                 "\" begins at ", range));
@@ -107,15 +109,15 @@ absl::Status add_part(const Field& field, std::string_view word, std::bitset<kSi
 }
 
 template <size_t kSize>
-absl::Status fill(const Field& field, std::string_view text, std::bitset<kSize>& set) {
-  for (const std::string_view part : absl::StrSplit(text, ',')) {
+absl::Status fill(const Field& field, absl::string_view text, std::bitset<kSize>& set) {
+  for (const absl::string_view part : absl::StrSplit(text, ',')) {
     const absl::Status status = add_part(field, part, set);
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
 }
 
-std::string_view meaning_of(std::string_view text) {
+absl::string_view meaning_of(absl::string_view text) {
   if (text == "@hourly") return "0 * * * *";
   if (text == "@daily") return "0 0 * * *";
   if (text == "@weekly") return "0 0 * * 0";
@@ -149,14 +151,15 @@ absl::Time change_after(absl::Time time, const absl::TimeZone& zone) {
 
 }  // namespace
 
-absl::StatusOr<Cron> Cron::parse(std::string_view text) {
+absl::StatusOr<Cron> Cron::parse(std::string_view given) {
+  const absl::string_view text(given.data(), given.size());
   if (text.size() > kMaxCronBytes) {
     return invalid_field("cron", absl::StrCat("has ", text.size(), " bytes, at most ",
                                               kMaxCronBytes, " are allowed"));
   }
-  const std::string_view trimmed = absl::StripAsciiWhitespace(text);
-  std::string_view meant = trimmed;
-  if (trimmed.starts_with('@')) {
+  const absl::string_view trimmed = absl::StripAsciiWhitespace(text);
+  absl::string_view meant = trimmed;
+  if (absl::StartsWith(trimmed, "@")) {
     meant = meaning_of(trimmed);
     if (meant.empty()) {
       return invalid_field("cron", absl::StrCat("\"", trimmed,
@@ -164,7 +167,7 @@ absl::StatusOr<Cron> Cron::parse(std::string_view text) {
                                                 "@monthly or @yearly is allowed"));
     }
   }
-  const std::vector<std::string_view> words =
+  const std::vector<absl::string_view> words =
       absl::StrSplit(meant, absl::ByAnyChar(" \t"), absl::SkipEmpty());
   if (words.size() != std::size(kFields)) {
     return invalid_field("cron", absl::StrCat("\"", trimmed, "\" has ", words.size(),
@@ -178,9 +181,9 @@ absl::StatusOr<Cron> Cron::parse(std::string_view text) {
   if (status.ok()) status = fill(kFields[3], words[3], cron.months_);
   if (status.ok()) status = fill(kFields[4], words[4], cron.weekdays_);
   if (!status.ok()) return status;
-  cron.elapsed_ = words[0].starts_with('*') || words[1].starts_with('*');
-  cron.any_day_ = words[2].starts_with('*');
-  cron.any_weekday_ = words[4].starts_with('*');
+  cron.elapsed_ = absl::StartsWith(words[0], "*") || absl::StartsWith(words[1], "*");
+  cron.any_day_ = absl::StartsWith(words[2], "*");
+  cron.any_weekday_ = absl::StartsWith(words[4], "*");
   return cron;
 }
 

@@ -63,9 +63,9 @@ absl::Status check_repeatable(const v1::JobSpec& spec) {
 absl::Status about_spec(const absl::Status& status) {
   const std::string field = field_of(status);
   if (field.empty()) return status;
-  std::string_view message = status.message();
+  std::string message(status.message());
   const std::string prefix = field + ": ";
-  if (message.starts_with(prefix)) message.remove_prefix(prefix.size());
+  if (message.starts_with(prefix)) message.erase(0, prefix.size());
   return field_error(status.code(), "spec." + field, message);
 }
 
