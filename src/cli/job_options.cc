@@ -203,7 +203,7 @@ void add_orders(CLI::App& job, Chosen& chosen) {
   add_job_ids(*job.get_subcommand("delete"), erase->job_ids);
 }
 
-// Options of `job start` and `run` whose value is the next word.
+// Options of `job start` and its like whose value is the next word.
 bool takes_next_word(const CLI::App& start, const std::string& word) {
   if (word.find('=') != std::string::npos) return false;
   const CLI::Option* option = start.get_option_no_throw(word);
@@ -223,6 +223,11 @@ void add_job_commands(CLI::App& app, Chosen& chosen) {
   add_orders(job, chosen);
 }
 
+void add_job_options(CLI::App& app, JobStartCommand& command) {
+  add_client_options(app, command.client);
+  add_spec_options(app, &command);
+}
+
 void add_run_command(CLI::App& app, Chosen& chosen) {
   CLI::App& run = *app.add_subcommand(
       "run", "Run a script or program: print its output and exit as it does. Ctrl-C stops it.");
@@ -235,17 +240,26 @@ void add_run_command(CLI::App& app, Chosen& chosen) {
 }
 
 std::vector<std::string> take_target(const CLI::App& app, std::vector<std::string>& arguments) {
+  const auto begins = [&arguments](const char* family, const char* name) {
+    return arguments.size() > 1 && arguments[0] == family && arguments[1] == name;
+  };
   const bool is_run = !arguments.empty() && arguments[0] == "run";
-  const bool is_start = arguments.size() > 1 && arguments[0] == "job" && arguments[1] == "start";
-  if (!is_run && !is_start) return {};
-  const CLI::App& start =
-      *(is_run ? app.get_subcommand("run") : app.get_subcommand("job")->get_subcommand("start"));
+  const bool is_create = begins("schedule", "create");
+  if (!is_run && !is_create && !begins("job", "start")) return {};
+  const CLI::App* const family = app.get_subcommand(arguments[0]);
+  const CLI::App& start = is_run ? *family : *family->get_subcommand(arguments[1]);
+  size_t before = is_create ? 1 : 0;  // the schedule's name
   size_t at = is_run ? 1 : 2;
   for (; at < arguments.size(); ++at) {
     const std::string& word = arguments[at];
     const bool is_program = word == kProgram || word.starts_with(std::string(kProgram) + "=");
-    if (is_program || word == "--" || word == "-" || !word.starts_with('-')) break;
-    if (takes_next_word(start, word)) ++at;
+    if (is_program || word == "--" || word == "-") break;
+    if (!word.starts_with('-')) {
+      if (before == 0) break;
+      --before;
+    } else if (takes_next_word(start, word)) {
+      ++at;
+    }
   }
   at = std::min(at, arguments.size());
   const auto begin = arguments.begin() + static_cast<std::ptrdiff_t>(at);

@@ -262,6 +262,49 @@ absl::StatusOr<v1::ListScriptsResponse> SchedulerClient::list_scripts(
   return Caller{*this, stop}.unary(&Stub::ListScripts, request);
 }
 
+absl::StatusOr<v1::Schedule> SchedulerClient::create_schedule(v1::CreateScheduleRequest request,
+                                                              const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::CreateSchedule, with_request_id(std::move(request)));
+}
+
+absl::StatusOr<v1::Schedule> SchedulerClient::update_schedule(v1::UpdateScheduleRequest request,
+                                                              const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::UpdateSchedule, with_request_id(std::move(request)));
+}
+
+absl::StatusOr<v1::ListSchedulesResponse> SchedulerClient::list_schedules(
+    const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::ListSchedules, v1::ListSchedulesRequest());
+}
+
+absl::StatusOr<v1::Schedule> SchedulerClient::get_schedule(const v1::GetScheduleRequest& request,
+                                                           const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::GetSchedule, request);
+}
+
+absl::StatusOr<v1::Schedule> SchedulerClient::pause_schedule(v1::PauseScheduleRequest request,
+                                                             const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::PauseSchedule, with_request_id(std::move(request)));
+}
+
+absl::StatusOr<v1::Schedule> SchedulerClient::resume_schedule(v1::ResumeScheduleRequest request,
+                                                              const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::ResumeSchedule, with_request_id(std::move(request)));
+}
+
+absl::StatusOr<v1::Job> SchedulerClient::trigger_schedule(v1::TriggerScheduleRequest request,
+                                                          const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::TriggerSchedule, with_request_id(std::move(request)),
+                                   kStartTimeout);
+}
+
+absl::Status SchedulerClient::delete_schedule(v1::DeleteScheduleRequest request,
+                                              const std::stop_token& stop) {
+  return Caller{*this, stop}
+      .unary(&Stub::DeleteSchedule, with_request_id(std::move(request)))
+      .status();
+}
+
 absl::StatusOr<v1::Cluster> SchedulerClient::cluster(const std::stop_token& stop) {
   return Caller{*this, stop}.unary(&Stub::GetCluster, v1::GetClusterRequest());
 }

@@ -83,6 +83,7 @@ struct SchedulerConfig {
     std::chrono::nanoseconds heartbeat_interval = std::chrono::seconds(5);
     std::chrono::nanoseconds start_wait = std::chrono::milliseconds(500);
     uint64_t max_queued = 1'000'000;
+    uint32_t max_schedules = 1'000;
     // Of one job; a worker takes no more than the defaults.
     uint64_t max_args_bytes = 128ULL << 10;
     uint64_t max_env_bytes = 128ULL << 10;

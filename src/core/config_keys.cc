@@ -202,6 +202,8 @@ Keys scheduling_keys(SchedulerConfig::Scheduling& scheduling) {
             "How long the start of a job waits for its worker's verdict.", 0, 60 * kSecond),
       range(kTable, "max_queued", &scheduling.max_queued,
             "Jobs that may wait; further ones are refused.", 1, 100'000'000),
+      range(kTable, "max_schedules", &scheduling.max_schedules,
+            "Schedules that may be set up; further ones are refused.", 0, 100'000),
       size(kTable, "max_args", &scheduling.max_args_bytes,
            "Arguments of a job together; INVALID_ARGUMENT.", 0, 128 * kKiB),
       size(kTable, "max_env", &scheduling.max_env_bytes,

@@ -21,6 +21,7 @@ struct AuditSubject {
   std::string worker_id;
   std::string request_id;
   std::string script;  // the path of a job's script, else its program
+  std::string name;    // of a schedule
 };
 
 // Where a call comes from.

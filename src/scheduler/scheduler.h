@@ -17,6 +17,7 @@
 #include "core/config.h"
 #include "scheduler/decision.h"
 #include "scheduler/job_table.h"
+#include "scheduler/schedule_table.h"
 #include "scheduler/scheduler_metrics.h"
 #include "scheduler/timer_queue.h"
 #include "scheduler/worker_table.h"
@@ -38,6 +39,14 @@ struct SubmitOrder {
   std::string trace_parent;
   RequestKey request;
   std::string external_id;  // empty: none
+  std::string schedule;     // by whose order; empty: none's
+};
+
+// A schedule to set up or to change. It has passed check_schedule(), its spec what StartJob asks.
+struct ScheduleOrder {
+  v1::Schedule schedule;
+  std::string who;
+  RequestKey request;
 };
 
 // A worker of one of the two earlier systems that asks for membership.
@@ -101,6 +110,19 @@ class Scheduler {
                   Now now);
   Decision remove(CallId call, const v1::RemoveWorkerRequest& request, const RequestKey& key,
                   Now now);
+  Decision create_schedule(CallId call, ScheduleOrder order, Now now);
+  Decision update_schedule(CallId call, ScheduleOrder order, Now now);
+  Decision list_schedules(CallId call, Now now);
+  Decision get_schedule(CallId call, const std::string& name, Now now);
+  Decision pause_schedule(CallId call, const v1::PauseScheduleRequest& request,
+                          const RequestKey& key, Now now);
+  Decision resume_schedule(CallId call, const v1::ResumeScheduleRequest& request,
+                           const RequestKey& key, Now now);
+  // `fresh_job_id` is the job's.
+  Decision trigger_schedule(CallId call, const v1::TriggerScheduleRequest& request,
+                            const std::string& fresh_job_id, const RequestKey& key, Now now);
+  Decision delete_schedule(CallId call, const v1::DeleteScheduleRequest& request,
+                           const RequestKey& key, Now now);
   // `leader`: where this scheduler is reached.
   Decision get_cluster(CallId call, v1::Caller caller, std::string leader);
   // The caller is gone: its Reply is not needed any more.
@@ -238,8 +260,9 @@ class Scheduler {
   [[nodiscard]] std::optional<uint32_t> unrecorded_task(const std::string& job_id, LiveJob** array);
   [[nodiscard]] LiveJob* find_or_make_task(const std::string& job_id, Decision& out, Now now);
   // scheduler_submit.cc
-  void accept(CallId call, SubmitOrder order, const LookUp& question, const LookedUp& found,
-              Decision& out, Now now);
+  // The error, where it was refused.
+  absl::Status accept(CallId call, SubmitOrder order, const LookUp& question, const LookedUp& found,
+                      Decision& out, Now now);
   [[nodiscard]] absl::Status check_room() const;
   // A script that comes with the job is not too large, and neither are all of them together.
   [[nodiscard]] absl::Status check_upload(const v1::JobSpec& spec) const;
@@ -364,6 +387,20 @@ class Scheduler {
   // scheduler_retention.cc
   void look_for_expired(Decision& out, Now now);
   void forget_left_workers(Decision& out, Now now);
+  // scheduler_schedules.cc
+  absl::Status check_new_schedule(const ScheduleOrder& order) const;
+  void answer_schedule(CallId call, const std::string& name, Decision& out, Now now);
+  void keep_schedule(const ScheduleEntry& entry, Decision& out);
+  Decision pause_or_resume(CallId call, const std::string& name, bool paused, const RequestKey& key,
+                           Now now);
+  // scheduler_firing.cc
+  // Submits what is due, and sees to it that it is asked again.
+  void fire_schedules(Decision& out, Now now);
+  void watch_schedules(Now now);
+  void deal_with(ScheduleEntry& entry, Decision& out, Now now);
+  // Submits the job of one time. The error says why there is none.
+  absl::Status submit_scheduled(ScheduleEntry& entry, WallTime time, bool behind_earlier,
+                                Decision& out, Now now);
   // scheduler_views.cc
   void answer_worker(CallId call, const std::string& id_or_name, Decision& out);
   [[nodiscard]] v1::ExplainJobResponse explanation(const v1::Job& job);
@@ -376,6 +413,8 @@ class Scheduler {
   WallTime since_;
   JobTable jobs_;
   WorkerTable workers_;
+  ScheduleTable schedules_;
+  std::optional<BootTime> schedules_at_;  // when they are looked at next
   TimerQueue timers_;
   std::map<CallId, ParkedCall> parked_;
   std::map<uint64_t, PendingLookUp> lookups_;
@@ -393,8 +432,9 @@ class Scheduler {
   uint64_t last_event_ = 0;
   uint64_t last_session_ = 0;
   uint64_t last_lookup_ = 0;
-  uint64_t commit_ = 0;          // of the last decision that persisted something
-  uint64_t workers_commit_ = 0;  // of the last change of a member
+  uint64_t commit_ = 0;            // of the last decision that persisted something
+  uint64_t workers_commit_ = 0;    // of the last change of a member
+  uint64_t schedules_commit_ = 0;  // the same of a schedule
   BootTime last_tick_{};
   std::optional<BootTime> expected_tick_;
 };
