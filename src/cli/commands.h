@@ -65,6 +65,7 @@ struct QueueFlags {
   std::vector<std::string> retry_on;
   std::string backoff;
   bool allow_overlap = false;
+  uint32_t max_losses = 0;
   std::string lost_after;
 };
 
@@ -142,9 +143,21 @@ struct ScheduleCreateCommand {
   bool quiet = false;  // the name only
 };
 
+// Jobs that a command takes by what they are, instead of ids.
+struct GroupFlags {
+  std::string name;
+  std::vector<std::string> labels;
+  std::string queue;
+  std::string worker;
+  std::vector<std::string> states;
+  bool dry_run = false;
+  bool quiet = false;  // ids only
+};
+
 struct JobStopCommand {
   ClientFlags client;
   std::vector<std::string> job_ids;
+  GroupFlags group;
   std::string reason;
   bool json = false;
 };
@@ -211,6 +224,8 @@ struct JobSignalCommand {
 struct JobRetryCommand {
   ClientFlags client;
   std::vector<std::string> job_ids;
+  GroupFlags group;
+  bool failed = false;  // FAILED, TIMED_OUT and LOST, which is the default
   bool json = false;
 };
 

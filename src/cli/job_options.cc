@@ -25,13 +25,28 @@ void add_job_id(CLI::App& app, std::string& job_id) {
   app.add_option("JOB", job_id, "Id, or a unique beginning of it; last; ARRAY.INDEX")->required();
 }
 
-void add_job_ids(CLI::App& app, std::vector<std::string>& job_ids) {
-  app.add_option("JOB", job_ids, "As for query; ARRAY.1-10:2, all, failed")->required();
-}
-
 void add_repeatable(CLI::App& app, const std::string& name, std::vector<std::string>& values,
                     const std::string& type, const std::string& text) {
   app.add_option(name, values, text)->type_name(type)->allow_extra_args(false);
+}
+
+// Instead of ids. The ids are not required then; who runs the command looks after that.
+void add_group_options(CLI::App& app, std::vector<std::string>& job_ids, GroupFlags& flags) {
+  app.add_option("JOB", job_ids, "As for query; ARRAY.1-10:2, all, failed");
+  app.add_option("--name", flags.name, "Instead of JOB: all with this name");
+  add_repeatable(app, "--label", flags.labels, "K[=V]",
+                 "Instead of JOB: all with this label (repeatable)");
+  app.add_option("--queue", flags.queue, "Instead of JOB: all of this queue")->type_name("NAME");
+  app.add_option("--worker", flags.worker, "Instead of JOB: all of this worker, by id or name")
+      ->type_name("WORKER");
+  add_repeatable(app, "--state", flags.states, "STATE",
+                 "With these: those in this state (repeatable)");
+  app.add_flag("--dry-run", flags.dry_run, "With these: say which ones, and do nothing");
+  app.add_flag("-q,--quiet", flags.quiet, "With these: print ids only");
+}
+
+void add_job_ids(CLI::App& app, std::vector<std::string>& job_ids) {
+  app.add_option("JOB", job_ids, "As for query; ARRAY.1-10:2, all, failed")->required();
 }
 
 // What it gets of the worker's users and files.
@@ -109,9 +124,10 @@ void add_start(CLI::App& job, Chosen& chosen) {
 }
 
 void add_stop_query_wait(CLI::App& job, Chosen& chosen) {
-  const auto stop = add<JobStopCommand>(job, chosen, "stop", "Stop jobs and wait for their ends.");
+  const auto stop = add<JobStopCommand>(
+      job, chosen, "stop", "Stop jobs and wait for their ends; of selected ones it does not wait.");
   CLI::App& stop_app = *job.get_subcommand("stop");
-  add_job_ids(stop_app, stop->job_ids);
+  add_group_options(stop_app, stop->job_ids, stop->group);
   stop_app.add_option("--reason", stop->reason, "Why, for the record");
   stop_app.add_flag("--json", stop->json, "Print the job as JSON");
 
@@ -195,7 +211,11 @@ void add_orders(CLI::App& job, Chosen& chosen) {
   const auto retry = add<JobRetryCommand>(
       job, chosen, "retry", "Start ended jobs once more; of an array what did not succeed.");
   CLI::App& retry_app = *job.get_subcommand("retry");
-  add_job_ids(retry_app, retry->job_ids);
+  add_group_options(retry_app, retry->job_ids, retry->group);
+  retry_app
+      .add_flag("--failed", retry->failed,
+                "With these: those that are FAILED, TIMED_OUT or LOST [the default]")
+      ->excludes(retry_app.get_option("--state"));
   retry_app.add_flag("--json", retry->json, "Print the jobs as JSON lines");
 
   const auto erase =

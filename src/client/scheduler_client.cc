@@ -24,7 +24,8 @@ using std::chrono::seconds;
 using Stub = v1::SchedulerService::Stub;
 
 constexpr seconds kCallTimeout(30);
-constexpr seconds kStartTimeout(90);  // `start_wait` may be a minute
+constexpr seconds kStartTimeout(90);   // `start_wait` may be a minute
+constexpr seconds kGroupTimeout(600);  // a million jobs take some minutes
 constexpr seconds kWaitSlice(30);
 constexpr seconds kWaitMargin(10);  // on top of what the scheduler is asked to wait
 constexpr std::chrono::hours kStreamTimeout(1);
@@ -221,6 +222,18 @@ absl::StatusOr<v1::Job> SchedulerClient::retry(v1::RetryJobRequest request,
 
 absl::Status SchedulerClient::erase(v1::DeleteJobRequest request, const std::stop_token& stop) {
   return Caller{*this, stop}.unary(&Stub::DeleteJob, with_request_id(std::move(request))).status();
+}
+
+absl::StatusOr<v1::MatchingJobsResponse> SchedulerClient::stop_matching(
+    v1::StopMatchingJobsRequest request, const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::StopMatchingJobs, with_request_id(std::move(request)),
+                                   kGroupTimeout);
+}
+
+absl::StatusOr<v1::MatchingJobsResponse> SchedulerClient::retry_matching(
+    v1::RetryMatchingJobsRequest request, const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::RetryMatchingJobs, with_request_id(std::move(request)),
+                                   kGroupTimeout);
 }
 
 absl::StatusOr<v1::Worker> SchedulerClient::drain(v1::DrainWorkerRequest request,

@@ -50,6 +50,10 @@ class SchedulerClient {
   [[nodiscard]] absl::StatusOr<v1::Job> retry(v1::RetryJobRequest request,
                                               const std::stop_token& stop = {});
   [[nodiscard]] absl::Status erase(v1::DeleteJobRequest request, const std::stop_token& stop = {});
+  [[nodiscard]] absl::StatusOr<v1::MatchingJobsResponse> stop_matching(
+      v1::StopMatchingJobsRequest request, const std::stop_token& stop = {});
+  [[nodiscard]] absl::StatusOr<v1::MatchingJobsResponse> retry_matching(
+      v1::RetryMatchingJobsRequest request, const std::stop_token& stop = {});
   [[nodiscard]] absl::StatusOr<v1::Worker> drain(v1::DrainWorkerRequest request,
                                                  const std::stop_token& stop = {});
   [[nodiscard]] absl::StatusOr<v1::Worker> resume(v1::ResumeWorkerRequest request,

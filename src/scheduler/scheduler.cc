@@ -27,6 +27,7 @@ Scheduler::Scheduler(const SchedulerConfig& config, StoreContents contents, Now 
   for (internal::WorkerRecord& record : contents.workers) {
     WorkerEntry& worker = workers_.insert(std::move(record), now.boot);
     watch(worker);
+    if (worker.in_quarantine()) resume_quarantine(worker, now);
     if (worker.record.has_drain_deadline()) {
       const auto left = from_proto(worker.record.drain_deadline()) - now.wall;
       timers_.add({now.boot + std::max(left, left.zero()), TimerKind::kDrain, worker.id()});
@@ -242,6 +243,8 @@ void Scheduler::fire(const Timer& timer, Decision& out, Now now) {
     case TimerKind::kSchedules:
       if (schedules_at_ != timer.at) return;  // an earlier one has been set
       return fire_schedules(out, now);
+    case TimerKind::kProbe:
+      return let_probe(timer);
   }
 }
 

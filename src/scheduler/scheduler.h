@@ -97,6 +97,12 @@ class Scheduler {
                   const RequestKey& key, Now now);
   Decision retry(CallId call, const v1::RetryJobRequest& request, const RequestKey& key, Now now);
   Decision erase(CallId call, const v1::DeleteJobRequest& request, const RequestKey& key, Now now);
+  // Both act on a page of jobs at a time, each with a commit of its own, and answer after the last;
+  // they go on where their caller goes away. The selection has passed check_selection().
+  Decision stop_matching(CallId call, const v1::StopMatchingJobsRequest& request,
+                         const std::string& who, const RequestKey& key, Now now);
+  Decision retry_matching(CallId call, const v1::RetryMatchingJobsRequest& request,
+                          const RequestKey& key, Now now);
   Decision query(CallId call, const v1::QueryJobRequest& request);
   Decision wait(CallId call, const v1::WaitJobRequest& request, Now now);
   Decision explain(CallId call, const v1::ExplainJobRequest& request);
@@ -166,6 +172,7 @@ class Scheduler {
   // `found` is an error where the store could not be read.
   Decision looked_up(uint64_t id, absl::StatusOr<LookedUp> found, Now now);
   Decision expired(const std::vector<std::string>& job_ids, Now now);
+  Decision matched(uint64_t id, absl::StatusOr<MatchedJobs> page, Now now);
   void committed(uint64_t number);
 
   // --- time
@@ -230,6 +237,18 @@ class Scheduler {
     std::string id_or_name;
     RequestKey request;
     absl::AnyInvocable<absl::Status(WorkerEntry& worker, Decision& out, Now now)> change;
+  };
+  // A call about all jobs that match, which goes on a page at a time.
+  struct GroupCall {
+    std::vector<CallId> calls;  // repetitions too
+    RequestKey request;
+    bool retries = false;  // else it stops them
+    bool dry_run = false;
+    v1::StopRequest wish;      // of one that stops
+    v1::ListJobsRequest page;  // the one that is acted on, then the next
+    size_t reading = 0;        // jobs of the page that are read for their retry
+    absl::Status failure;      // ends it after this page
+    v1::MatchingJobsResponse answer;
   };
   // Whether a worker came back with the boot and the journal that it had.
   struct SameAsBefore {
@@ -370,6 +389,24 @@ class Scheduler {
   void forget_worker(WorkerEntry& worker, const std::string& why, Decision& out, Now now);
   void lose_attempts(WorkerEntry& worker, const std::string& why, Decision& out, Now now);
   void check_drain(const std::string& worker_id, Decision& out, Now now);
+  // scheduler_quarantine.cc
+  // A start failed by the worker's own fault; `why` is for people.
+  void start_failed(WorkerEntry& worker, const std::string& why, Now now);
+  void start_succeeded(WorkerEntry& worker);
+  // The job's attempt here has ended, or never started.
+  void start_over(WorkerEntry& worker, const std::string& job_id, const v1::JobEnd& end, Now now);
+  // The job was given to the worker: where that is in quarantine, it is tried there.
+  static void note_probe(WorkerEntry& worker, const LiveJob& live);
+  void plan_probe(WorkerEntry& worker, Now now);
+  void let_probe(const Timer& timer);
+  void resume_quarantine(WorkerEntry& worker, Now now);
+  void end_quarantine(WorkerEntry& worker);
+  // scheduler_matching.cc
+  void begin_group(CallId call, GroupCall group, Decision& out, Now now);
+  void act_on_page(uint64_t id, GroupCall& group, const std::vector<std::string>& job_ids,
+                   Decision& out, Now now);
+  void retry_matched(uint64_t id, const absl::StatusOr<LookedUp>& found, Decision& out, Now now);
+  void next_page(uint64_t id, Decision& out, Now now);
   // scheduler_originals.cc
   absl::StatusOr<WorkerEntry*> make_room_for(const OriginalOrder& order, Decision& out, Now now);
   void admit_remembered(Decision& out);
@@ -418,6 +455,7 @@ class Scheduler {
   TimerQueue timers_;
   std::map<CallId, ParkedCall> parked_;
   std::map<uint64_t, PendingLookUp> lookups_;
+  std::map<uint64_t, GroupCall> groups_;
   // Keys whose records are not durable yet, or wait for a first verdict; the store has the rest.
   std::unordered_map<std::string, FirstAnswer> first_answers_;
   std::map<std::string, std::set<std::string>> dependents_;  // by the job that they wait for
@@ -432,6 +470,7 @@ class Scheduler {
   uint64_t last_event_ = 0;
   uint64_t last_session_ = 0;
   uint64_t last_lookup_ = 0;
+  uint64_t last_group_ = 0;
   uint64_t commit_ = 0;            // of the last decision that persisted something
   uint64_t workers_commit_ = 0;    // of the last change of a member
   uint64_t schedules_commit_ = 0;  // the same of a schedule

@@ -20,6 +20,7 @@
 #include "rpc/server_time.h"
 #include "scheduler/event_relay.h"
 #include "scheduler/keyed_call.h"
+#include "scheduler/job_selection_check.h"
 #include "scheduler/output_relay.h"
 #include "scheduler/spec_support.h"
 #include "scheduler/unary_call.h"
@@ -41,7 +42,6 @@ absl::Status check_supported(const v1::JobSpec& spec) {
                         : spec.tolerate_size() > 0         ? "tolerate"
                         : spec.has_gang()                  ? "gang"
                         : !spec.handler().empty()          ? "handler"
-                        : spec.retry().max_losses() > 0    ? "retry.max_losses"
                                                            : nullptr;
   if (missing == nullptr) return absl::OkStatus();
   return invalid_field(missing, "is not available in this version; leave it out");
@@ -102,6 +102,10 @@ AuditSubject subject_of(const Request& request) {
   AuditSubject subject{.request_id = request.request_id()};
   if constexpr (requires { request.job_id(); }) subject.job_id = request.job_id();
   if constexpr (requires { request.worker_id(); }) subject.worker_id = request.worker_id();
+  if constexpr (requires { request.selection(); }) {
+    subject.selection = text_of(request.selection());
+    if (request.dry_run()) subject.selection += " (dry run)";
+  }
   if constexpr (requires { request.spec(); }) {
     const v1::JobSpec& spec = request.spec();
     subject.worker_id = spec.worker_id();
@@ -361,6 +365,35 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::RetryJob(grpc::CallbackServerCon
   if (!call.ok()) return refuse(context, call.status());
   return start_keyed_call(context, *std::move(call), "RetryJob", *request, response,
                           std::mem_fn(&Scheduler::retry));
+}
+
+grpc::ServerUnaryReactor* SchedulerServiceImpl::StopMatchingJobs(
+    grpc::CallbackServerContext* context, const v1::StopMatchingJobsRequest* request,
+    v1::MatchingJobsResponse* response) {
+  auto call = access_.admit_change(*context, "/clusterd.v1.SchedulerService/StopMatchingJobs",
+                                   subject_of(*request));
+  if (!call.ok()) return refuse(context, call.status());
+  const absl::Status status = check_selection(request->selection(), GroupAction::kStop);
+  if (!status.ok()) return refuse(context, *call, status);
+  std::string who = name_of(call->caller());
+  return start_keyed_call(context, *std::move(call), "StopMatchingJobs", *request, response,
+                          [who = std::move(who)](Scheduler& scheduler, CallId id,
+                                                 const v1::StopMatchingJobsRequest& asked,
+                                                 const RequestKey& key, Now now) {
+                            return scheduler.stop_matching(id, asked, who, key, now);
+                          });
+}
+
+grpc::ServerUnaryReactor* SchedulerServiceImpl::RetryMatchingJobs(
+    grpc::CallbackServerContext* context, const v1::RetryMatchingJobsRequest* request,
+    v1::MatchingJobsResponse* response) {
+  auto call = access_.admit_change(*context, "/clusterd.v1.SchedulerService/RetryMatchingJobs",
+                                   subject_of(*request));
+  if (!call.ok()) return refuse(context, call.status());
+  const absl::Status status = check_selection(request->selection(), GroupAction::kRetry);
+  if (!status.ok()) return refuse(context, *call, status);
+  return start_keyed_call(context, *std::move(call), "RetryMatchingJobs", *request, response,
+                          std::mem_fn(&Scheduler::retry_matching));
 }
 
 grpc::ServerUnaryReactor* SchedulerServiceImpl::DeleteJob(grpc::CallbackServerContext* context,

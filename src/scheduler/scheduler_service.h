@@ -50,6 +50,12 @@ class SchedulerServiceImpl final : public v1::SchedulerService::CallbackService 
   grpc::ServerUnaryReactor* DeleteJob(grpc::CallbackServerContext* context,
                                       const v1::DeleteJobRequest* request,
                                       v1::DeleteJobResponse* response) override;
+  grpc::ServerUnaryReactor* StopMatchingJobs(grpc::CallbackServerContext* context,
+                                             const v1::StopMatchingJobsRequest* request,
+                                             v1::MatchingJobsResponse* response) override;
+  grpc::ServerUnaryReactor* RetryMatchingJobs(grpc::CallbackServerContext* context,
+                                              const v1::RetryMatchingJobsRequest* request,
+                                              v1::MatchingJobsResponse* response) override;
   grpc::ServerUnaryReactor* DrainWorker(grpc::CallbackServerContext* context,
                                         const v1::DrainWorkerRequest* request,
                                         v1::Worker* response) override;

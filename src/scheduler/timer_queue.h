@@ -23,6 +23,7 @@ enum class TimerKind {
   kDrain,         // a drained worker's deadline; subject: worker id
   kRetention,     // what is too old is looked for
   kSchedules,     // the time of a schedule may have come
+  kProbe,         // a job is tried on a worker in quarantine; subject: worker id
 };
 
 struct Timer {

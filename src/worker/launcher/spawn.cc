@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "core/worker_fault.h"
 #include "worker/launcher/child_setting.h"
 #include "worker/launcher/spawn_child.h"
 #include "worker/launcher/spawn_failure.h"
@@ -113,7 +114,10 @@ void start_process(SpawnOrder& order, const ChildBaseline& baseline, const Stand
   ChildBounds bounds = bounds_of(order.plan.limits(), baseline);
   if (result->cgroup != nullptr) {
     result->status = result->cgroup->open_doors(can_clone, &bounds.doors);
-    if (!result->status.ok()) return;
+    if (!result->status.ok()) {
+      result->status = by_workers_fault(std::move(result->status));
+      return;
+    }
   }
   for (int& door : bounds.doors) door = handover.put(door);
   bounds.doors.push_back(-1);
@@ -215,13 +219,14 @@ SpawnResult spawn(SpawnOrder order, const ChildBaseline& baseline, CgroupPool& c
   result.handle = order.handle;
   absl::StatusOr<std::unique_ptr<JobCgroup>> cgroup = cgroups.take(order.plan.limits());
   if (!cgroup.ok()) {
-    result.status = absl::UnavailableError(
-        absl::StrCat("limits cannot be enforced: ", cgroup.status().message()));
+    result.status = by_workers_fault(absl::UnavailableError(
+        absl::StrCat("limits cannot be enforced: ", cgroup.status().message())));
     return result;
   }
   result.cgroup = *std::move(cgroup);
   if (result.cgroup != nullptr) *order.intent.mutable_cgroup() = result.cgroup->use();
   result.status = append_intent(order);
+  if (!result.status.ok()) result.status = by_workers_fault(std::move(result.status));
   if (!result.status.ok()) return without_cgroup(std::move(result), cgroups);
   result.in_journal = true;
   StandardFiles files;
@@ -234,8 +239,11 @@ SpawnResult spawn(SpawnOrder order, const ChildBaseline& baseline, CgroupPool& c
   if (result.status.ok() && order.scratch != nullptr) {
     result.status = order.scratch->make(order.plan);
   }
-  if (result.status.ok())
+  // The journal, the pipes in runtime_dir, the scratch folder: nothing of it is the job's.
+  if (!result.status.ok()) result.status = by_workers_fault(std::move(result.status));
+  if (result.status.ok()) {
     start_process(order, baseline, files, handover, cgroups.can_clone(), &result);
+  }
   if (!result.status.ok()) {
     if (order.scratch != nullptr && !order.intent.scratch_folder().empty()) {
       order.scratch->remove(order.intent.scratch_folder());
