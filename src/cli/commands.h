@@ -116,7 +116,8 @@ struct JobStartCommand {
   bool json = false;
   bool upload = false;            // `target` is a file here, which goes along
   bool is_program = false;        // `target` is one of allowed_programs, not a script
-  std::string target;             // the script's path, or the program
+  bool is_handler = false;        // `target` is a function that a program's worker offers
+  std::string target;             // the script's path, the program, or the handler
   std::vector<std::string> args;  // everything after it, untouched
 };
 

@@ -25,6 +25,11 @@ using Colour = Table::Colour;
 using Counts = google::protobuf::Map<std::string, uint64_t>;
 
 std::string command_of(const v1::JobSpec& spec) {
+  if (!spec.handler().empty()) {
+    std::string call = "handler " + printable(spec.handler());
+    for (const std::string& argument : spec.args()) call += " " + printable(argument);
+    return call;
+  }
   std::string text = printable(spec.command());
   if (!spec.path().empty()) text += (text.empty() ? "" : " ") + printable(spec.path());
   for (const std::string& argument : spec.args()) text += " " + printable(argument);
@@ -59,6 +64,15 @@ std::string worker_of(const v1::Job& job, const View& view) {
   const auto found = view.names.find(job.worker_id());
   const bool has_name = found != view.names.end() && !found->second.empty();
   return or_dash(has_name ? found->second : job.worker_id());
+}
+
+// With how far it is, while it runs.
+std::string state_of_row(const v1::Job& job) {
+  std::string text(name_of(job.state()));
+  if (job.state() != v1::Job::RUNNING || !job.has_progress()) return text;
+  absl::StrAppend(&text, " ", job.progress().done());
+  if (job.progress().total() > 0) absl::StrAppend(&text, "/", job.progress().total());
+  return text;
 }
 
 Colour colour_of(v1::Job::State state) {
@@ -180,6 +194,12 @@ std::string in_short(std::chrono::nanoseconds duration) {
   return "0s";
 }
 
+std::string progress_of(const v1::Progress& progress) {
+  std::string text = std::to_string(progress.done());
+  if (progress.total() > 0) absl::StrAppend(&text, " of ", progress.total());
+  return progress.message().empty() ? text : text + ": " + printable(progress.message());
+}
+
 std::string summary_of(const v1::Job& job) {
   const v1::JobEnd& end = job.end();
   std::string text(name_of(job.state()));
@@ -212,6 +232,7 @@ std::string describe_job(const v1::Job& job, const View& view) {
   }
   table.add({"attempt", std::to_string(job.attempt())});
   add_times(table, job, view);
+  if (job.has_progress()) table.add({"progress", progress_of(job.progress())});
   if (job.suspended()) table.add({"suspended", "yes"});
   add_counts(table, "tasks", job.task_counts());
   if (job.has_stop_requested()) {
@@ -229,7 +250,7 @@ std::string describe_jobs(const std::vector<v1::Job>& jobs, const View& view) {
   table.add({"JOB_ID", "STATE", "WORKER", "SUBMITTED", "NAME", "COMMAND"});
   for (const v1::Job& job : jobs) {
     table.add({job.job_id(),
-               {name_of(job.state()), colour_of(job.state())},
+               {state_of_row(job), colour_of(job.state())},
                worker_of(job, view),
                short_time(job.has_submit_time(), job.submit_time(), view),
                or_dash(job.spec().name()),

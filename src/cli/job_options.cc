@@ -10,6 +10,7 @@ namespace clusterd {
 namespace {
 
 constexpr char kProgram[] = "--program";
+constexpr char kHandler[] = "--handler";
 
 template <typename T>
 std::shared_ptr<T> add(CLI::App& job, Chosen& chosen, const std::string& name,
@@ -64,9 +65,14 @@ void add_target(CLI::App& app) {
          "Instead of PATH: one of the worker's allowed programs")
       ->type_name("NAME");
   app.add_option_function<std::string>(
+         kHandler, [](const std::string&) {},
+         "Instead of PATH: a function that a program's worker offers")
+      ->type_name("NAME");
+  app.add_option_function<std::string>(
       "PATH", [](const std::string&) {}, "The script, below the worker's scripts folder");
   app.add_option_function<std::vector<std::string>>(
-      "ARGS", [](const std::vector<std::string>&) {}, "Its arguments, or the program's");
+      "ARGS", [](const std::vector<std::string>&) {},
+      "Its arguments, or those of the program or handler");
   app.footer("Everything after PATH or NAME belongs to the job, options too.");
 }
 
@@ -110,8 +116,8 @@ void add_spec_options(CLI::App& app, JobStartCommand* command) {
 }
 
 void add_start(CLI::App& job, Chosen& chosen) {
-  const auto command =
-      add<JobStartCommand>(job, chosen, "start", "Start a script, or with --program a program.");
+  const auto command = add<JobStartCommand>(
+      job, chosen, "start", "Start a script, a program (--program) or a handler (--handler).");
   CLI::App& app = *job.get_subcommand("start");
   add_spec_options(app, command.get());
   auto* follow =
@@ -223,6 +229,11 @@ void add_orders(CLI::App& job, Chosen& chosen) {
   add_job_ids(*job.get_subcommand("delete"), erase->job_ids);
 }
 
+// The word names what is to run by this option.
+bool is_named_target(const std::string& word, const std::string& option) {
+  return word == option || word.starts_with(option + "=");
+}
+
 // Options of `job start` and its like whose value is the next word.
 bool takes_next_word(const CLI::App& start, const std::string& word) {
   if (word.find('=') != std::string::npos) return false;
@@ -272,8 +283,10 @@ std::vector<std::string> take_target(const CLI::App& app, std::vector<std::strin
   size_t at = is_run ? 1 : 2;
   for (; at < arguments.size(); ++at) {
     const std::string& word = arguments[at];
-    const bool is_program = word == kProgram || word.starts_with(std::string(kProgram) + "=");
-    if (is_program || word == "--" || word == "-") break;
+    if (is_named_target(word, kProgram) || is_named_target(word, kHandler) || word == "--" ||
+        word == "-") {
+      break;
+    }
     if (!word.starts_with('-')) {
       if (before == 0) break;
       --before;
@@ -289,28 +302,33 @@ std::vector<std::string> take_target(const CLI::App& app, std::vector<std::strin
 }
 
 absl::Status set_target(JobStartCommand& command, std::vector<std::string> words) {
-  const std::string equals = std::string(kProgram) + "=";
-  if (!words.empty() && words.front() == "--") {
+  const std::string first = words.empty() ? "" : words.front();
+  command.is_program = is_named_target(first, kProgram);
+  command.is_handler = is_named_target(first, kHandler);
+  const std::string option = command.is_handler ? kHandler : kProgram;
+  if (first == "--" || first == option) {
     words.erase(words.begin());
-  } else if (!words.empty() && words.front() == kProgram) {
-    command.is_program = true;
-    words.erase(words.begin());
-  } else if (!words.empty() && words.front().starts_with(equals)) {
-    command.is_program = true;
-    words.front().erase(0, equals.size());
+  } else if (command.is_program || command.is_handler) {
+    words.front().erase(0, option.size() + 1);
   }
   const bool is_of_document = !command.from_json.empty() && !command.upload;
-  if (words.empty() && !command.is_program && is_of_document) return absl::OkStatus();
+  if (words.empty() && !command.is_program && !command.is_handler && is_of_document)
+    return absl::OkStatus();
   if (words.empty() || words.front().empty()) {
-    return absl::InvalidArgumentError(command.is_program
-                                          ? "--program: the program's name is missing"
-                                          : "PATH: the script is missing");
+    return absl::InvalidArgumentError(
+        command.is_program   ? "--program: the program's name is missing"
+        : command.is_handler ? "--handler: the handler's name is missing"
+                             : "PATH: the script is missing");
   }
   if (command.is_program && !command.command.empty()) {
     return absl::InvalidArgumentError("--command: is for scripts; --program has no interpreter");
   }
   if (command.is_program && command.upload) {
     return absl::InvalidArgumentError("--upload: is for scripts; --program has none");
+  }
+  if (command.is_handler && (!command.command.empty() || command.upload)) {
+    return absl::InvalidArgumentError(std::string(command.upload ? "--upload" : "--command") +
+                                      ": is for scripts; a handler is a function of a program");
   }
   command.target = std::move(words.front());
   words.erase(words.begin());

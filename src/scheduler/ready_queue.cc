@@ -22,6 +22,7 @@ std::string shape_key(const v1::JobSpec& spec, const std::string& worker_id) {
   }
   key += spec.payload().empty() ? 'n' : 'y';
   key += spec.has_script() ? 'y' : 'n';
+  absl::StrAppend(&key, "\n", spec.handler().size(), ":", spec.handler());
   for (const std::string& expression : spec.require()) absl::StrAppend(&key, "\n", expression);
   for (const std::string& limit : names_of(spec.limits())) absl::StrAppend(&key, "\n\n", limit);
   return key;
@@ -38,7 +39,8 @@ Shape Shape::of(const v1::JobSpec& spec, const std::string& worker_id) {
               .suits_jobscheduler = can_run(v1::Worker::JOBSCHEDULER, spec),
               .suits_go_work = can_run(v1::Worker::GO_WORK, spec),
               .has_payload = !spec.payload().empty(),
-              .has_script = spec.has_script()};
+              .has_script = spec.has_script(),
+              .handler = spec.handler()};
   for (const std::string& text : spec.require()) {
     auto expression = LabelExpression::parse(text);
     if (expression.ok()) shape.require.push_back(*std::move(expression));

@@ -39,6 +39,7 @@ struct Shape {
   bool suits_go_work = false;
   bool has_payload = false;
   bool has_script = false;  // that comes with the job
+  std::string handler;      // empty: it is a process
 
   // The spec has passed check_job_spec(); `worker_id` is resolved.
   static Shape of(const v1::JobSpec& spec, const std::string& worker_id);

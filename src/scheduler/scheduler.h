@@ -108,6 +108,8 @@ class Scheduler {
   Decision explain(CallId call, const v1::ExplainJobRequest& request);
   Decision locate_output(CallId call, const OutputQuery& query, Now now);
   Decision outcome_of(CallId call, const v1::AttemptKey& key, Now now);
+  // Fills in how far the jobs of a page from the store are.
+  void show_progress(v1::ListJobsResponse& page);
   Decision list_workers(CallId call, const v1::ListWorkersRequest& request);
   Decision get_worker(CallId call, const v1::GetWorkerRequest& request);
   Decision drain(CallId call, const v1::DrainWorkerRequest& request, const RequestKey& key,
@@ -363,6 +365,8 @@ class Scheduler {
                     uint64_t session, Now now);
   void resend_order(const std::string& job_id, Decision& out);
   LiveJob* current_attempt(const v1::AttemptKey& key, const std::string& worker_id);
+  void take_handlers(WorkerEntry& worker, const v1::RegisterWorkerRequest& request);
+  void attempt_progressed(LiveJob& live, const v1::Progress& progress);
   void attempt_started(LiveJob& live, const v1::JobEvent& event, Decision& out, Now now);
   void attempt_refused(LiveJob& live, const absl::Status& refusal, Decision& out, Now now);
   // Another attempt, where one is due, starts no earlier than `least_delay` from now.

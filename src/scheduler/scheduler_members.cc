@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "clusterd/job_states.h"
 #include "core/field_error.h"
+#include "core/handler_check.h"
 #include "core/limits_check.h"
 #include "core/proto_time.h"
 #include "core/worker_features.h"
@@ -47,6 +48,7 @@ void Scheduler::set_worker_state(WorkerEntry& worker, v1::Worker::State state,
 }
 
 absl::StatusOr<WorkerEntry*> Scheduler::admit(const RegisterOrder& order, Now now) {
+  if (auto status = check_handlers(order.request.handlers()); !status.ok()) return status;
   const v1::WorkerIdentity& identity = order.request.identity();
   WorkerEntry* known = identity.worker_id().empty() ? nullptr : workers_.find(identity.worker_id());
   if (known != nullptr) {
@@ -94,6 +96,7 @@ Decision Scheduler::register_worker(CallId call, const RegisterOrder& order, Now
   *shown_worker.mutable_labels() = order.request.labels();
   *shown_worker.mutable_capacity() = order.request.capacity();
   *shown_worker.mutable_unenforced_limits() = order.request.unenforced_limits();
+  take_handlers(worker, order.request);
   if (!knows_limits(order.request.identity())) {
     shown_worker.clear_unenforced_limits();
     for (const std::string& limit : all_limits()) shown_worker.add_unenforced_limits(limit);

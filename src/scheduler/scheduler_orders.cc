@@ -115,6 +115,12 @@ Decision Scheduler::signal(CallId call, const v1::SignalJobRequest& request, int
     if (worker == nullptr || worker->stream == 0) {
       return reply(call, absl::UnavailableError("the job's worker cannot be reached"), later);
     }
+    if (!live->job.spec().handler().empty()) {
+      return reply(call,
+                   field_error(absl::StatusCode::kFailedPrecondition, "signal",
+                               "a handler's job has no process that could have one; stop it"),
+                   later);
+    }
     SignalAttempt order{.call = call, .worker_id = worker->id(), .job = shown(live->job)};
     order.request_key = key.key;
     order.request.set_epoch(epoch_);

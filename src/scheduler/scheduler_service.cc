@@ -19,8 +19,9 @@
 #include "rpc/grpc_status.h"
 #include "rpc/server_time.h"
 #include "scheduler/event_relay.h"
-#include "scheduler/keyed_call.h"
 #include "scheduler/job_selection_check.h"
+#include "scheduler/keyed_call.h"
+#include "scheduler/list_progress.h"
 #include "scheduler/output_relay.h"
 #include "scheduler/spec_support.h"
 #include "scheduler/unary_call.h"
@@ -41,7 +42,6 @@ absl::Status check_supported(const v1::JobSpec& spec) {
                         : spec.pack()                      ? "pack"
                         : spec.tolerate_size() > 0         ? "tolerate"
                         : spec.has_gang()                  ? "gang"
-                        : !spec.handler().empty()          ? "handler"
                                                            : nullptr;
   if (missing == nullptr) return absl::OkStatus();
   return invalid_field(missing, "is not available in this version; leave it out");
@@ -299,7 +299,7 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::ListJobs(grpc::CallbackServerCon
         *response = *std::move(page);
         hide_values(*response);
       }
-      reactor->Finish(to_grpc(status));
+      add_progress(app_, response, [reactor, status] { reactor->Finish(to_grpc(status)); });
     });
   });
   return reactor;
@@ -323,7 +323,8 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::ListTasks(grpc::CallbackServerCo
       worker_id = *resolved;
     }
     app_.read([this, reactor, request, response, worker_id] {
-      reactor->Finish(to_grpc(list_tasks(*request, worker_id, *response)));
+      const absl::Status status = list_tasks(*request, worker_id, *response);
+      add_progress(app_, response, [reactor, status] { reactor->Finish(to_grpc(status)); });
     });
   });
   return reactor;

@@ -14,6 +14,7 @@
 #include "core/worker_protocol.h"
 #include "scheduler/retry_rules.h"
 #include "scheduler/scheduler.h"
+#include "scheduler/worker_handlers.h"
 
 namespace clusterd {
 
@@ -73,6 +74,10 @@ absl::StatusOr<WorkerEntry*> Scheduler::directed_target(const v1::JobSpec& spec)
         absl::StrCat("worker ", worker->name(), ", version ", worker->record.worker().version(),
                      ", knows no scripts that come with their jobs: it must lie "
                      "below the worker's scripts_dir"));
+  }
+  if (std::string fault = fault_of_handler(worker->record.worker(), spec.handler());
+      !fault.empty()) {
+    return invalid_field("handler", absl::StrCat("worker ", worker->name(), " ", fault));
   }
   if (std::string limit = WorkerTable::unenforced_of(*worker, shape.limits); !limit.empty()) {
     return field_error(

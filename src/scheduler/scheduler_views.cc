@@ -10,6 +10,7 @@
 #include "core/proto_time.h"
 #include "core/worker_protocol.h"
 #include "scheduler/scheduler.h"
+#include "scheduler/worker_handlers.h"
 
 namespace clusterd {
 namespace {
@@ -41,6 +42,11 @@ std::vector<std::string> reasons_against(const WorkerTable& workers, const Worke
   }
   if (!WorkerTable::takes_script(worker, shape)) {
     reasons.emplace_back("does not run scripts that come with their jobs (jobs.allow_uploads)");
+  }
+  if (std::string fault = fault_of_handler(shown_worker, shape.handler); !fault.empty()) {
+    reasons.push_back(std::move(fault));
+  } else if (std::string lack = lack_of_handler(shown_worker, shape.handler); !lack.empty()) {
+    reasons.push_back(std::move(lack));
   }
   for (const LabelExpression& expression : shape.require) {
     if (!expression.matches(shown_worker.labels())) {

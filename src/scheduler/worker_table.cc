@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/worker_features.h"
 #include "core/worker_protocol.h"
+#include "scheduler/worker_handlers.h"
 
 namespace clusterd {
 namespace {
@@ -64,6 +65,9 @@ WorkerEntry& WorkerTable::insert(internal::WorkerRecord record, BootTime now) {
   entry.record = std::move(record);
   entry.record.mutable_worker()->clear_in_use();
   entry.record.mutable_worker()->clear_jobs();
+  for (v1::Handler& handler : *entry.record.mutable_worker()->mutable_handlers()) {
+    handler.clear_running();
+  }
   entry.last_heard = now;
   members_changed();
   return entry;
@@ -85,6 +89,7 @@ void WorkerTable::take(WorkerEntry& worker, const v1::Job& job) {
   used.set_slots(used.slots() + slots_of(job.spec().resources()));
   used.set_cpus(used.cpus() + job.spec().resources().cpus());
   used.set_memory_bytes(used.memory_bytes() + job.spec().resources().memory_bytes());
+  count_handler(shown, job.spec(), 1);
   shown.set_jobs(shown.jobs() + 1);
 }
 
@@ -95,6 +100,7 @@ void WorkerTable::release(WorkerEntry& worker, const v1::Job& job) {
   used.set_slots(used.slots() - slots_of(job.spec().resources()));
   used.set_cpus(worker.jobs.empty() ? 0 : used.cpus() - job.spec().resources().cpus());
   used.set_memory_bytes(used.memory_bytes() - job.spec().resources().memory_bytes());
+  count_handler(shown, job.spec(), -1);
   shown.set_jobs(shown.jobs() - 1);
 }
 
@@ -123,6 +129,7 @@ bool WorkerTable::matches(const WorkerEntry& worker, const Shape& shape) const {
   if (!shape.worker_id.empty() && shape.worker_id != worker.id()) return false;
   if (shape.worker_id.empty() && worker.in_quarantine() && !worker.probe_due) return false;
   if (!suits(worker, shape) || !takes_script(worker, shape)) return false;
+  if (!offers_handler(worker.record.worker(), shape.handler)) return false;
   return meets(worker, shape.require) && unenforced_of(worker, shape.limits).empty();
 }
 
@@ -170,6 +177,7 @@ WorkerEntry* WorkerTable::best_for(const Shape& shape,
   WorkerEntry* best = nullptr;
   const auto consider = [&](WorkerEntry& worker) {
     if (!worker.takes_jobs() || !lack_of(worker, shape.resources).empty()) return;
+    if (!lack_of_handler(worker.record.worker(), shape.handler).empty()) return;
     if (reserved.contains(&worker) || !matches(worker, shape)) return;
     if (best == nullptr || is_own(worker) > is_own(*best) ||
         (is_own(worker) == is_own(*best) &&
@@ -190,6 +198,8 @@ const WorkerEntry* WorkerTable::reservation_for(const Shape& shape,
   const WorkerEntry* best = nullptr;
   const auto consider = [&](const WorkerEntry& worker) {
     if (!worker.takes_jobs() || !fits_empty(worker, shape.resources)) return;
+    // What it waits for there is no room, so that others may have what room there is.
+    if (!lack_of_handler(worker.record.worker(), shape.handler).empty()) return;
     if (reserved.contains(&worker) || !matches(worker, shape)) return;
     if (best == nullptr || free_share(worker.record.worker()) > free_share(best->record.worker())) {
       best = &worker;
@@ -236,6 +246,7 @@ std::string WorkerTable::shortage(const Shape& shape) {
   bool any_takes_script = false;
   bool any_fits = false;
   const WorkerEntry* sick = nullptr;
+  bool any_offers = false;
   for (const auto& [id, worker] : workers_) {
     if (!worker.takes_jobs()) continue;
     if (worker.in_quarantine() && !worker.probe_due) {
@@ -245,6 +256,7 @@ std::string WorkerTable::shortage(const Shape& shape) {
     }
     any_takes = true;
     any_meets = any_meets || meets(worker, shape.require);
+    any_offers = any_offers || offers_handler(worker.record.worker(), shape.handler);
     any_takes_script = any_takes_script || takes_script(worker, shape);
     if (!matches(worker, shape)) continue;
     any_matches = true;
@@ -256,6 +268,11 @@ std::string WorkerTable::shortage(const Shape& shape) {
                         " is in quarantine: ", sick->record.worker().quarantine().reason());
   }
   if (any_matches) return "no worker that takes jobs is large enough";
+  if (any_takes && !any_offers) {
+    return shape.handler.empty()
+               ? "no worker that takes jobs runs others than those of its handlers"
+               : "no worker that takes jobs offers handler " + shape.handler;
+  }
   if (any_takes && !shape.suits_clusterd) {
     return "no worker that takes jobs is one of the go-work protocol";
   }

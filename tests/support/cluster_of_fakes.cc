@@ -62,6 +62,7 @@ std::string ClusterOfFakes::join(const std::string& name, uint32_t slots,
   order.request.set_name(name);
   order.request.set_address(name + ":1");
   order.request.mutable_capacity()->set_slots(slots);
+  order.request.mutable_handlers()->Assign(handlers.begin(), handlers.end());
   if (stop_grace) *order.request.mutable_stop_grace() = to_proto(*stop_grace);
   order.request.mutable_identity()->set_boot_id("boot");
   order.request.mutable_identity()->set_journal_id("journal");

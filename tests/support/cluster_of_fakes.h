@@ -71,6 +71,7 @@ class ClusterOfFakes {
   MemoryStore store;  // what is durable
   Scheduler scheduler;
   CallId next_call = 1;
+  std::vector<v1::Handler> handlers;  // of those who join or come back from now on
   std::vector<std::string> features;  // of those who join or come back from now on, beside "limits"
   std::vector<Dispatch> dispatched;
   std::vector<StopAttempt> stops;

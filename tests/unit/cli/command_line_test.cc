@@ -81,6 +81,20 @@ TEST_CASE("job start passes everything after a program's name on untouched", "[c
   CHECK(joined.args == Words{"--color"});
 }
 
+TEST_CASE("job start passes everything after a handler's name on untouched", "[command_line]") {
+  const auto apart = parse<JobStartCommand>({"job", "start", "--handler", "thumbnail", "--json"});
+  const auto joined = parse<JobStartCommand>({"job", "start", "--json", "--handler=thumbnail"});
+
+  CHECK(apart.is_handler);
+  CHECK_FALSE(apart.is_program);
+  CHECK_FALSE(apart.json);
+  CHECK(apart.target == "thumbnail");
+  CHECK(apart.args == Words{"--json"});
+  CHECK(joined.json);
+  CHECK(joined.is_handler);
+  CHECK(joined.target == "thumbnail");
+}
+
 TEST_CASE("a double dash lets a path begin with a dash", "[command_line]") {
   const auto command = parse<JobStartCommand>({"job", "start", "--json", "--", "-odd.sh", "--"});
 
