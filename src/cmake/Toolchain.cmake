@@ -72,8 +72,10 @@ endfunction()
 # Without this whole clusters in virtual time take several times as long in a debug build.
 function(clusterd_optimize name)
   target_compile_options(${name} PRIVATE $<$<CONFIG:Debug>:-O1>)
-  # What was parsed in advance is for another level of optimisation.
-  set_target_properties(${name} PROPERTIES DISABLE_PRECOMPILE_HEADERS $<CONFIG:Debug>)
+  if(CMAKE_BUILD_TYPE STREQUAL Debug)
+    # What was parsed in advance is for another level of optimisation.
+    set_target_properties(${name} PROPERTIES DISABLE_PRECOMPILE_HEADERS ON)
+  endif()
 endfunction()
 
 # clusterd_test(NAME SOURCES … LINK … [TIMEOUT SECONDS] [LABEL long]): one Catch2 program, each
