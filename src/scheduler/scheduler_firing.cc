@@ -10,7 +10,6 @@
 #include "core/ids.h"
 #include "core/proto_time.h"
 #include "core/sha256.h"
-#include "scheduler/schedule_check.h"
 #include "scheduler/scheduler.h"
 
 namespace clusterd {
@@ -22,6 +21,8 @@ using std::chrono::nanoseconds;
 constexpr nanoseconds kLongestWatch = std::chrono::seconds(60);
 constexpr nanoseconds kDefaultCatchUpWithin = std::chrono::hours(1);
 constexpr uint32_t kDefaultCaughtUp = 10;
+// Of times that were missed; after a year's absence, minutes are not counted one by one.
+constexpr size_t kMostCounted = 100;
 // Jobs of one schedule that have not ended; a schedule that is never done fills no queue.
 constexpr size_t kMostUnended = 1'000;
 // A job waits for so many of the earlier ones, which wait for the ones before.
@@ -72,8 +73,8 @@ void Scheduler::watch_schedules(Now now) {
 
 void Scheduler::deal_with(ScheduleEntry& entry, Decision& out, Now now) {
   v1::Schedule& schedule = entry.record;
-  const std::vector<WallTime> times =
-      entry.cron->latest(entry.dealt_with(), now.wall, entry.zone, kMostCaughtUp);
+  const std::vector<WallTime> times = entry.cron->latest(
+      entry.dealt_with(), now.wall, entry.zone, std::max(most_made_up(schedule), kMostCounted));
   // What passed before this term of office, or while the scheduler or the machine stood still.
   const nanoseconds allowed = std::min(kLongestWatch, now.boot - schedules_.began());
   const auto in_time = std::find_if(times.begin(), times.end(),
