@@ -8,6 +8,7 @@
 
 #include "cli/cluster_commands.h"
 #include "cli/run_doctor.h"
+#include "cli/schedule_commands.h"
 #include "cli/security_commands.h"
 #include "cli/shell_commands.h"
 #include "cli/store_commands.h"
@@ -64,6 +65,7 @@ struct QueueFlags {
   std::vector<std::string> retry_on;
   std::string backoff;
   bool allow_overlap = false;
+  uint32_t max_losses = 0;
   std::string lost_after;
 };
 
@@ -126,9 +128,37 @@ struct RunCommand {
   bool quiet = false;   // do not tell the id
 };
 
+// Sets a schedule up, whose jobs are as `start` says.
+struct ScheduleCreateCommand {
+  JobStartCommand start;
+  std::string name;
+  std::string cron;
+  std::string time_zone;
+  std::string overlap;   // "skip", "queue" or "replace"; empty: the scheduler's default
+  std::string catch_up;  // "none", "last" or "all"; the same
+  std::string catch_up_within;
+  uint32_t catch_up_max = 0;
+  bool paused = false;
+  bool replace = false;  // one that is there is changed
+  bool json = false;
+  bool quiet = false;  // the name only
+};
+
+// Jobs that a command takes by what they are, instead of ids.
+struct GroupFlags {
+  std::string name;
+  std::vector<std::string> labels;
+  std::string queue;
+  std::string worker;
+  std::vector<std::string> states;
+  bool dry_run = false;
+  bool quiet = false;  // ids only
+};
+
 struct JobStopCommand {
   ClientFlags client;
   std::vector<std::string> job_ids;
+  GroupFlags group;
   std::string reason;
   bool json = false;
 };
@@ -195,6 +225,8 @@ struct JobSignalCommand {
 struct JobRetryCommand {
   ClientFlags client;
   std::vector<std::string> job_ids;
+  GroupFlags group;
+  bool failed = false;  // FAILED, TIMED_OUT and LOST, which is the default
   bool json = false;
 };
 
@@ -209,8 +241,10 @@ using Command = std::variant<
     JobListCommand, JobTasksCommand, JobExplainCommand, JobSignalCommand, JobRetryCommand,
     JobDeleteCommand, ClusterStatusCommand, ClusterWorkersCommand, ClusterScriptsCommand,
     ClusterDrainCommand, ClusterResumeCommand, ClusterRemoveCommand, ClusterEventsCommand,
-    TlsInitCommand, TlsIssueCommand, TlsRevokeCommand, TlsShowCommand, TlsVerifyCommand,
-    TokenCreateCommand, TokenListCommand, TokenRevokeCommand, CompletionCommand, CompleteCommand,
-    ManualCommand, StoreExportCommand, StoreImportCommand, StoreCheckCommand, DoctorCommand>;
+    ScheduleCreateCommand, ScheduleListCommand, ScheduleShowCommand, SchedulePauseCommand,
+    ScheduleResumeCommand, ScheduleDeleteCommand, ScheduleTriggerCommand, TlsInitCommand,
+    TlsIssueCommand, TlsRevokeCommand, TlsShowCommand, TlsVerifyCommand, TokenCreateCommand,
+    TokenListCommand, TokenRevokeCommand, CompletionCommand, CompleteCommand, ManualCommand,
+    StoreExportCommand, StoreImportCommand, StoreCheckCommand, DoctorCommand>;
 
 }  // namespace clusterd

@@ -82,8 +82,16 @@ Colour colour_of(v1::Job::State state) {
   return state == v1::Job::QUEUED ? Colour::kNone : Colour::kBusy;
 }
 
+// "ALIVE", "ALIVE (draining, quarantined)".
+std::string state_of(const v1::Worker& worker) {
+  std::string kept_away = worker.draining() ? "draining" : "";
+  if (worker.has_quarantine()) kept_away += kept_away.empty() ? "quarantined" : ", quarantined";
+  return v1::Worker::State_Name(worker.state()) + (kept_away.empty() ? "" : " (" + kept_away + ")");
+}
+
 Colour colour_of(const v1::Worker& worker) {
   if (worker.state() == v1::Worker::ALIVE) {
+    if (worker.has_quarantine()) return Colour::kBad;
     return worker.draining() ? Colour::kBusy : Colour::kGood;
   }
   return worker.state() == v1::Worker::LEFT ? Colour::kFaint : Colour::kBad;
@@ -256,10 +264,9 @@ std::string describe_workers(const v1::ListWorkersResponse& workers, const View&
   table.add(
       {"NAME", "STATE", "JOBS", "SLOTS", "ADDRESS", "LAST_SEEN", "VERSION", "LABELS", "WORKER_ID"});
   for (const v1::Worker& worker : workers.workers()) {
-    const std::string drained = worker.draining() ? " (draining)" : "";
     const std::map<std::string, std::string> labels(worker.labels().begin(), worker.labels().end());
     table.add({or_dash(worker.name()),
-               {v1::Worker::State_Name(worker.state()) + drained, colour_of(worker)},
+               {state_of(worker), colour_of(worker)},
                std::to_string(worker.jobs()),
                absl::StrCat(worker.in_use().slots(), "/", worker.capacity().slots()),
                or_dash(worker.address()),
@@ -331,8 +338,10 @@ std::string describe_event(const v1::Event& event) {
       return text + "job " + event.job().job_id() + " " + summary_of(event.job()) + "\n";
     case v1::Event::kWorker: {
       const v1::Worker& worker = event.worker();
-      text += "worker " + printable(worker.name()) + " " + v1::Worker::State_Name(worker.state());
-      if (worker.draining()) text += " (draining)";
+      text += "worker " + printable(worker.name()) + " " + state_of(worker);
+      if (worker.has_quarantine() && worker.reason().empty()) {
+        return text + ": " + printable(worker.quarantine().reason()) + "\n";
+      }
       return text + (worker.reason().empty() ? "" : ": " + printable(worker.reason())) + "\n";
     }
     case v1::Event::kDeletedJobId:

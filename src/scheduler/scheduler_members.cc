@@ -151,7 +151,10 @@ Decision Scheduler::deregister_worker(CallId call, const v1::DeregisterWorkerReq
     workers_.set_stream(*worker, 0);
     worker->called_back = false;
   }
-  if (leaves) *worker->record.mutable_left_time() = to_proto(now.wall);
+  if (leaves) {
+    *worker->record.mutable_left_time() = to_proto(now.wall);
+    end_quarantine(*worker);
+  }
   set_worker_state(*worker, leaves ? v1::Worker::LEFT : v1::Worker::OFFLINE,
                    leaves ? "" : "it stopped in order");
   reconsider_outputs_of(*worker, out);
@@ -206,6 +209,7 @@ Decision Scheduler::resume(CallId call, const v1::ResumeWorkerRequest& request,
     worker.record.mutable_worker()->set_draining(false);
     worker.record.clear_drain_reason();
     worker.record.clear_drain_deadline();
+    end_quarantine(worker);
     if (worker.state() == v1::Worker::ALIVE) worker.record.mutable_worker()->clear_reason();
     send_drain(worker, later);
     return absl::OkStatus();
@@ -248,6 +252,7 @@ void Scheduler::forget_worker(WorkerEntry& worker, const std::string& why, Decis
   worker.record.mutable_worker()->set_draining(false);
   worker.record.clear_drain_reason();
   worker.record.clear_drain_deadline();
+  end_quarantine(worker);
   *worker.record.mutable_left_time() = to_proto(now.wall);
   set_worker_state(worker, v1::Worker::LEFT, "");
   std::vector<std::string> waiting;

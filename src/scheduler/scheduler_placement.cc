@@ -59,6 +59,7 @@ void Scheduler::start_attempt(LiveJob& live, WorkerEntry& worker, Decision& out,
   attempt.set_number(job.attempt());
   attempt.set_worker_id(worker.id());
   WorkerTable::take(worker, job);
+  note_probe(worker, live);
   mark(live);
   task_changed(live, out, now);
   send_start(live, worker, out);

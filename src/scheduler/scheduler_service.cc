@@ -19,19 +19,22 @@
 #include "rpc/grpc_status.h"
 #include "rpc/server_time.h"
 #include "scheduler/event_relay.h"
+#include "scheduler/job_selection_check.h"
+#include "scheduler/keyed_call.h"
 #include "scheduler/list_progress.h"
 #include "scheduler/output_relay.h"
+#include "scheduler/spec_support.h"
 #include "scheduler/unary_call.h"
 #include "scheduler/wait_jobs_call.h"
 
 namespace clusterd {
 namespace {
 
-constexpr size_t kMaxRequestIdBytes = 128;
 constexpr size_t kMaxExternalIdBytes = 256;
 constexpr int kMaxJobsWaitedFor = 1000;
 
-// What the schema has and this version does not do yet: refused rather than ignored.
+}  // namespace
+
 absl::Status check_supported(const v1::JobSpec& spec) {
   const char* missing = !spec.resources().custom().empty() ? "resources.custom"
                         : spec.resources().exclusive()     ? "resources.exclusive"
@@ -39,17 +42,12 @@ absl::Status check_supported(const v1::JobSpec& spec) {
                         : spec.pack()                      ? "pack"
                         : spec.tolerate_size() > 0         ? "tolerate"
                         : spec.has_gang()                  ? "gang"
-                        : spec.retry().max_losses() > 0    ? "retry.max_losses"
                                                            : nullptr;
   if (missing == nullptr) return absl::OkStatus();
   return invalid_field(missing, "is not available in this version; leave it out");
 }
 
-absl::Status check_request_id(const std::string& request_id) {
-  if (request_id.size() <= kMaxRequestIdBytes) return absl::OkStatus();
-  return invalid_field("request_id", absl::StrCat("has ", request_id.size(), " bytes, at most ",
-                                                  kMaxRequestIdBytes, " are allowed"));
-}
+namespace {
 
 absl::Status check_external_id(const std::string& external_id) {
   if (external_id.size() > kMaxExternalIdBytes) {
@@ -104,6 +102,10 @@ AuditSubject subject_of(const Request& request) {
   AuditSubject subject{.request_id = request.request_id()};
   if constexpr (requires { request.job_id(); }) subject.job_id = request.job_id();
   if constexpr (requires { request.worker_id(); }) subject.worker_id = request.worker_id();
+  if constexpr (requires { request.selection(); }) {
+    subject.selection = text_of(request.selection());
+    if (request.dry_run()) subject.selection += " (dry run)";
+  }
   if constexpr (requires { request.spec(); }) {
     const v1::JobSpec& spec = request.spec();
     subject.worker_id = spec.worker_id();
@@ -160,32 +162,6 @@ class ScriptsCall final : public grpc::ServerUnaryReactor {
 std::string SchedulerServiceImpl::name_of(const Identity& caller) const {
   if (!caller.is_anonymous()) return caller.text();
   return transport_ == Transport::kGateway ? "http" : "grpc";
-}
-
-template <typename Request>
-RequestKey SchedulerServiceImpl::key_of(const Identity& caller, const char* method,
-                                        const Request& request) const {
-  if (request.request_id().empty()) return {};
-  Request without_id = request;
-  without_id.clear_request_id();
-  return {.key = name_of(caller) + '\0' + method + '\0' + request.request_id(),
-          .sha256 = sha256_of(without_id)};
-}
-
-template <typename Request, typename Response, typename Decide>
-grpc::ServerUnaryReactor* SchedulerServiceImpl::start_keyed_call(
-    grpc::CallbackServerContext* context, AuditedCall call, const char* method,
-    const Request& request, Response* response, Decide decide) {
-  const absl::Status status = check_request_id(request.request_id());
-  if (!status.ok()) return refuse(context, call, status);
-  RequestKey key = key_of(call.caller(), method, request);
-  return start_unary_call(
-      app_, response,
-      [request, key = std::move(key), decide = std::move(decide)](Scheduler& scheduler, CallId id,
-                                                                  Now now) mutable {
-        return decide(scheduler, id, request, key, now);
-      },
-      std::move(call));
 }
 
 grpc::ServerUnaryReactor* SchedulerServiceImpl::StartJob(grpc::CallbackServerContext* context,
@@ -390,6 +366,35 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::RetryJob(grpc::CallbackServerCon
   if (!call.ok()) return refuse(context, call.status());
   return start_keyed_call(context, *std::move(call), "RetryJob", *request, response,
                           std::mem_fn(&Scheduler::retry));
+}
+
+grpc::ServerUnaryReactor* SchedulerServiceImpl::StopMatchingJobs(
+    grpc::CallbackServerContext* context, const v1::StopMatchingJobsRequest* request,
+    v1::MatchingJobsResponse* response) {
+  auto call = access_.admit_change(*context, "/clusterd.v1.SchedulerService/StopMatchingJobs",
+                                   subject_of(*request));
+  if (!call.ok()) return refuse(context, call.status());
+  const absl::Status status = check_selection(request->selection(), GroupAction::kStop);
+  if (!status.ok()) return refuse(context, *call, status);
+  std::string who = name_of(call->caller());
+  return start_keyed_call(context, *std::move(call), "StopMatchingJobs", *request, response,
+                          [who = std::move(who)](Scheduler& scheduler, CallId id,
+                                                 const v1::StopMatchingJobsRequest& asked,
+                                                 const RequestKey& key, Now now) {
+                            return scheduler.stop_matching(id, asked, who, key, now);
+                          });
+}
+
+grpc::ServerUnaryReactor* SchedulerServiceImpl::RetryMatchingJobs(
+    grpc::CallbackServerContext* context, const v1::RetryMatchingJobsRequest* request,
+    v1::MatchingJobsResponse* response) {
+  auto call = access_.admit_change(*context, "/clusterd.v1.SchedulerService/RetryMatchingJobs",
+                                   subject_of(*request));
+  if (!call.ok()) return refuse(context, call.status());
+  const absl::Status status = check_selection(request->selection(), GroupAction::kRetry);
+  if (!status.ok()) return refuse(context, *call, status);
+  return start_keyed_call(context, *std::move(call), "RetryMatchingJobs", *request, response,
+                          std::mem_fn(&Scheduler::retry_matching));
 }
 
 grpc::ServerUnaryReactor* SchedulerServiceImpl::DeleteJob(grpc::CallbackServerContext* context,

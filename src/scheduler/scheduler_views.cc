@@ -32,6 +32,9 @@ std::vector<std::string> reasons_against(const WorkerTable& workers, const Worke
     reasons.emplace_back("its session is closed");
   }
   if (shown_worker.draining()) reasons.emplace_back("is drained");
+  if (shape.worker_id.empty() && worker.in_quarantine() && !worker.probe_due) {
+    reasons.push_back("is in quarantine: " + shown_worker.quarantine().reason());
+  }
   if (!worker.occupied.empty()) reasons.push_back(worker.occupied);
   if (!workers.suits(worker, shape)) {
     reasons.push_back(absl::StrCat("its protocol, ", std::string(word_of(worker.protocol())),

@@ -127,6 +127,7 @@ bool WorkerTable::suits(const WorkerEntry& worker, const Shape& shape) const {
 
 bool WorkerTable::matches(const WorkerEntry& worker, const Shape& shape) const {
   if (!shape.worker_id.empty() && shape.worker_id != worker.id()) return false;
+  if (shape.worker_id.empty() && worker.in_quarantine() && !worker.probe_due) return false;
   if (!suits(worker, shape) || !takes_script(worker, shape)) return false;
   if (!offers_handler(worker.record.worker(), shape.handler)) return false;
   return meets(worker, shape.require) && unenforced_of(worker, shape.limits).empty();
@@ -244,9 +245,15 @@ std::string WorkerTable::shortage(const Shape& shape) {
   bool any_matches = false;
   bool any_takes_script = false;
   bool any_fits = false;
+  const WorkerEntry* sick = nullptr;
   bool any_offers = false;
   for (const auto& [id, worker] : workers_) {
     if (!worker.takes_jobs()) continue;
+    if (worker.in_quarantine() && !worker.probe_due) {
+      const bool fits = meets(worker, shape.require) && fits_empty(worker, shape.resources);
+      if (fits && suits(worker, shape)) sick = &worker;
+      continue;
+    }
     any_takes = true;
     any_meets = any_meets || meets(worker, shape.require);
     any_offers = any_offers || offers_handler(worker.record.worker(), shape.handler);
@@ -256,6 +263,10 @@ std::string WorkerTable::shortage(const Shape& shape) {
     any_fits = any_fits || fits_empty(worker, shape.resources);
   }
   if (any_fits) return "waits for a worker with room";
+  if (sick != nullptr) {
+    return absl::StrCat("worker ", sick->name(),
+                        " is in quarantine: ", sick->record.worker().quarantine().reason());
+  }
   if (any_matches) return "no worker that takes jobs is large enough";
   if (any_takes && !any_offers) {
     return shape.handler.empty()

@@ -217,6 +217,8 @@ void ClusterOfFakes::perform(std::vector<Effect> effects) {
       apply(scheduler.looked_up(question->id, look_up(store, *question), now));
     } else if (auto* find = std::get_if<FindExpired>(&effect)) {
       apply(scheduler.expired(*store.find_expired(find->before, find->max_jobs, find->limit), now));
+    } else if (auto* matching = std::get_if<FindMatching>(&effect)) {
+      apply(scheduler.matched(matching->id, find_matching(store, *matching), now));
     } else if (auto* doomed = std::get_if<SendDoomed>(&effect)) {
       auto ids = store.find_doomed(doomed->worker_id, 1000);
       for (const std::string& id : *ids) {

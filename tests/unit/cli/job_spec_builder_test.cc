@@ -184,10 +184,12 @@ TEST_CASE("options of the queue go into the spec", "[job_spec]") {
   command.queueing.max_attempts = 3;
   command.queueing.retry_on = {"loss", "start-failure"};
   command.queueing.backoff = "2s";
+  command.queueing.max_losses = 2;
 
   const auto spec = build_job_spec(command, kNoEnvironment);
 
   REQUIRE(spec.ok());
+  CHECK(spec->retry().max_losses() == 2);
   CHECK(spec->array().from() == 1);
   CHECK(spec->array().to() == 9);
   CHECK(spec->array().step() == 2);
