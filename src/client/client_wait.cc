@@ -35,8 +35,9 @@ void WaitOperation::ask() {
   *request.mutable_timeout() = to_proto(slice);
   const auto self = std::static_pointer_cast<WaitOperation>(shared_from_this());
   using Operation = UnaryOperation<v1::WaitJobRequest, v1::Job>;
+  const Operation::Method method = &Operation::Async::WaitJob;
   std::make_shared<Operation>(
-      shared_, &Operation::Async::WaitJob, std::move(request),
+      shared_, method, std::move(request),
       [self](absl::StatusOr<v1::Job> job) { self->answered(std::move(job)); }, slice + kMargin,
       slice + kMargin)
       ->begin(stop_);
