@@ -67,7 +67,10 @@ void CalendarWorld::apply(Decision decision) {
   std::vector<std::string> fresh;
   if (!decision.persist.empty() && is_committed) {
     REQUIRE(store.commit({&decision.persist, 1}).ok());
-    for (const v1::Job& job : decision.persist.put_jobs) {
+    std::vector<v1::Job> jobs = decision.persist.put_jobs;
+    std::sort(jobs.begin(), jobs.end(),  // ids of one millisecond are in no order
+              [](const v1::Job& a, const v1::Job& b) { return a.seq() < b.seq(); });
+    for (const v1::Job& job : jobs) {
       if (!seen_.emplace(job.job_id(), true).second) continue;
       submissions.push_back({job.job_id(), job.schedule(), from_proto(job.submit_time())});
       fresh.push_back(job.job_id());

@@ -170,7 +170,7 @@ std::vector<TermOfOffice> live(CalendarWorld& world, std::mt19937_64& random) {
 
 TEST_CASE("a year of schedules goes by the calendar, whoever dies", "[schedules]") {
   const char* given = std::getenv("CLUSTERD_YEAR_SEEDS");
-  const int seeds = given == nullptr ? 3 : std::atoi(given);
+  const int seeds = given == nullptr ? 1 : std::atoi(given);
   for (int seed = 1; seed <= seeds; ++seed) {
     INFO("seed " << seed);
     std::mt19937_64 random(static_cast<uint64_t>(seed));
