@@ -37,10 +37,10 @@ class HandlerOutput {
   bool open();
   // Moves all that is in the pipe to the log.
   bool move_all();
+  void note();  // what is known, after each piece
+  void set_limit(std::string why);
 
   const std::string folder_;
-  void note();  // what is known, after each piece
-
   const OutputBounds bounds_;
   std::mutex mutex_;              // held while the disk is written
   std::optional<StreamLog> log_;  // guarded by mutex_; made at the first byte
@@ -49,7 +49,6 @@ class HandlerOutput {
   v1::OutputStream known_;        // guarded by known_mutex_
   std::string limit_;             // guarded by known_mutex_
   bool is_limited_ = false;       // guarded by mutex_
-  void set_limit(std::string why);
 };
 
 }  // namespace clusterd
