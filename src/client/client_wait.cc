@@ -59,9 +59,16 @@ void WaitOperation::ask() {
   *request.mutable_timeout() = to_proto(slice);
   const auto self = std::static_pointer_cast<WaitOperation>(shared_from_this());
   using Operation = UnaryOperation<v1::WaitJobRequest, v1::Job>;
+  const Operation::Method method = &Operation::Async::WaitJob;
   std::make_shared<Operation>(
+<<<<<<< HEAD
       shared_, &Operation::Async::WaitJob, std::move(request),
       [self](absl::StatusOr<v1::Job> job) { self->answered(std::move(job)); }, most, most)
+=======
+      shared_, method, std::move(request),
+      [self](absl::StatusOr<v1::Job> job) { self->answered(std::move(job)); }, slice + kMargin,
+      slice + kMargin)
+>>>>>>> main
       ->begin(stop_);
 }
 
