@@ -115,6 +115,7 @@ class Worker(worker_service_pb2_grpc.WorkerServiceServicer):
         self.check(request, context)
         for key in ((key.job_id, key.attempt) for key in request.keys):
             with self.changed:
+                if key in self.done: continue  # it has ended, and everybody knows
                 if key in self.stops: self.stops[key]("STOP_REQUESTED")
                 held = self.held.setdefault(key, member.HeldAttempt(key=jobs.AttemptKey(job_id=key[0], attempt=key[1])))
                 if not held.started: self.end(key, "CANCELLED_BEFORE_START")  # which keeps it from ever starting

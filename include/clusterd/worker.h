@@ -86,6 +86,8 @@ class JobContext {
   // Requested when somebody stops the job, its timeout is over, its output meets a limit, or the
   // scheduler was not heard for too long. The handler is to return soon: nobody can end a thread
   // from outside.
+  // What is registered with it (std::stop_callback) runs on the thread that watches over all jobs,
+  // so it must not block.
   [[nodiscard]] std::stop_token stop_token() const;
   [[nodiscard]] bool stop_requested() const;
   // When its timeout is over; absent: never.
@@ -127,7 +129,7 @@ class Worker {
 
   // Joins the cluster, in the background: it goes on trying while no scheduler is there.
   // INVALID_ARGUMENT names the option that is at fault; FAILED_PRECONDITION: no handler, started
-  // twice, or data_dir is another process's.
+  // twice, or data_dir is another process's. After an error another Worker is to be made.
   [[nodiscard]] absl::Status start();
 
   // start(), then serves until SIGTERM, SIGINT or shutdown(). The first signal drains, the next one
@@ -135,7 +137,8 @@ class Worker {
   // from then on.
   [[nodiscard]] absl::Status run();
 
-  // Takes no new jobs and returns when those that it has have ended and the scheduler knows.
+  // Takes no new jobs and returns when those that it has have ended, and the scheduler knows or a
+  // second has passed: the ends are kept in data_dir.
   void drain();
 
   // Asks the handlers that run to return, waits for them, tells the scheduler and leaves the

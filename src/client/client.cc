@@ -85,10 +85,14 @@ class Client::Core {
 
   void follow(v1::StreamJobRequest request, ChunkSink sink, Callback<v1::OutputEnd> done,
               const CallOptions& call);
+  // `since` 0 is the newest event now, so that none is missed where the first call is cut.
   void watch(uint64_t since, EventSink sink, std::function<void(absl::Status)> done,
              const CallOptions& call);
 
  private:
+  void watch_after(uint64_t since, EventSink sink, std::function<void(absl::Status)> done,
+                   const CallOptions& call);
+
   ClientShared shared_;
 };
 
@@ -128,6 +132,21 @@ void Client::Core::follow(v1::StreamJobRequest request, ChunkSink sink,
 
 void Client::Core::watch(uint64_t since, EventSink sink, std::function<void(absl::Status)> done,
                          const CallOptions& call) {
+  if (since != 0) return watch_after(since, std::move(sink), std::move(done), call);
+  unary<v1::GetClusterRequest, v1::Cluster>(
+      &v1::SchedulerService::StubInterface::async_interface::GetCluster, v1::GetClusterRequest(),
+      [this, sink = std::move(sink), done = std::move(done),
+       call](const absl::StatusOr<v1::Cluster>& cluster) {
+        if (!cluster.ok()) return done(cluster.status());
+        watch_after(cluster->last_event(), sink, done, call);
+      },
+      {.deadline =
+           std::min(call.deadline.value_or(shared_.options.deadline), shared_.options.deadline),
+       .stop = call.stop});
+}
+
+void Client::Core::watch_after(uint64_t since, EventSink sink,
+                               std::function<void(absl::Status)> done, const CallOptions& call) {
   using Operation = StreamOperation<v1::WatchEventsRequest, v1::Event>;
   const auto seen = std::make_shared<uint64_t>(since);  // shared by two hooks
   Operation::Hooks hooks;

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -101,10 +102,7 @@ class StreamOperation final : public ClientOperation {
 
   StreamOperation(ClientShared& shared, Method method, Hooks hooks,
                   std::optional<std::chrono::nanoseconds> deadline)
-      : ClientOperation(shared, deadline),
-        method_(method),
-        hooks_(std::move(hooks)),
-        last_good_(Clock::now()) {}
+      : ClientOperation(shared, deadline), method_(method), hooks_(std::move(hooks)) {}
 
   void begin(const std::stop_token& stop) {
     obey(stop);
@@ -113,6 +111,8 @@ class StreamOperation final : public ClientOperation {
 
  private:
   static constexpr std::chrono::hours kLongestCall{1};
+  // One that has lasted so long was established, although nothing may have been said.
+  static constexpr std::chrono::seconds kEstablished{30};
 
   // One call. Destroys itself when it has ended.
   class Reader final : public grpc::ClientReadReactor<Response> {
@@ -156,6 +156,7 @@ class StreamOperation final : public ClientOperation {
     const auto context = is_late() ? nullptr : next_context(kLongestCall);
     if (context == nullptr) return finish(early_end(last_));
     endpoint_ = shared_.channels->current();
+    opened_ = Clock::now();
     auto* reader = new Reader(std::static_pointer_cast<StreamOperation>(shared_from_this()),
                               context, hooks_.next_request());
     reader->start(*endpoint_->stub, method_);
@@ -164,7 +165,7 @@ class StreamOperation final : public ClientOperation {
   void heard() {
     answered_ = true;
     attempts_ = 0;
-    last_good_ = Clock::now();
+    failing_since_.reset();
     reset_pause();
   }
 
@@ -178,8 +179,10 @@ class StreamOperation final : public ClientOperation {
     const bool is_connected = endpoint_->channel->GetState(false) == GRPC_CHANNEL_READY;
     if (!is_connected) shared_.channels->leave(*endpoint_);
     answered_ = answered_ || is_connected;
+    if (Clock::now() - opened_ > kEstablished) heard();
+    if (!failing_since_) failing_since_ = Clock::now();
     ++attempts_;
-    const bool gives_up = answered_ ? Clock::now() - last_good_ > shared_.options.patience
+    const bool gives_up = answered_ ? Clock::now() - *failing_since_ > shared_.options.patience
                                     : attempts_ >= shared_.options.max_attempts;
     if (gives_up) return finish(last_);
     pause([self = std::static_pointer_cast<StreamOperation>(shared_from_this())] { self->open(); });
@@ -194,9 +197,10 @@ class StreamOperation final : public ClientOperation {
   Hooks hooks_;
   std::shared_ptr<ClientEndpoint> endpoint_;
   absl::Status last_;
-  Time last_good_;
-  uint32_t attempts_ = 0;  // since anything was heard
-  bool answered_ = false;  // some scheduler, ever
+  Time opened_;                        // the call under way
+  std::optional<Time> failing_since_;  // nothing has worked
+  uint32_t attempts_ = 0;              // since anything was heard
+  bool answered_ = false;              // some scheduler, ever
 };
 
 }  // namespace clusterd

@@ -10,7 +10,10 @@ namespace clusterd {
 namespace {
 
 constexpr std::chrono::seconds kSlice(30);
-constexpr std::chrono::seconds kMargin(10);  // on top of what the scheduler is asked to wait
+constexpr std::chrono::milliseconds kMargin(
+    10'000);  // on top of what the scheduler is asked to wait
+constexpr std::chrono::milliseconds kLastMargin(500);  // where that is all that is left
+constexpr std::chrono::seconds kQueryDeadline(30);
 
 }  // namespace
 
@@ -24,12 +27,33 @@ WaitOperation::WaitOperation(ClientShared& shared, std::string job_id, Done done
 void WaitOperation::begin(const std::stop_token& stop) {
   stop_ = stop;
   obey(stop);
+  // Tells a scheduler that is not there, or a job, from one that goes away later.
+  v1::QueryJobRequest request;
+  request.set_job_id(job_id_);
+  const auto self = std::static_pointer_cast<WaitOperation>(shared_from_this());
+  using Operation = UnaryOperation<v1::QueryJobRequest, v1::Job>;
+  std::make_shared<Operation>(
+      shared_, &Operation::Async::QueryJob, std::move(request),
+      [self](absl::StatusOr<v1::Job> job) { self->queried(std::move(job)); }, left(kQueryDeadline),
+      left(kQueryDeadline))
+      ->begin(stop_);
+}
+
+void WaitOperation::queried(absl::StatusOr<v1::Job> job) {
+  if (!job.ok()) {
+    if (is_stopped() || is_late()) return finish(early_end(job.status()));
+    return finish(std::move(job));
+  }
+  if (is_final(job->state())) return finish(std::move(job));
+  answered_ = true;
+  last_good_ = Clock::now();
   ask();
 }
 
 void WaitOperation::ask() {
   if (is_stopped()) return finish(early_end(absl::OkStatus()));
   const std::chrono::nanoseconds slice = left(kSlice);
+  const std::chrono::nanoseconds most = slice + (slice < kSlice ? kLastMargin : kMargin);
   v1::WaitJobRequest request;
   request.set_job_id(job_id_);
   *request.mutable_timeout() = to_proto(slice);
@@ -37,9 +61,14 @@ void WaitOperation::ask() {
   using Operation = UnaryOperation<v1::WaitJobRequest, v1::Job>;
   const Operation::Method method = &Operation::Async::WaitJob;
   std::make_shared<Operation>(
+<<<<<<< HEAD
+      shared_, &Operation::Async::WaitJob, std::move(request),
+      [self](absl::StatusOr<v1::Job> job) { self->answered(std::move(job)); }, most, most)
+=======
       shared_, method, std::move(request),
       [self](absl::StatusOr<v1::Job> job) { self->answered(std::move(job)); }, slice + kMargin,
       slice + kMargin)
+>>>>>>> main
       ->begin(stop_);
 }
 

@@ -20,6 +20,7 @@ class WaitOperation final : public ClientOperation {
   void begin(const std::stop_token& stop);
 
  private:
+  void queried(absl::StatusOr<v1::Job> job);
   void ask();
   void answered(absl::StatusOr<v1::Job> job);
   void finish(absl::StatusOr<v1::Job> result);

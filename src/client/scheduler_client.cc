@@ -29,6 +29,7 @@ constexpr seconds kGroupTimeout(600);  // a million jobs take some minutes
 constexpr seconds kWaitSlice(30);
 constexpr seconds kWaitMargin(10);  // on top of what the scheduler is asked to wait
 constexpr std::chrono::hours kStreamTimeout(1);
+constexpr seconds kEstablished(30);    // a stream that lasted so long, silent or not
 constexpr seconds kFinalPatience(15);  // the job has ended and its output stays away
 
 constexpr char kUnreachable[] = "clusterd/unreachable";
@@ -367,6 +368,7 @@ absl::Status SchedulerClient::watch_events(
   bool is_told = false;
   while (true) {
     absl::Status verdict;
+    const auto opened = std::chrono::steady_clock::now();
     absl::Status status = caller.run(kStreamTimeout, [&](Stub& stub, grpc::ClientContext& context) {
       const auto reader = stub.WatchEvents(&context, request);
       v1::Event event;
@@ -383,6 +385,7 @@ absl::Status SchedulerClient::watch_events(
     if (!verdict.ok()) return verdict;
     if (stop.stop_requested()) return absl::CancelledError("interrupted");
     if (!status.ok() && (!answered_ || !is_interruption(status.code()))) return status;
+    if (std::chrono::steady_clock::now() - opened > kEstablished) backoff.reset();
     if (backoff.elapsed() >= kPatience) return status;
     const bool in_order = status.ok() || absl::IsDeadlineExceeded(status);
     if (!is_told && !in_order) notice(std::string(status.message()) + "; trying again");
@@ -404,12 +407,13 @@ absl::Status SchedulerClient::read_output(OutputAssembler& output, const OutputS
   bool is_told = false;
   while (true) {
     const uint64_t before = output.position();
+    const auto opened = std::chrono::steady_clock::now();
     absl::Status status = caller.stream(output, checked_sink);
     if (output.is_done()) return absl::OkStatus();
     if (!sink_status.ok()) return sink_status;
     if (stop.stop_requested()) return absl::CancelledError("interrupted");
     if (!status.ok() && !is_interruption(status.code())) return status;
-    if (output.position() > before) {
+    if (output.position() > before || std::chrono::steady_clock::now() - opened > kEstablished) {
       backoff.reset();
       is_told = false;
     }

@@ -125,9 +125,9 @@ class WorkerCore {
   ProcessLauncher* launcher_ = nullptr;
   CallId last_call_ = 0;
   absl::flat_hash_map<CallId, Done<v1::StartJobsResponse>> calls_;
-  std::unique_ptr<Membership> membership_;  // null until use_session or use_original
-  OriginalMembership* original_ = nullptr;  // the same, where it is one
-  absl::AnyInvocable<void()> idle_;         // null: nobody asked
+  std::unique_ptr<Membership> membership_;        // null until use_session or use_original
+  OriginalMembership* original_ = nullptr;        // the same, where it is one
+  std::vector<absl::AnyInvocable<void()>> idle_;  // empty: nobody asked
   std::optional<BootTime> idle_limit_;
   std::unique_ptr<OutputReaders> readers_;
   absl::AnyInvocable<void()> on_replaced_;

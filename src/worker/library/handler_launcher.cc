@@ -23,6 +23,7 @@ constexpr std::chrono::milliseconds kNewsInterval(2);
 constexpr std::chrono::milliseconds kProgressInterval(100);
 constexpr size_t kForgottenBeforeCompaction = 1000;
 constexpr std::chrono::seconds kFencePatience(1);
+constexpr std::chrono::nanoseconds kLeastPatience = std::chrono::milliseconds(100);
 constexpr int kStuck = 70;  // exit code
 
 template <typename Body>
@@ -284,13 +285,6 @@ void HandlerLauncher::run_handler(const RunPtr& run) {
 }
 
 void HandlerLauncher::end(const RunPtr& run, v1::JobEnd end) {
-  const v1::AttemptKey key = run->record.intent.key();
-  if (run->ending == JournalState::FENCE) {  // nobody asks about it any more
-    runs_.erase(to_id(key));
-    write(JournalType::kForgotten, view_of(run->handle));
-    ++forgotten_;
-    return;
-  }
   internal::JournalEnd written;
   written.set_handle(run->handle);
   *written.mutable_end() = std::move(end);
@@ -307,7 +301,7 @@ void HandlerLauncher::ask_to_end(Run& run, JournalState::Ending why,
   if (run.ending == JournalState::ENDING_UNSPECIFIED || why == JournalState::FENCE) {
     run.ending = why;
   }
-  const BootTime stuck = clock_.now().boot + patience;
+  const BootTime stuck = clock_.now().boot + std::max(patience, kLeastPatience);
   run.stuck_at = run.stuck_at ? std::min(*run.stuck_at, stuck) : stuck;
   // By the watching thread: what a handler has registered runs there, and not under the lock.
   wake_.notify_all();
@@ -335,9 +329,15 @@ void HandlerLauncher::fence(const v1::AttemptKey& key) {
   const auto waits = std::find(waiting_.begin(), waiting_.end(), run);
   if (waits != waiting_.end()) waiting_.erase(waits);
   if (run->running) return ask_to_end(*run, JournalState::FENCE, fence_patience(*run));
-  runs_.erase(to_id(key));
-  write(JournalType::kForgotten, view_of(run->handle));
-  ++forgotten_;
+  // Told like an end, to which the answer is to forget it: nobody else hears of it.
+  if (!run->record.end) {
+    v1::JobEnd never;
+    never.set_reason(v1::JobEnd::CANCELLED_BEFORE_START);
+    return end(run, std::move(never));
+  }
+  internal::FromLauncher news;
+  *news.add_ended() = describe(*run);
+  observer_.on_message(std::move(news));
 }
 
 void HandlerLauncher::forget(const v1::AttemptKey& key) {
@@ -391,9 +391,13 @@ std::optional<BootTime> HandlerLauncher::next_look() const {
   for (const auto& [id, run] : runs_) {
     if (!run->running) continue;
     if (run->stuck_at && *run->stuck_at != BootTime::max()) earlier(next, *run->stuck_at);
+    const bool is_fenced =
+        run->ending == JournalState::FENCE || run->ending == JournalState::SELF_FENCE;
+    if (run->plan.has_fence_after() && !is_fenced) {
+      earlier(next, contact_ + from_proto(run->plan.fence_after()));
+    }
     if (run->ending != JournalState::ENDING_UNSPECIFIED) continue;
     if (run->plan.has_timeout()) earlier(next, run->started_at + from_proto(run->plan.timeout()));
-    if (run->plan.has_fence_after()) earlier(next, contact_ + from_proto(run->plan.fence_after()));
   }
   return next;
 }
@@ -405,15 +409,17 @@ void HandlerLauncher::look(BootTime now) {
     if (tells) tell_news(*run, now);
     const internal::LaunchPlan& plan = run->plan;
     const bool is_asked = run->ending != JournalState::ENDING_UNSPECIFIED;
-    if (plan.has_fence_after() && now >= contact_ + from_proto(plan.fence_after()) &&
-        (!is_asked || run->ending == JournalState::STOP || run->ending == JournalState::TIMEOUT)) {
+    const bool is_fenced_already =
+        run->ending == JournalState::FENCE || run->ending == JournalState::SELF_FENCE;
+    if (plan.has_fence_after() && !is_fenced_already &&
+        now >= contact_ + from_proto(plan.fence_after())) {
       run->ending = JournalState::ENDING_UNSPECIFIED;
       ask_to_end(*run, JournalState::SELF_FENCE, fence_patience(*run));
     } else if (!is_asked && plan.has_timeout() &&
                now >= run->started_at + from_proto(plan.timeout())) {
       ask_to_end(*run, JournalState::TIMEOUT, from_proto(plan.stop_grace()));
     }
-    if (!run->stuck_at || now < *run->stuck_at) continue;
+    if (!run->stuck_at || now < *run->stuck_at || !run->stop.stop_requested()) continue;
     run->stuck_at = BootTime::max();
     const bool is_fenced =
         run->ending == JournalState::FENCE || run->ending == JournalState::SELF_FENCE;

@@ -18,7 +18,7 @@ bool HandlerOutput::open() {
   if (log_) return true;
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
-    limit_ = std::string("its output cannot be kept: ") + std::strerror(errno);
+    set_limit(std::string("its output cannot be kept: ") + std::strerror(errno));
     return false;
   }
   pipe_.reset(ends[1]);
@@ -36,7 +36,7 @@ bool HandlerOutput::move_all() {
       if (log_->skip_some() == 0) return true;
       continue;
     }
-    limit_ = std::string(moved.status().message());
+    set_limit(std::string(moved.status().message()));
     while (log_->drop_some() > 0) {
     }
     return false;
@@ -45,22 +45,33 @@ bool HandlerOutput::move_all() {
 
 bool HandlerOutput::write(std::string_view bytes) {
   const std::lock_guard lock(mutex_);
-  if (!limit_.empty()) return false;
+  if (is_limited_) return false;
   if (!bytes.empty() && !open()) return false;
   while (!bytes.empty()) {
     const ssize_t size = ::write(pipe_.get(), bytes.data(), std::min(bytes.size(), kPipeBytes));
     if (size > 0) bytes.remove_prefix(static_cast<size_t>(size));
-    if (!move_all()) return false;
+    const bool moved = move_all();
+    note();
+    if (!moved) return false;
   }
   return true;
 }
 
+void HandlerOutput::note() {
+  const v1::OutputStream now = log_->extent();
+  const std::lock_guard lock(known_mutex_);
+  known_ = now;
+}
+
+void HandlerOutput::set_limit(std::string why) {
+  is_limited_ = true;
+  const std::lock_guard lock(known_mutex_);
+  limit_ = std::move(why);
+}
+
 v1::OutputStream HandlerOutput::extent() {
-  const std::lock_guard lock(mutex_);
-  if (log_) return log_->extent();
-  v1::OutputStream nothing;
-  nothing.set_stream(v1::OutputStream::MERGED);
-  return nothing;
+  const std::lock_guard lock(known_mutex_);
+  return known_;
 }
 
 std::string HandlerOutput::tail(uint64_t max_bytes) {
@@ -69,7 +80,7 @@ std::string HandlerOutput::tail(uint64_t max_bytes) {
 }
 
 std::string HandlerOutput::limit() {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(known_mutex_);
   return limit_;
 }
 

@@ -20,7 +20,9 @@ namespace clusterd {
 class HandlerOutput {
  public:
   HandlerOutput(std::string folder, OutputBounds bounds)
-      : folder_(std::move(folder)), bounds_(bounds) {}
+      : folder_(std::move(folder)), bounds_(bounds) {
+    known_.set_stream(v1::OutputStream::MERGED);
+  }
 
   // False: it met its limit, and its policy is to stop; the rest was dropped.
   [[nodiscard]] bool write(std::string_view bytes);
@@ -35,13 +37,18 @@ class HandlerOutput {
   bool open();
   // Moves all that is in the pipe to the log.
   bool move_all();
+  void note();  // what is known, after each piece
+  void set_limit(std::string why);
 
   const std::string folder_;
   const OutputBounds bounds_;
-  std::mutex mutex_;
+  std::mutex mutex_;              // held while the disk is written
   std::optional<StreamLog> log_;  // guarded by mutex_; made at the first byte
   UniqueFd pipe_;                 // guarded by mutex_; its writing end
-  std::string limit_;             // guarded by mutex_
+  std::mutex known_mutex_;        // never held for long, so that others may ask at any time
+  v1::OutputStream known_;        // guarded by known_mutex_
+  std::string limit_;             // guarded by known_mutex_
+  bool is_limited_ = false;       // guarded by mutex_
 };
 
 }  // namespace clusterd

@@ -32,7 +32,6 @@ namespace clusterd {
 namespace {
 
 constexpr std::chrono::milliseconds kCallsEndWithin(300);
-constexpr std::chrono::seconds kToldWithin(2);  // ends, to the scheduler
 
 absl::StatusOr<WorkerConfig> config_of(const WorkerOptions& options) {
   const auto bad = [](const std::string& text) { return absl::InvalidArgumentError(text); };
@@ -149,10 +148,17 @@ absl::Status Worker::Core::start() {
   lock_ = *std::move(lock);
   log_what_grpc_reports("worker");
   auto security = LinkSecurity::make("worker", Role::kWorker, config->grpc_server);
-  if (!security.ok()) return security.status();
+  if (!security.ok()) {
+    lock_.reset();
+    return security.status();
+  }
   security_ = *std::move(security);
   const absl::Status joined = join(*config);
   started_ = joined.ok();
+  if (!started_) {
+    shutdown();  // for good: what was begun is ended
+    lock_.reset();
+  }
   return joined;
 }
 
@@ -271,7 +277,7 @@ void Worker::Core::shutdown() {
   if (started_) {
     core_->deregister();
     core_->stop_all_jobs();
-    wait_until_idle(options_.stop_grace + kToldWithin);
+    wait_until_idle(std::nullopt);  // no thread can be ended from outside
     core_->deregister();
   }
   if (has_session_) core_->close(/*for_good=*/true);
