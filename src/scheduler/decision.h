@@ -39,7 +39,8 @@ struct AttemptOutcome {
 using Answer =
     std::variant<v1::Job, v1::Worker, v1::ListWorkersResponse, v1::Cluster, v1::ExplainJobResponse,
                  v1::DeleteJobResponse, v1::RegisterWorkerResponse, v1::DeregisterWorkerResponse,
-                 OutputLocation, AttemptOutcome>;
+                 OutputLocation, AttemptOutcome, v1::Queue, v1::ListQueuesResponse,
+                 v1::DeleteQueueResponse>;
 
 // Ends a call.
 struct Reply {

@@ -15,10 +15,10 @@
 #include "core/proto_time.h"
 #include "core/signal_names.h"
 #include "core/trace_context.h"
-#include "rpc/digest.h"
 #include "rpc/grpc_status.h"
 #include "rpc/server_time.h"
 #include "scheduler/event_relay.h"
+#include "scheduler/keyed_calls.h"
 #include "scheduler/output_relay.h"
 #include "scheduler/unary_call.h"
 #include "scheduler/wait_jobs_call.h"
@@ -26,29 +26,16 @@
 namespace clusterd {
 namespace {
 
-constexpr size_t kMaxRequestIdBytes = 128;
 constexpr size_t kMaxExternalIdBytes = 256;
 constexpr int kMaxJobsWaitedFor = 1000;
 
 // What the schema has and this version does not do yet: refused rather than ignored.
 absl::Status check_supported(const v1::JobSpec& spec) {
-  const char* missing = !spec.resources().custom().empty() ? "resources.custom"
-                        : spec.resources().exclusive()     ? "resources.exclusive"
-                        : spec.prefer_size() > 0           ? "prefer"
-                        : spec.pack()                      ? "pack"
-                        : spec.tolerate_size() > 0         ? "tolerate"
-                        : spec.has_gang()                  ? "gang"
-                        : !spec.handler().empty()          ? "handler"
-                        : spec.retry().max_losses() > 0    ? "retry.max_losses"
-                                                           : nullptr;
+  const char* missing = !spec.handler().empty()         ? "handler"
+                        : spec.retry().max_losses() > 0 ? "retry.max_losses"
+                                                        : nullptr;
   if (missing == nullptr) return absl::OkStatus();
   return invalid_field(missing, "is not available in this version; leave it out");
-}
-
-absl::Status check_request_id(const std::string& request_id) {
-  if (request_id.size() <= kMaxRequestIdBytes) return absl::OkStatus();
-  return invalid_field("request_id", absl::StrCat("has ", request_id.size(), " bytes, at most ",
-                                                  kMaxRequestIdBytes, " are allowed"));
 }
 
 absl::Status check_external_id(const std::string& external_id) {
@@ -96,20 +83,6 @@ std::string metadata_of(const grpc::CallbackServerContext& context, const char* 
   const auto found = context.client_metadata().find(key);
   if (found == context.client_metadata().end()) return "";
   return std::string(found->second.data(), found->second.size());
-}
-
-// What of a request may stand in the audit.
-template <typename Request>
-AuditSubject subject_of(const Request& request) {
-  AuditSubject subject{.request_id = request.request_id()};
-  if constexpr (requires { request.job_id(); }) subject.job_id = request.job_id();
-  if constexpr (requires { request.worker_id(); }) subject.worker_id = request.worker_id();
-  if constexpr (requires { request.spec(); }) {
-    const v1::JobSpec& spec = request.spec();
-    subject.worker_id = spec.worker_id();
-    subject.script = spec.path().empty() ? spec.command() : spec.path();
-  }
-  return subject;
 }
 
 // Passes a question on to a worker that may hang: ends at once when its caller goes away.
@@ -160,32 +133,6 @@ class ScriptsCall final : public grpc::ServerUnaryReactor {
 std::string SchedulerServiceImpl::name_of(const Identity& caller) const {
   if (!caller.is_anonymous()) return caller.text();
   return transport_ == Transport::kGateway ? "http" : "grpc";
-}
-
-template <typename Request>
-RequestKey SchedulerServiceImpl::key_of(const Identity& caller, const char* method,
-                                        const Request& request) const {
-  if (request.request_id().empty()) return {};
-  Request without_id = request;
-  without_id.clear_request_id();
-  return {.key = name_of(caller) + '\0' + method + '\0' + request.request_id(),
-          .sha256 = sha256_of(without_id)};
-}
-
-template <typename Request, typename Response, typename Decide>
-grpc::ServerUnaryReactor* SchedulerServiceImpl::start_keyed_call(
-    grpc::CallbackServerContext* context, AuditedCall call, const char* method,
-    const Request& request, Response* response, Decide decide) {
-  const absl::Status status = check_request_id(request.request_id());
-  if (!status.ok()) return refuse(context, call, status);
-  RequestKey key = key_of(call.caller(), method, request);
-  return start_unary_call(
-      app_, response,
-      [request, key = std::move(key), decide = std::move(decide)](Scheduler& scheduler, CallId id,
-                                                                  Now now) mutable {
-        return decide(scheduler, id, request, key, now);
-      },
-      std::move(call));
 }
 
 grpc::ServerUnaryReactor* SchedulerServiceImpl::StartJob(grpc::CallbackServerContext* context,
