@@ -9,6 +9,7 @@
 #include "cli/cluster_commands.h"
 #include "cli/queue_commands.h"
 #include "cli/run_doctor.h"
+#include "cli/schedule_commands.h"
 #include "cli/security_commands.h"
 #include "cli/shell_commands.h"
 #include "cli/store_commands.h"
@@ -72,6 +73,7 @@ struct QueueFlags {
   std::vector<std::string> retry_on;
   std::string backoff;
   bool allow_overlap = false;
+  uint32_t max_losses = 0;
   std::string lost_after;
 };
 
@@ -122,7 +124,8 @@ struct JobStartCommand {
   bool json = false;
   bool upload = false;            // `target` is a file here, which goes along
   bool is_program = false;        // `target` is one of allowed_programs, not a script
-  std::string target;             // the script's path, or the program
+  bool is_handler = false;        // `target` is a function that a program's worker offers
+  std::string target;             // the script's path, the program, or the handler
   std::vector<std::string> args;  // everything after it, untouched
 };
 
@@ -133,9 +136,37 @@ struct RunCommand {
   bool quiet = false;   // do not tell the id
 };
 
+// Sets a schedule up, whose jobs are as `start` says.
+struct ScheduleCreateCommand {
+  JobStartCommand start;
+  std::string name;
+  std::string cron;
+  std::string time_zone;
+  std::string overlap;   // "skip", "queue" or "replace"; empty: the scheduler's default
+  std::string catch_up;  // "none", "last" or "all"; the same
+  std::string catch_up_within;
+  uint32_t catch_up_max = 0;
+  bool paused = false;
+  bool replace = false;  // one that is there is changed
+  bool json = false;
+  bool quiet = false;  // the name only
+};
+
+// Jobs that a command takes by what they are, instead of ids.
+struct GroupFlags {
+  std::string name;
+  std::vector<std::string> labels;
+  std::string queue;
+  std::string worker;
+  std::vector<std::string> states;
+  bool dry_run = false;
+  bool quiet = false;  // ids only
+};
+
 struct JobStopCommand {
   ClientFlags client;
   std::vector<std::string> job_ids;
+  GroupFlags group;
   std::string reason;
   bool json = false;
 };
@@ -202,6 +233,8 @@ struct JobSignalCommand {
 struct JobRetryCommand {
   ClientFlags client;
   std::vector<std::string> job_ids;
+  GroupFlags group;
+  bool failed = false;  // FAILED, TIMED_OUT and LOST, which is the default
   bool json = false;
 };
 
@@ -210,17 +243,17 @@ struct JobDeleteCommand {
   std::vector<std::string> job_ids;
 };
 
-using Command =
-    std::variant<HelpCommand, VersionCommand, SchedulerCommand, WorkerCommand, DevCommand,
-                 RunCommand, JobStartCommand, JobStopCommand, JobQueryCommand, JobWaitCommand,
-                 JobLogsCommand, JobListCommand, JobTasksCommand, JobExplainCommand,
-                 JobSignalCommand, JobRetryCommand, JobDeleteCommand, ClusterStatusCommand,
-                 ClusterWorkersCommand, ClusterScriptsCommand, ClusterDrainCommand,
-                 ClusterResumeCommand, ClusterRemoveCommand, ClusterEventsCommand, QueueListCommand,
-                 QueueShowCommand, QueueSetCommand, QueuePauseCommand, QueueResumeCommand,
-                 QueueDeleteCommand, TlsInitCommand, TlsIssueCommand, TlsRevokeCommand,
-                 TlsShowCommand, TlsVerifyCommand, TokenCreateCommand, TokenListCommand,
-                 TokenRevokeCommand, CompletionCommand, CompleteCommand, ManualCommand,
-                 StoreExportCommand, StoreImportCommand, StoreCheckCommand, DoctorCommand>;
+using Command = std::variant<
+    HelpCommand, VersionCommand, SchedulerCommand, WorkerCommand, DevCommand, RunCommand,
+    JobStartCommand, JobStopCommand, JobQueryCommand, JobWaitCommand, JobLogsCommand,
+    JobListCommand, JobTasksCommand, JobExplainCommand, JobSignalCommand, JobRetryCommand,
+    JobDeleteCommand, ClusterStatusCommand, ClusterWorkersCommand, ClusterScriptsCommand,
+    ClusterDrainCommand, ClusterResumeCommand, ClusterRemoveCommand, ClusterEventsCommand,
+    QueueListCommand, QueueShowCommand, QueueSetCommand, QueuePauseCommand, QueueResumeCommand,
+    QueueDeleteCommand, ScheduleCreateCommand, ScheduleListCommand, ScheduleShowCommand,
+    SchedulePauseCommand, ScheduleResumeCommand, ScheduleDeleteCommand, ScheduleTriggerCommand,
+    TlsInitCommand, TlsIssueCommand, TlsRevokeCommand, TlsShowCommand, TlsVerifyCommand,
+    TokenCreateCommand, TokenListCommand, TokenRevokeCommand, CompletionCommand, CompleteCommand,
+    ManualCommand, StoreExportCommand, StoreImportCommand, StoreCheckCommand, DoctorCommand>;
 
 }  // namespace clusterd

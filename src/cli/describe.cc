@@ -25,6 +25,11 @@ using Colour = Table::Colour;
 using Counts = google::protobuf::Map<std::string, uint64_t>;
 
 std::string command_of(const v1::JobSpec& spec) {
+  if (!spec.handler().empty()) {
+    std::string call = "handler " + printable(spec.handler());
+    for (const std::string& argument : spec.args()) call += " " + printable(argument);
+    return call;
+  }
   std::string text = printable(spec.command());
   if (!spec.path().empty()) text += (text.empty() ? "" : " ") + printable(spec.path());
   for (const std::string& argument : spec.args()) text += " " + printable(argument);
@@ -61,6 +66,15 @@ std::string worker_of(const v1::Job& job, const View& view) {
   return or_dash(has_name ? found->second : job.worker_id());
 }
 
+// With how far it is, while it runs.
+std::string state_of_row(const v1::Job& job) {
+  std::string text(name_of(job.state()));
+  if (job.state() != v1::Job::RUNNING || !job.has_progress()) return text;
+  absl::StrAppend(&text, " ", job.progress().done());
+  if (job.progress().total() > 0) absl::StrAppend(&text, "/", job.progress().total());
+  return text;
+}
+
 Colour colour_of(v1::Job::State state) {
   if (state == v1::Job::SUCCEEDED) return Colour::kGood;
   if (state == v1::Job::STOPPED) return Colour::kFaint;
@@ -68,8 +82,16 @@ Colour colour_of(v1::Job::State state) {
   return state == v1::Job::QUEUED ? Colour::kNone : Colour::kBusy;
 }
 
+// "ALIVE", "ALIVE (draining, quarantined)".
+std::string state_of(const v1::Worker& worker) {
+  std::string kept_away = worker.draining() ? "draining" : "";
+  if (worker.has_quarantine()) kept_away += kept_away.empty() ? "quarantined" : ", quarantined";
+  return v1::Worker::State_Name(worker.state()) + (kept_away.empty() ? "" : " (" + kept_away + ")");
+}
+
 Colour colour_of(const v1::Worker& worker) {
   if (worker.state() == v1::Worker::ALIVE) {
+    if (worker.has_quarantine()) return Colour::kBad;
     return worker.draining() ? Colour::kBusy : Colour::kGood;
   }
   return worker.state() == v1::Worker::LEFT ? Colour::kFaint : Colour::kBad;
@@ -184,6 +206,12 @@ std::string in_short(std::chrono::nanoseconds duration) {
   return "0s";
 }
 
+std::string progress_of(const v1::Progress& progress) {
+  std::string text = std::to_string(progress.done());
+  if (progress.total() > 0) absl::StrAppend(&text, " of ", progress.total());
+  return progress.message().empty() ? text : text + ": " + printable(progress.message());
+}
+
 std::string summary_of(const v1::Job& job) {
   const v1::JobEnd& end = job.end();
   std::string text(name_of(job.state()));
@@ -216,6 +244,7 @@ std::string describe_job(const v1::Job& job, const View& view) {
   }
   table.add({"attempt", std::to_string(job.attempt())});
   add_times(table, job, view);
+  if (job.has_progress()) table.add({"progress", progress_of(job.progress())});
   if (job.suspended()) table.add({"suspended", "yes"});
   add_counts(table, "tasks", job.task_counts());
   if (job.has_stop_requested()) {
@@ -233,7 +262,7 @@ std::string describe_jobs(const std::vector<v1::Job>& jobs, const View& view) {
   table.add({"JOB_ID", "STATE", "WORKER", "SUBMITTED", "NAME", "COMMAND"});
   for (const v1::Job& job : jobs) {
     table.add({job.job_id(),
-               {name_of(job.state()), colour_of(job.state())},
+               {state_of_row(job), colour_of(job.state())},
                worker_of(job, view),
                short_time(job.has_submit_time(), job.submit_time(), view),
                or_dash(job.spec().name()),
@@ -258,12 +287,11 @@ std::string describe_workers(const v1::ListWorkersResponse& workers, const View&
   head.emplace_back("WORKER_ID");
   table.add(std::move(head));
   for (const v1::Worker& worker : workers.workers()) {
-    const std::string drained = worker.draining() ? " (draining)" : "";
     const std::map<std::string, std::string> labels(worker.labels().begin(), worker.labels().end());
     const std::string alone = worker.in_use().exclusive() ? " (exclusive)" : "";
     std::vector<Table::Cell> row = {
         or_dash(worker.name()),
-        {v1::Worker::State_Name(worker.state()) + drained, colour_of(worker)},
+        {state_of(worker), colour_of(worker)},
         std::to_string(worker.jobs()),
         absl::StrCat(worker.in_use().slots(), "/", worker.capacity().slots(), alone)};
     if (any_units) row.emplace_back(or_dash(units_of(worker)));
@@ -357,8 +385,10 @@ std::string describe_event(const v1::Event& event) {
       return text + "job " + event.job().job_id() + " " + summary_of(event.job()) + "\n";
     case v1::Event::kWorker: {
       const v1::Worker& worker = event.worker();
-      text += "worker " + printable(worker.name()) + " " + v1::Worker::State_Name(worker.state());
-      if (worker.draining()) text += " (draining)";
+      text += "worker " + printable(worker.name()) + " " + state_of(worker);
+      if (worker.has_quarantine() && worker.reason().empty()) {
+        return text + ": " + printable(worker.quarantine().reason()) + "\n";
+      }
       return text + (worker.reason().empty() ? "" : ": " + printable(worker.reason())) + "\n";
     }
     case v1::Event::kDeletedJobId:

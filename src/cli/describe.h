@@ -42,6 +42,8 @@ struct View {
 
 // "FAILED: exit code 37"; how a job stands, or ended and why, in a few words.
 [[nodiscard]] std::string summary_of(const v1::Job& job);
+// "12 of 100: resizing".
+[[nodiscard]] std::string progress_of(const v1::Progress& progress);
 
 // The two largest units of a time: "45s", "3m", "2h 5m", "12d 3h".
 [[nodiscard]] std::string in_short(std::chrono::nanoseconds duration);

@@ -46,6 +46,9 @@ void add_queue_options(CLI::App& app, QueueFlags& flags) {
   add_text(app, "--backoff", flags.backoff, "TIME", "Wait before attempt 2, then doubled [1s]");
   app.add_flag("--allow-overlap", flags.allow_overlap,
                "After a loss, do not wait for the lost attempt's end");
+  app.add_option("--max-losses", flags.max_losses,
+                 "Attempts that may be lost with their workers [the scheduler's max_losses]")
+      ->check(CLI::Range(1, 1'000));
   add_text(app, "--lost-after", flags.lost_after, "TIME", "Its worker's silence that loses it");
 }
 

@@ -132,11 +132,12 @@ absl::Status add_after(const QueueFlags& flags, v1::JobSpec& spec) {
 
 absl::Status add_retry(const QueueFlags& flags, v1::JobSpec& spec) {
   const bool wanted = flags.max_attempts > 0 || !flags.retry_on.empty() || !flags.backoff.empty() ||
-                      flags.allow_overlap;
+                      flags.allow_overlap || flags.max_losses > 0;
   if (!wanted) return absl::OkStatus();
   v1::RetryPolicy& retry = *spec.mutable_retry();
   retry.set_max_attempts(flags.max_attempts);
   retry.set_allow_overlap(flags.allow_overlap);
+  retry.set_max_losses(flags.max_losses);
   for (const std::string& word : flags.retry_on) {
     v1::RetryPolicy::On on = v1::RetryPolicy::ON_UNSPECIFIED;
     if (!v1::RetryPolicy::On_Parse(enumerator(word), &on) ||

@@ -24,7 +24,8 @@ using std::chrono::seconds;
 using Stub = v1::SchedulerService::Stub;
 
 constexpr seconds kCallTimeout(30);
-constexpr seconds kStartTimeout(90);  // `start_wait` may be a minute
+constexpr seconds kStartTimeout(90);   // `start_wait` may be a minute
+constexpr seconds kGroupTimeout(600);  // a million jobs take some minutes
 constexpr seconds kWaitSlice(30);
 constexpr seconds kWaitMargin(10);  // on top of what the scheduler is asked to wait
 constexpr std::chrono::hours kStreamTimeout(1);
@@ -223,6 +224,18 @@ absl::Status SchedulerClient::erase(v1::DeleteJobRequest request, const std::sto
   return Caller{*this, stop}.unary(&Stub::DeleteJob, with_request_id(std::move(request))).status();
 }
 
+absl::StatusOr<v1::MatchingJobsResponse> SchedulerClient::stop_matching(
+    v1::StopMatchingJobsRequest request, const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::StopMatchingJobs, with_request_id(std::move(request)),
+                                   kGroupTimeout);
+}
+
+absl::StatusOr<v1::MatchingJobsResponse> SchedulerClient::retry_matching(
+    v1::RetryMatchingJobsRequest request, const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::RetryMatchingJobs, with_request_id(std::move(request)),
+                                   kGroupTimeout);
+}
+
 absl::StatusOr<v1::Worker> SchedulerClient::drain(v1::DrainWorkerRequest request,
                                                   const std::stop_token& stop) {
   return Caller{*this, stop}.unary(&Stub::DrainWorker, with_request_id(std::move(request)));
@@ -291,6 +304,49 @@ absl::StatusOr<v1::ListWorkersResponse> SchedulerClient::list_workers(const std:
 absl::StatusOr<v1::ListScriptsResponse> SchedulerClient::list_scripts(
     const v1::ListScriptsRequest& request, const std::stop_token& stop) {
   return Caller{*this, stop}.unary(&Stub::ListScripts, request);
+}
+
+absl::StatusOr<v1::Schedule> SchedulerClient::create_schedule(v1::CreateScheduleRequest request,
+                                                              const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::CreateSchedule, with_request_id(std::move(request)));
+}
+
+absl::StatusOr<v1::Schedule> SchedulerClient::update_schedule(v1::UpdateScheduleRequest request,
+                                                              const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::UpdateSchedule, with_request_id(std::move(request)));
+}
+
+absl::StatusOr<v1::ListSchedulesResponse> SchedulerClient::list_schedules(
+    const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::ListSchedules, v1::ListSchedulesRequest());
+}
+
+absl::StatusOr<v1::Schedule> SchedulerClient::get_schedule(const v1::GetScheduleRequest& request,
+                                                           const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::GetSchedule, request);
+}
+
+absl::StatusOr<v1::Schedule> SchedulerClient::pause_schedule(v1::PauseScheduleRequest request,
+                                                             const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::PauseSchedule, with_request_id(std::move(request)));
+}
+
+absl::StatusOr<v1::Schedule> SchedulerClient::resume_schedule(v1::ResumeScheduleRequest request,
+                                                              const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::ResumeSchedule, with_request_id(std::move(request)));
+}
+
+absl::StatusOr<v1::Job> SchedulerClient::trigger_schedule(v1::TriggerScheduleRequest request,
+                                                          const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::TriggerSchedule, with_request_id(std::move(request)),
+                                   kStartTimeout);
+}
+
+absl::Status SchedulerClient::delete_schedule(v1::DeleteScheduleRequest request,
+                                              const std::stop_token& stop) {
+  return Caller{*this, stop}
+      .unary(&Stub::DeleteSchedule, with_request_id(std::move(request)))
+      .status();
 }
 
 absl::StatusOr<v1::Cluster> SchedulerClient::cluster(const std::stop_token& stop) {

@@ -203,6 +203,8 @@ Keys scheduling_keys(SchedulerConfig::Scheduling& scheduling) {
             "How long the start of a job waits for its worker's verdict.", 0, 60 * kSecond),
       range(kTable, "max_queued", &scheduling.max_queued,
             "Jobs that may wait; further ones are refused.", 1, 100'000'000),
+      range(kTable, "max_schedules", &scheduling.max_schedules,
+            "Schedules that may be set up; further ones are refused.", 0, 100'000),
       size(kTable, "max_args", &scheduling.max_args_bytes,
            "Arguments of a job together; INVALID_ARGUMENT.", 0, 128 * kKiB),
       size(kTable, "max_env", &scheduling.max_env_bytes,
@@ -214,6 +216,20 @@ Keys scheduling_keys(SchedulerConfig::Scheduling& scheduling) {
       size(kTable, "max_uploads", &scheduling.max_uploads_bytes,
            "Scripts that came with jobs which have not ended, together; further ones are refused.",
            4 * kMiB, kTiB),
+      range(kTable, "max_losses", &scheduling.max_losses,
+            "Attempts of a job that may be lost with their workers, unless it says otherwise; then "
+            "it ends LOST, however many attempts are left.",
+            1, 1'000),
+      range(kTable, "quarantine_after", &scheduling.quarantine_after,
+            "Starts that fail in a row by a worker's own fault before it is put into quarantine; "
+            "0: never.",
+            0, 1'000),
+      range(kTable, "quarantine_window", &scheduling.quarantine_window,
+            "Time within which these failures lie.", kSecond, kDay),
+      range(kTable, "quarantine_backoff", &scheduling.quarantine_backoff,
+            "From a quarantine's begin until a job is tried on the worker; doubled with each that "
+            "fails, at most 30 s.",
+            100 * kMillisecond, 30 * kSecond),
   };
 }
 

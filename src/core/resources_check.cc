@@ -104,6 +104,7 @@ absl::Status check_gang(const v1::JobSpec& spec) {
   if (spec.has_array() && !is_array_of(spec.array(), gang)) {
     return invalid_field("array", "goes not together with gang");
   }
+  if (!spec.handler().empty()) return invalid_field("handler", "goes not together with gang");
   if (spec.resources().every_worker()) {
     return invalid_field("resources.every_worker", "goes not together with gang");
   }

@@ -52,7 +52,8 @@ Lack lack_of_jobscheduler(const v1::JobSpec& spec) {
 
 Lack lack_of(Worker::Protocol protocol, const v1::JobSpec& spec) {
   if (!is_original(protocol)) {
-    if (spec.path().empty() && spec.command().empty() && !spec.has_script()) {
+    if (spec.path().empty() && spec.command().empty() && !spec.has_script() &&
+        spec.handler().empty()) {
       return {"path", "is empty, and so is command: only a go-work worker can run a bare payload"};
     }
     return {};

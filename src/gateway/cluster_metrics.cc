@@ -44,6 +44,10 @@ void add_workers(const v1::Cluster& cluster, const v1::ListWorkersResponse& work
   page.sample(static_cast<uint64_t>(
       std::count_if(workers.workers().begin(), workers.workers().end(),
                     [](const v1::Worker& worker) { return worker.draining(); })));
+  page.gauge("clusterd_workers_quarantined", "Workers at which jobs do not start.");
+  page.sample(static_cast<uint64_t>(
+      std::count_if(workers.workers().begin(), workers.workers().end(),
+                    [](const v1::Worker& worker) { return worker.has_quarantine(); })));
   page.gauge("clusterd_worker_heartbeat_age_seconds", "Since a worker was last heard.");
   each_member(workers, [&](const v1::Worker& worker) {
     page.sample(seconds_since(worker.last_seen(), now),

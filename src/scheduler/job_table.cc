@@ -28,6 +28,7 @@ LiveJob& JobTable::insert(LiveJob job) {
   live = std::move(job);
   script_bytes_ += script_bytes_of(live);
   if (!live.job.external_id().empty()) by_external_id_[live.job.external_id()] = id;
+  index_schedule(live);
   count(live, 1);
   return live;
 }
@@ -40,8 +41,32 @@ void JobTable::erase(const std::string& job_id) {
   if (live.tasks != nullptr) set_waiting_tasks(live, false);
   count(live, -1);
   by_external_id_.erase(live.job.external_id());
+  unindex_schedule(live);
   script_bytes_ -= script_bytes_of(live);
   jobs_.erase(found);
+}
+
+void JobTable::index_schedule(const LiveJob& live) {
+  if (live.job.schedule().empty() || !live.array_id.empty()) return;
+  by_schedule_[live.job.schedule()][live.job.seq()] = live.job.job_id();
+}
+
+void JobTable::unindex_schedule(const LiveJob& live) {
+  const auto found = by_schedule_.find(live.job.schedule());
+  if (found == by_schedule_.end() || !live.array_id.empty()) return;
+  found->second.erase(live.job.seq());
+  if (found->second.empty()) by_schedule_.erase(found);
+}
+
+std::vector<std::string> JobTable::unended_of_schedule(const std::string& schedule) {
+  std::vector<std::string> ids;
+  const auto found = by_schedule_.find(schedule);
+  if (found == by_schedule_.end()) return ids;
+  for (const auto& [seq, id] : found->second) {
+    const LiveJob* live = find(id);
+    if (live != nullptr && !is_final(live->job.state())) ids.push_back(id);
+  }
+  return ids;
 }
 
 void JobTable::set_state(LiveJob& live, v1::Job::State state) {
@@ -89,6 +114,7 @@ void JobTable::evict_until(uint64_t number) {
     if (found != jobs_.end() && is_final(found->second.job.state()) &&
         found->second.commit <= number) {
       by_external_id_.erase(found->second.job.external_id());
+      unindex_schedule(found->second);
       script_bytes_ -= script_bytes_of(found->second);
       jobs_.erase(found);
     }

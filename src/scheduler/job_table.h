@@ -80,6 +80,9 @@ class JobTable {
   [[nodiscard]] QueueTable& queues() { return queues_; }
   [[nodiscard]] const QueueTable& queues() const { return queues_; }
 
+  // Ids of the jobs of a schedule that have not ended, oldest first.
+  [[nodiscard]] std::vector<std::string> unended_of_schedule(const std::string& schedule);
+
   // Of all scripts that came with these jobs, in bytes.
   [[nodiscard]] uint64_t script_bytes() const { return script_bytes_; }
 
@@ -101,10 +104,13 @@ class JobTable {
 
  private:
   void count(const LiveJob& live, int by);
+  void index_schedule(const LiveJob& live);
+  void unindex_schedule(const LiveJob& live);
   void count_ready(LiveJob& live, bool ready);
 
   std::unordered_map<std::string, LiveJob> jobs_;
   std::unordered_map<std::string, std::string> by_external_id_;
+  std::map<std::string, std::map<uint64_t, std::string>> by_schedule_;  // by seq
   ReadyQueue ready_;
   QueueTable queues_;
   std::map<int64_t, uint64_t> ready_by_second_;

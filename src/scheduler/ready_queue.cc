@@ -40,6 +40,7 @@ std::string shape_key(const v1::JobSpec& spec, const std::string& worker_id) {
     absl::StrAppend(&key, "\n", preference.weight(), preference.match());
   }
   for (const std::string& taint : spec.tolerate()) absl::StrAppend(&key, "\n\n\n", taint);
+  absl::StrAppend(&key, "\n", spec.handler().size(), ":", spec.handler());
   for (const std::string& expression : spec.require()) absl::StrAppend(&key, "\n", expression);
   for (const std::string& limit : names_of(spec.limits())) absl::StrAppend(&key, "\n\n", limit);
   return key;
@@ -61,7 +62,8 @@ Shape Shape::of(const v1::JobSpec& spec, const std::string& worker_id) {
               .has_payload = !spec.payload().empty(),
               .has_script = spec.has_script(),
               .is_in_gang = spec.has_gang(),
-              .gang_size = gang_size_of(spec)};
+              .gang_size = gang_size_of(spec),
+              .handler = spec.handler()};
   for (const std::string& text : spec.require()) {
     auto expression = LabelExpression::parse(text);
     if (expression.ok()) shape.require.push_back(*std::move(expression));

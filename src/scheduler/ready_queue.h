@@ -44,6 +44,7 @@ struct Shape {
   bool has_script = false;  // that comes with the job
   bool is_in_gang = false;
   uint32_t gang_size = 0;  // tasks that must start at once; 0: one job alone
+  std::string handler;     // empty: it is a process
 
   // The spec has passed check_job_spec(); `worker_id` is resolved.
   static Shape of(const v1::JobSpec& spec, const std::string& worker_id);

@@ -47,10 +47,44 @@ v1::RetryPolicy::On kind_of(const v1::JobEnd& end) {
   }
 }
 
+// Of a job that names no worker.
+uint32_t starts_failed_by_workers(const v1::Job& job) {
+  if (!job.spec().worker_id().empty()) return 0;
+  return static_cast<uint32_t>(
+      std::count_if(job.attempts().begin(), job.attempts().end(),
+                    [](const v1::Attempt& attempt) { return attempt.end().worker_at_fault(); }));
+}
+
+// Those that count as such.
+uint32_t counted_attempts(const v1::Job& job) {
+  return job.attempt() - std::min(starts_failed_by_workers(job), kMostExcused);
+}
+
 }  // namespace
 
+bool is_excused(const v1::Job& job, const v1::JobEnd& end) {
+  // A task of a gang cannot join the others later.
+  if (job.spec().has_gang()) return false;
+  return end.worker_at_fault() && !job.has_stop_requested() && job.spec().worker_id().empty() &&
+         starts_failed_by_workers(job) <= kMostExcused;
+}
+
+uint32_t losses_of(const v1::Job& job) {
+  return static_cast<uint32_t>(
+      std::count_if(job.attempts().begin(), job.attempts().end(), [](const v1::Attempt& attempt) {
+        return attempt.has_end() && state_of(attempt.end()) == v1::Job::LOST;
+      }));
+}
+
+bool is_lost_for_good(const v1::Job& job, const v1::JobEnd& end, uint32_t usual_most) {
+  const uint32_t own_most = job.spec().retry().max_losses();
+  return state_of(end) == v1::Job::LOST && is_retried(job, end) &&
+         losses_of(job) >= (own_most == 0 ? usual_most : own_most);
+}
+
 bool is_retried(const v1::Job& job, const v1::JobEnd& end) {
-  if (job.has_stop_requested() || job.attempt() >= job.spec().retry().max_attempts()) return false;
+  if (job.has_stop_requested()) return false;
+  if (counted_attempts(job) >= job.spec().retry().max_attempts()) return false;
   const v1::RetryPolicy::On kind = kind_of(end);
   return kind != v1::RetryPolicy::ON_UNSPECIFIED && retries_on(job.spec(), kind);
 }
@@ -59,7 +93,8 @@ nanoseconds retry_delay(const v1::Job& job, const v1::JobEnd& end, nanoseconds l
   const v1::RetryPolicy& policy = job.spec().retry();
   const nanoseconds first = policy.has_backoff() ? from_proto(policy.backoff()) : kDefaultBackoff;
   nanoseconds delay = std::min(first, kLongestBackoff);
-  for (uint32_t attempt = 1; attempt < job.attempt() && delay < kLongestBackoff; ++attempt) {
+  for (uint32_t attempt = 1; attempt < counted_attempts(job) && delay < kLongestBackoff;
+       ++attempt) {
     delay = std::min(delay * 2, kLongestBackoff);
   }
   const std::string seed = absl::StrCat(job.job_id(), "/", job.attempt());

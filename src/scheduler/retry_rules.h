@@ -13,6 +13,18 @@ namespace clusterd {
 // `max_attempts`.
 [[nodiscard]] bool is_retried(const v1::Job& job, const v1::JobEnd& end);
 
+// The newest attempt could not be started by the fault of its worker, so that the job goes back to
+// the queue as if it had not been tried. Not where it names its worker, not after a wish to stop,
+// and for kMostExcused attempts at most.
+inline constexpr uint32_t kMostExcused = 10;
+[[nodiscard]] bool is_excused(const v1::Job& job, const v1::JobEnd& end);
+
+// The newest attempt was lost, would be retried for that, and is not because it is the last of as
+// many as may be lost: `max_losses` of the job, else `usual_most`.
+[[nodiscard]] bool is_lost_for_good(const v1::Job& job, const v1::JobEnd& end, uint32_t usual_most);
+// Attempts of it that were lost.
+[[nodiscard]] uint32_t losses_of(const v1::Job& job);
+
 // How long to wait before the next attempt: `backoff` doubled for each earlier attempt, at most an
 // hour, times 1 to 1.25 by a hash of the job's id and the attempt. After a loss of a job that
 // fences itself at least fence_margin().

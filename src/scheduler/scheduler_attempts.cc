@@ -9,6 +9,7 @@
 #include "clusterd/job_tasks.h"
 #include "core/field_error.h"
 #include "core/proto_time.h"
+#include "core/worker_fault.h"
 #include "scheduler/retry_rules.h"
 #include "scheduler/scheduler.h"
 
@@ -146,6 +147,7 @@ void Scheduler::resend_order(const std::string& job_id, Decision& out) {
 void Scheduler::attempt_started(LiveJob& live, const v1::JobEvent& event, Decision& out, Now now) {
   if (live.job.state() != v1::Job::STARTING) return;
   jobs_.set_state(live, v1::Job::RUNNING);
+  if (WorkerEntry* worker = workers_.find(live.job.worker_id())) start_succeeded(*worker);
   if (live.ordered_at) metrics_.dispatch_latency.observe(now.boot - *live.ordered_at);
   live.order_pending = live.job.has_stop_requested() && live.order_pending;
   *live.job.mutable_start_time() = event.time();
@@ -171,11 +173,13 @@ void Scheduler::attempt_refused(LiveJob& live, const absl::Status& refusal, Deci
     v1::JobEnd end;
     end.set_reason(v1::JobEnd::START_FAILED);
     end.set_message(std::string(refusal.message()));
+    if (is_workers_fault(refusal)) end.set_worker_at_fault(true);
     attempt_ended(live, end, now.wall, out, now);
     return;
   }
   if (WorkerEntry* worker = workers_.find(live.job.worker_id())) {
     WorkerTable::release(*worker, live.job);
+    if (is_workers_fault(refusal)) start_failed(*worker, std::string(refusal.message()), now);
   }
   placement_changed_ = true;
   const std::string job_id = live.job.job_id();
@@ -199,13 +203,26 @@ void Scheduler::attempt_refused(LiveJob& live, const absl::Status& refusal, Deci
 
 void Scheduler::attempt_ended(LiveJob& live, const v1::JobEnd& end, WallTime when, Decision& out,
                               Now now, std::chrono::nanoseconds least_delay) {
+  if (end.worker_at_fault() && config_.scheduling.quarantine_after == 0) {
+    v1::JobEnd plain = end;  // nobody asks whose fault it is
+    plain.clear_worker_at_fault();
+    return attempt_ended(live, plain, when, out, now, least_delay);
+  }
   v1::Attempt& attempt = *live.job.mutable_attempts()->rbegin();
   *attempt.mutable_end() = end;
   *attempt.mutable_end_time() = to_proto(when);
   if (WorkerEntry* worker = workers_.find(live.job.worker_id())) {
     WorkerTable::release(*worker, live.job);
+    start_over(*worker, live.job.job_id(), end, now);
   }
   placement_changed_ = true;
+  if (is_excused(live.job, end)) return requeue(live, least_delay, out, now);
+  if (is_lost_for_good(live.job, end, config_.scheduling.max_losses)) {
+    v1::JobEnd last = end;
+    absl::StrAppend(last.mutable_message(), "; not tried again: ", losses_of(live.job),
+                    " attempts were lost with their workers, as many as max_losses allows");
+    return finish(live, last, when, out, now);
+  }
   if (!is_retried(live.job, end)) return finish(live, end, when, out, now);
   const auto delay = retry_delay(live.job, end, lost_after(live.job.spec()));
   requeue(live, std::max(delay, least_delay), out, now);

@@ -133,6 +133,12 @@ Decision Scheduler::signal(CallId call, const v1::SignalJobRequest& request, int
     if (worker == nullptr || worker->stream == 0) {
       return reply(call, absl::UnavailableError("the job's worker cannot be reached"), later);
     }
+    if (!live->job.spec().handler().empty()) {
+      return reply(call,
+                   field_error(absl::StatusCode::kFailedPrecondition, "signal",
+                               "a handler's job has no process that could have one; stop it"),
+                   later);
+    }
     SignalAttempt order{.call = call, .worker_id = worker->id(), .job = shown(live->job)};
     order.request_key = key.key;
     order.request.set_epoch(epoch_);
@@ -214,11 +220,16 @@ void Scheduler::read_and_retry(CallId call, const v1::RetryJobRequest& request,
       out);
 }
 
-void Scheduler::retry_ended(CallId call, const v1::Job& job, const RecordedTasks& tasks,
-                            const RequestKey& key, Decision& out, Now now) {
+absl::Status Scheduler::check_retry_room(const v1::Job& job, const RecordedTasks& tasks) const {
   absl::Status room = check_room();
   if (room.ok()) room = check_upload(job.spec());
   if (room.ok()) room = check_queue_room(job.spec(), tasks_to_run(job, tasks));
+  return room;
+}
+
+void Scheduler::retry_ended(CallId call, const v1::Job& job, const RecordedTasks& tasks,
+                            const RequestKey& key, Decision& out, Now now) {
+  const absl::Status room = check_retry_room(job, tasks);
   if (!room.ok()) return reply(call, room, out);
   LiveJob& live = revive(job, tasks);
   live.job.set_retries(live.job.retries() + 1);

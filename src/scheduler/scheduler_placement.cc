@@ -67,11 +67,13 @@ void Scheduler::start_attempt(LiveJob& live, WorkerEntry& worker, Decision& out,
   job.clear_pending_reason();
   job.clear_start_time();
   job.clear_output_path();
+  job.clear_progress();
   v1::Attempt& attempt = *job.add_attempts();
   attempt.set_number(job.attempt());
   attempt.set_worker_id(worker.id());
   *attempt.mutable_units() = free_units(worker.units, job.spec().resources());
   WorkerTable::take(worker, job);
+  note_probe(worker, live);
   mark(live);
   task_changed(live, out, now);
   send_start(live, worker, out);

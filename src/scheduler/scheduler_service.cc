@@ -18,7 +18,9 @@
 #include "rpc/grpc_status.h"
 #include "rpc/server_time.h"
 #include "scheduler/event_relay.h"
-#include "scheduler/keyed_calls.h"
+#include "scheduler/job_selection_check.h"
+#include "scheduler/keyed_call.h"
+#include "scheduler/list_progress.h"
 #include "scheduler/output_relay.h"
 #include "scheduler/unary_call.h"
 #include "scheduler/wait_jobs_call.h"
@@ -28,15 +30,6 @@ namespace {
 
 constexpr size_t kMaxExternalIdBytes = 256;
 constexpr int kMaxJobsWaitedFor = 1000;
-
-// What the schema has and this version does not do yet: refused rather than ignored.
-absl::Status check_supported(const v1::JobSpec& spec) {
-  const char* missing = !spec.handler().empty()         ? "handler"
-                        : spec.retry().max_losses() > 0 ? "retry.max_losses"
-                                                        : nullptr;
-  if (missing == nullptr) return absl::OkStatus();
-  return invalid_field(missing, "is not available in this version; leave it out");
-}
 
 absl::Status check_external_id(const std::string& external_id) {
   if (external_id.size() > kMaxExternalIdBytes) {
@@ -146,7 +139,6 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::StartJob(grpc::CallbackServerCon
                                                             ? ScriptPlace::kBelowScriptsDir
                                                             : ScriptPlace::kAnywhere);
   if (status.ok()) status = check_job_sizes(request->spec(), app_.config().scheduling);
-  if (status.ok()) status = check_supported(request->spec());
   if (status.ok()) status = check_request_id(request->request_id());
   if (status.ok()) status = check_external_id(request->external_id());
   if (status.ok()) status = app_.check_disk();
@@ -270,7 +262,7 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::ListJobs(grpc::CallbackServerCon
         *response = *std::move(page);
         hide_values(*response);
       }
-      reactor->Finish(to_grpc(status));
+      add_progress(app_, response, [reactor, status] { reactor->Finish(to_grpc(status)); });
     });
   });
   return reactor;
@@ -294,7 +286,8 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::ListTasks(grpc::CallbackServerCo
       worker_id = *resolved;
     }
     app_.read([this, reactor, request, response, worker_id] {
-      reactor->Finish(to_grpc(list_tasks(*request, worker_id, *response)));
+      const absl::Status status = list_tasks(*request, worker_id, *response);
+      add_progress(app_, response, [reactor, status] { reactor->Finish(to_grpc(status)); });
     });
   });
   return reactor;
@@ -336,6 +329,35 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::RetryJob(grpc::CallbackServerCon
   if (!call.ok()) return refuse(context, call.status());
   return start_keyed_call(context, *std::move(call), "RetryJob", *request, response,
                           std::mem_fn(&Scheduler::retry));
+}
+
+grpc::ServerUnaryReactor* SchedulerServiceImpl::StopMatchingJobs(
+    grpc::CallbackServerContext* context, const v1::StopMatchingJobsRequest* request,
+    v1::MatchingJobsResponse* response) {
+  auto call = access_.admit_change(*context, "/clusterd.v1.SchedulerService/StopMatchingJobs",
+                                   subject_of(*request));
+  if (!call.ok()) return refuse(context, call.status());
+  const absl::Status status = check_selection(request->selection(), GroupAction::kStop);
+  if (!status.ok()) return refuse(context, *call, status);
+  std::string who = name_of(call->caller());
+  return start_keyed_call(context, *std::move(call), "StopMatchingJobs", *request, response,
+                          [who = std::move(who)](Scheduler& scheduler, CallId id,
+                                                 const v1::StopMatchingJobsRequest& asked,
+                                                 const RequestKey& key, Now now) {
+                            return scheduler.stop_matching(id, asked, who, key, now);
+                          });
+}
+
+grpc::ServerUnaryReactor* SchedulerServiceImpl::RetryMatchingJobs(
+    grpc::CallbackServerContext* context, const v1::RetryMatchingJobsRequest* request,
+    v1::MatchingJobsResponse* response) {
+  auto call = access_.admit_change(*context, "/clusterd.v1.SchedulerService/RetryMatchingJobs",
+                                   subject_of(*request));
+  if (!call.ok()) return refuse(context, call.status());
+  const absl::Status status = check_selection(request->selection(), GroupAction::kRetry);
+  if (!status.ok()) return refuse(context, *call, status);
+  return start_keyed_call(context, *std::move(call), "RetryMatchingJobs", *request, response,
+                          std::mem_fn(&Scheduler::retry_matching));
 }
 
 grpc::ServerUnaryReactor* SchedulerServiceImpl::DeleteJob(grpc::CallbackServerContext* context,

@@ -3,7 +3,7 @@
 #include <functional>
 #include <utility>
 
-#include "scheduler/keyed_calls.h"
+#include "scheduler/keyed_call.h"
 
 namespace clusterd {
 
@@ -33,7 +33,7 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::SetQueue(grpc::CallbackServerCon
                                                          const v1::SetQueueRequest* request,
                                                          v1::Queue* response) {
   auto call = access_.admit_change(*context, "/clusterd.v1.SchedulerService/SetQueue",
-                                   subject_of(*request));
+                                   {.request_id = request->request_id()});
   if (!call.ok()) return refuse(context, call.status());
   return start_keyed_call(context, *std::move(call), "SetQueue", *request, response,
                           std::mem_fn(&Scheduler::set_queue));
@@ -43,7 +43,7 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::PauseQueue(grpc::CallbackServerC
                                                            const v1::PauseQueueRequest* request,
                                                            v1::Queue* response) {
   auto call = access_.admit_change(*context, "/clusterd.v1.SchedulerService/PauseQueue",
-                                   subject_of(*request));
+                                   {.request_id = request->request_id()});
   if (!call.ok()) return refuse(context, call.status());
   return start_keyed_call(context, *std::move(call), "PauseQueue", *request, response,
                           std::mem_fn(&Scheduler::pause_queue));
@@ -53,7 +53,7 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::ResumeQueue(grpc::CallbackServer
                                                             const v1::ResumeQueueRequest* request,
                                                             v1::Queue* response) {
   auto call = access_.admit_change(*context, "/clusterd.v1.SchedulerService/ResumeQueue",
-                                   subject_of(*request));
+                                   {.request_id = request->request_id()});
   if (!call.ok()) return refuse(context, call.status());
   return start_keyed_call(context, *std::move(call), "ResumeQueue", *request, response,
                           std::mem_fn(&Scheduler::resume_queue));
@@ -63,7 +63,7 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::DeleteQueue(grpc::CallbackServer
                                                             const v1::DeleteQueueRequest* request,
                                                             v1::DeleteQueueResponse* response) {
   auto call = access_.admit_change(*context, "/clusterd.v1.SchedulerService/DeleteQueue",
-                                   subject_of(*request));
+                                   {.request_id = request->request_id()});
   if (!call.ok()) return refuse(context, call.status());
   return start_keyed_call(context, *std::move(call), "DeleteQueue", *request, response,
                           std::mem_fn(&Scheduler::delete_queue));

@@ -214,6 +214,8 @@ void Scheduler::apply_events(WorkerEntry& worker, const v1::JobEvents& events, D
       if (live->job.state() == v1::Job::STARTING) {
         attempt_refused(*live, from_proto(event.refused()), out, now);
       }
+    } else if (event.has_progress()) {
+      attempt_progressed(*live, event.progress());
     } else {
       live->job.set_suspended(event.suspended());
       mark(*live);

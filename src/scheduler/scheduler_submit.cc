@@ -15,6 +15,7 @@
 #include "core/worker_protocol.h"
 #include "scheduler/retry_rules.h"
 #include "scheduler/scheduler.h"
+#include "scheduler/worker_handlers.h"
 
 namespace clusterd {
 
@@ -107,6 +108,10 @@ absl::StatusOr<WorkerEntry*> Scheduler::directed_target(const v1::JobSpec& spec)
                      ", knows no scripts that come with their jobs: it must lie "
                      "below the worker's scripts_dir"));
   }
+  if (std::string fault = fault_of_handler(worker->record.worker(), spec.handler());
+      !fault.empty()) {
+    return invalid_field("handler", absl::StrCat("worker ", worker->name(), " ", fault));
+  }
   if (std::string limit = WorkerTable::unenforced_of(*worker, shape.limits); !limit.empty()) {
     return field_error(
         absl::StatusCode::kFailedPrecondition, "limits." + limit,
@@ -131,8 +136,6 @@ std::vector<std::string> Scheduler::dependencies_to_read(const v1::JobSpec& spec
 
 Decision Scheduler::submit(CallId call, SubmitOrder order, Now now) {
   Decision out;
-  // A gang is an array whose tasks start at once: its ranks are their indexes.
-  if (order.spec.has_gang()) order.spec.mutable_array()->set_to(order.spec.gang().size() - 1);
   LookUp question{.request_key = order.request.key,
                   .job_ids = dependencies_to_read(order.spec),
                   .external_id = order.external_id};
@@ -150,7 +153,7 @@ void Scheduler::submit_after(LookUp question, CallId call, SubmitOrder order, De
   };
   keyed.first = [this, call, order = std::move(order), question](
                     absl::StatusOr<LookedUp> found, Decision& later, Now then) mutable {
-    accept(call, std::move(order), question, *found, later, then);
+    (void)accept(call, std::move(order), question, *found, later, then);
   };
   const bool known = !request.key.empty() && first_answers_.contains(request.key);
   const bool nothing_to_read =
@@ -179,8 +182,10 @@ absl::Status Scheduler::check_dependencies(const LookUp& question, const LookedU
   return absl::OkStatus();
 }
 
-void Scheduler::accept(CallId call, SubmitOrder order, const LookUp& question,
-                       const LookedUp& found, Decision& out, Now now) {
+absl::Status Scheduler::accept(CallId call, SubmitOrder order, const LookUp& question,
+                               const LookedUp& found, Decision& out, Now now) {
+  // A gang is an array whose tasks start at once: its ranks are their indexes.
+  if (order.spec.has_gang()) order.spec.mutable_array()->set_to(order.spec.gang().size() - 1);
   for (const std::string& job_id : dependencies_to_read(order.spec)) {
     const auto& asked = question.job_ids;
     if (std::find(asked.begin(), asked.end(), job_id) != asked.end()) continue;
@@ -188,7 +193,8 @@ void Scheduler::accept(CallId call, SubmitOrder order, const LookUp& question,
     LookUp again{.request_key = order.request.key,
                  .job_ids = dependencies_to_read(order.spec),
                  .external_id = order.external_id};
-    return submit_after(std::move(again), call, std::move(order), out, now);
+    submit_after(std::move(again), call, std::move(order), out, now);
+    return absl::OkStatus();
   }
   absl::Status refused = check_external_id(order.external_id, found);
   if (refused.ok()) refused = check_room();
@@ -212,7 +218,10 @@ void Scheduler::accept(CallId call, SubmitOrder order, const LookUp& question,
   if (refused.ok() && !waits && order.spec.resources().every_worker()) {
     refused = check_broadcast(order.spec);
   }
-  if (!refused.ok()) return reply(call, refused, out);
+  if (!refused.ok()) {
+    reply(call, refused, out);
+    return refused;
+  }
 
   LiveJob live;
   live.request_key = order.request.key;
@@ -222,6 +231,7 @@ void Scheduler::accept(CallId call, SubmitOrder order, const LookUp& question,
   *job.mutable_spec() = std::move(order.spec);
   job.set_submitted_by(order.submitted_by);
   job.set_external_id(order.external_id);
+  job.set_schedule(order.schedule);
   job.set_trace_parent(order.trace_parent);
   *job.mutable_submit_time() = to_proto(now.wall);
   if (target != nullptr) {
@@ -252,6 +262,7 @@ void Scheduler::accept(CallId call, SubmitOrder order, const LookUp& question,
   dependencies_read(kept, question.job_ids, found, out, now);
   place(out, now);
   answer_submitted(order.job_id, call, out, now);
+  return absl::OkStatus();
 }
 
 void Scheduler::answer_submitted(const std::string& job_id, CallId call, Decision& out, Now now) {

@@ -10,6 +10,7 @@
 #include "core/proto_time.h"
 #include "core/worker_protocol.h"
 #include "scheduler/scheduler.h"
+#include "scheduler/worker_handlers.h"
 
 namespace clusterd {
 namespace {
@@ -31,6 +32,9 @@ std::vector<std::string> reasons_against(const WorkerTable& workers, const Worke
     reasons.emplace_back("its session is closed");
   }
   if (shown_worker.draining()) reasons.emplace_back("is drained");
+  if (shape.worker_id.empty() && worker.in_quarantine() && !worker.probe_due) {
+    reasons.push_back("is in quarantine: " + shown_worker.quarantine().reason());
+  }
   if (!worker.occupied.empty()) reasons.push_back(worker.occupied);
   if (!workers.suits(worker, shape)) {
     reasons.push_back(absl::StrCat("its protocol, ", std::string(word_of(worker.protocol())),
@@ -38,6 +42,11 @@ std::vector<std::string> reasons_against(const WorkerTable& workers, const Worke
   }
   if (!WorkerTable::takes_script(worker, shape)) {
     reasons.emplace_back("does not run scripts that come with their jobs (jobs.allow_uploads)");
+  }
+  if (std::string fault = fault_of_handler(shown_worker, shape.handler); !fault.empty()) {
+    reasons.push_back(std::move(fault));
+  } else if (std::string lack = lack_of_handler(shown_worker, shape.handler); !lack.empty()) {
+    reasons.push_back(std::move(lack));
   }
   for (const LabelExpression& expression : shape.require) {
     if (!expression.matches(shown_worker.labels())) {

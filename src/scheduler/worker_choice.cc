@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/worker_protocol.h"
+#include "scheduler/worker_handlers.h"
 #include "scheduler/worker_table.h"
 
 namespace clusterd {
@@ -41,6 +42,7 @@ WorkerEntry* WorkerTable::best_for(const Shape& shape, const Reserved& reserved)
     const v1::Worker& shown = worker.record.worker();
     if (!worker.takes_jobs()) return;
     if (!fits(shown.capacity(), shown.in_use(), worker.jobs.size(), shape.resources)) return;
+    if (!lack_of_handler(shown, shape.handler).empty()) return;
     if (reserved.contains(&worker) || !matches(worker, shape)) return;
     const auto merit = merit_of(worker, shape);
     if (best != nullptr && merit <= best_merit) return;
@@ -90,6 +92,8 @@ bool WorkerTable::reserve_for(const Shape& shape, Reserved& reserved) {
     if (!worker.takes_jobs() || !fits_empty(worker, shape.resources)) return;
     if (!matches(worker, shape)) return;
     any = true;
+    // What it waits for there may be no room, so that others may have what room there is.
+    if (!lack_of_handler(worker.record.worker(), shape.handler).empty()) return;
     if (reserved.contains(&worker)) return;
     candidates.emplace_back(-free_share(worker.record.worker()), &worker);
   };

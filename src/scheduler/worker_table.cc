@@ -7,6 +7,7 @@
 #include "core/worker_features.h"
 #include "core/worker_protocol.h"
 #include "scheduler/resources_sum.h"
+#include "scheduler/worker_handlers.h"
 
 namespace clusterd {
 namespace {
@@ -55,6 +56,9 @@ WorkerEntry& WorkerTable::insert(internal::WorkerRecord record, BootTime now) {
   entry.record = std::move(record);
   entry.record.mutable_worker()->clear_in_use();
   entry.record.mutable_worker()->clear_jobs();
+  for (v1::Handler& handler : *entry.record.mutable_worker()->mutable_handlers()) {
+    handler.clear_running();
+  }
   entry.last_heard = now;
   members_changed();
   return entry;
@@ -73,6 +77,7 @@ void WorkerTable::take(WorkerEntry& worker, const v1::Job& job) {
   if (!worker.jobs.insert(job.job_id()).second) return;
   v1::Worker& shown = *worker.record.mutable_worker();
   add_to(*shown.mutable_in_use(), job.spec().resources());
+  count_handler(shown, job.spec(), 1);
   shown.set_jobs(shown.jobs() + 1);
   if (job.attempts().empty()) return;
   for (const v1::AssignedUnits& units : job.attempts().rbegin()->units()) {
@@ -85,6 +90,7 @@ void WorkerTable::release(WorkerEntry& worker, const v1::Job& job) {
   v1::Worker& shown = *worker.record.mutable_worker();
   take_from(*shown.mutable_in_use(), job.spec().resources());
   if (worker.jobs.empty()) shown.mutable_in_use()->set_cpus(0);
+  count_handler(shown, job.spec(), -1);
   shown.set_jobs(shown.jobs() - 1);
   if (job.attempts().empty()) return;
   for (const v1::AssignedUnits& units : job.attempts().rbegin()->units()) {
@@ -115,8 +121,12 @@ bool WorkerTable::suits(const WorkerEntry& worker, const Shape& shape) const {
 
 bool WorkerTable::matches(const WorkerEntry& worker, const Shape& shape) const {
   if (!shape.worker_id.empty() && shape.worker_id != worker.id()) return false;
+  if (shape.worker_id.empty() && worker.in_quarantine() && !worker.probe_due) return false;
   if (!suits(worker, shape) || !takes_script(worker, shape)) return false;
   if (!untolerated_of(worker, shape).empty() || !knows_gangs(worker, shape)) return false;
+  // Tried is one job at a time.
+  if (shape.gang_size > 0 && shape.worker_id.empty() && worker.in_quarantine()) return false;
+  if (!offers_handler(worker.record.worker(), shape.handler)) return false;
   return meets(worker, shape.require) && unenforced_of(worker, shape.limits).empty();
 }
 
@@ -192,10 +202,18 @@ std::string WorkerTable::shortage(const Shape& shape) {
   bool any_takes_script = false;
   bool any_tolerated = false;
   bool any_fits = false;
+  const WorkerEntry* sick = nullptr;
+  bool any_offers = false;
   for (const auto& [id, worker] : workers_) {
     if (!worker.takes_jobs()) continue;
+    if (worker.in_quarantine() && !worker.probe_due) {
+      const bool fits = meets(worker, shape.require) && fits_empty(worker, shape.resources);
+      if (fits && suits(worker, shape)) sick = &worker;
+      continue;
+    }
     any_takes = true;
     any_meets = any_meets || meets(worker, shape.require);
+    any_offers = any_offers || offers_handler(worker.record.worker(), shape.handler);
     any_takes_script = any_takes_script || takes_script(worker, shape);
     any_tolerated = any_tolerated || untolerated_of(worker, shape).empty();
     if (!matches(worker, shape)) continue;
@@ -204,7 +222,16 @@ std::string WorkerTable::shortage(const Shape& shape) {
   }
   if (any_fits && shape.gang_size > 0) return gang_shortage(shape);
   if (any_fits) return "waits for a worker with room";
+  if (sick != nullptr) {
+    return absl::StrCat("worker ", sick->name(),
+                        " is in quarantine: ", sick->record.worker().quarantine().reason());
+  }
   if (any_matches) return "no worker that takes jobs is large enough";
+  if (any_takes && !any_offers) {
+    return shape.handler.empty()
+               ? "no worker that takes jobs runs others than those of its handlers"
+               : "no worker that takes jobs offers handler " + shape.handler;
+  }
   if (any_takes && !shape.suits_clusterd) {
     return "no worker that takes jobs is one of the go-work protocol";
   }

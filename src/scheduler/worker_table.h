@@ -31,12 +31,18 @@ struct WorkerEntry {
   bool begin_anew = false;                // attempts of it were given up: only a new session counts
   std::unordered_set<std::string> jobs;   // whose newest attempt is STARTING or RUNNING here
   UnitsInUse units;                       // that these jobs have to themselves
+  std::vector<BootTime> failed_starts;    // by its own fault, since the last one that succeeded
+  std::optional<BootTime> probe_at;       // in quarantine: when a job is tried here
+  bool probe_due = false;                 // in quarantine: the next job that fits is tried here
+  std::string probe_job;                  // in quarantine: is being tried; empty: none
 
   [[nodiscard]] const std::string& id() const { return record.worker().worker_id(); }
   [[nodiscard]] const std::string& name() const { return record.worker().name(); }
   [[nodiscard]] v1::Worker::State state() const { return record.worker().state(); }
   [[nodiscard]] v1::Worker::Protocol protocol() const { return record.worker().protocol(); }
   [[nodiscard]] bool has_feature(const std::string& name) const;
+  // Kept from jobs that name no worker, but for one that is tried from time to time.
+  [[nodiscard]] bool in_quarantine() const { return record.worker().has_quarantine(); }
   // Takes new jobs at this moment.
   [[nodiscard]] bool takes_jobs() const {
     return state() == v1::Worker::ALIVE && stream != 0 && !record.worker().draining() &&
@@ -69,7 +75,8 @@ class WorkerTable {
   // The worker is the one that the shape names, if it names one, can do what the job asks for,
   // meets its expressions, can enforce its limits and has no taint that the job does not tolerate.
   // One that names none goes by what it is: with a payload to go-work workers where the cluster has
-  // any, without one to others where it has any.
+  // any, without one to others where it has any; and to no worker in quarantine, unless a job is
+  // due to be tried there.
   [[nodiscard]] bool matches(const WorkerEntry& worker, const Shape& shape) const;
   // A part of it: the worker's protocol is one for such jobs.
   [[nodiscard]] bool suits(const WorkerEntry& worker, const Shape& shape) const;

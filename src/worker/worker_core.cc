@@ -229,14 +229,14 @@ void WorkerCore::check_start(CheckStart check) {
   WorkerNames names{self.identity.worker_id(), self.name};
   const LineOwner owner = line_owner();
   log_order(check.attempt, owner);
-  files_.post(
-      [this, names = std::move(names), check = std::move(check), unenforced = unenforced_, owner] {
-        auto plan = admission_.check(check.attempt, names, unenforced);
-        if (!plan.ok()) log_refusal(check.attempt, plan.status(), owner);
-        core_.post([this, id = check.check, plan = std::move(plan)]() mutable {
-          decider_.on_checked(id, std::move(plan), clock_.now());
-        });
-      });
+  files_.post([this, names = std::move(names), check = std::move(check), unenforced = unenforced_,
+               owner] {
+    auto plan = check_ ? check_(check.attempt) : admission_.check(check.attempt, names, unenforced);
+    if (!plan.ok()) log_refusal(check.attempt, plan.status(), owner);
+    core_.post([this, id = check.check, plan = std::move(plan)]() mutable {
+      decider_.on_checked(id, std::move(plan), clock_.now());
+    });
+  });
 }
 
 void WorkerCore::keep_end(KeepEnd keep) {
@@ -368,7 +368,14 @@ void WorkerCore::list_jobs(Done<v1::ListAttemptsResponse> done) {
 void WorkerCore::list_scripts(v1::ListWorkerScriptsRequest request,
                               Done<v1::ListWorkerScriptsResponse> done) {
   files_.post([this, request = std::move(request), done = std::move(done)]() mutable {
+    if (check_) return done(v1::ListWorkerScriptsResponse());
     done(admission_.list_scripts(request));
+  });
+}
+
+void WorkerCore::report_progress(v1::AttemptKey key, v1::Progress progress) {
+  core_.post([this, key = std::move(key), progress = std::move(progress)] {
+    decider_.on_progress(key, progress, clock_.now());
   });
 }
 

@@ -65,6 +65,7 @@ std::string ClusterOfFakes::join(const std::string& name, uint32_t slots,
   order.request.mutable_capacity()->mutable_custom()->insert(units.begin(), units.end());
   order.request.mutable_labels()->insert(labels.begin(), labels.end());
   order.request.mutable_taints()->Add(taints.begin(), taints.end());
+  order.request.mutable_handlers()->Assign(handlers.begin(), handlers.end());
   if (stop_grace) *order.request.mutable_stop_grace() = to_proto(*stop_grace);
   order.request.mutable_identity()->set_boot_id("boot");
   order.request.mutable_identity()->set_journal_id("journal");
@@ -219,6 +220,8 @@ void ClusterOfFakes::perform(std::vector<Effect> effects) {
       apply(scheduler.looked_up(question->id, look_up(store, *question), now));
     } else if (auto* find = std::get_if<FindExpired>(&effect)) {
       apply(scheduler.expired(*store.find_expired(find->before, find->max_jobs, find->limit), now));
+    } else if (auto* matching = std::get_if<FindMatching>(&effect)) {
+      apply(scheduler.matched(matching->id, find_matching(store, *matching), now));
     } else if (auto* doomed = std::get_if<SendDoomed>(&effect)) {
       auto ids = store.find_doomed(doomed->worker_id, 1000);
       for (const std::string& id : *ids) {

@@ -77,6 +77,7 @@ class ClusterOfFakes {
   MemoryStore store;  // what is durable
   Scheduler scheduler;
   CallId next_call = 1;
+  std::vector<v1::Handler> handlers;  // of those who join or come back from now on
   std::vector<std::string> features;  // of those who join or come back from now on, beside "limits"
   std::map<std::string, uint32_t> units;      // counted resources of those who join from now on
   std::map<std::string, std::string> labels;  // the same

@@ -102,13 +102,14 @@ std::string job_stuck_though_it_fits(Scheduler& scheduler, const MemoryStore& st
     const std::string& queue = job.job.spec().queue();
     const uint64_t place = places[queue]++;
     const std::string kind = kind_of(job.job);
-    // Each kind that comes before may keep one worker; so may what the store does not know of yet.
-    const uint64_t unknown = job.ahead > place ? job.ahead - place : 0;
+    // What the store does not know of yet may be a gang, which keeps many.
+    const bool all_known = job.ahead <= place;
     const uint64_t others = kinds - kinds_of[queue].size();
-    const uint64_t kept = before[queue].size() + others + gangs + unknown;
+    // Each kind that comes before may keep one worker.
+    const uint64_t kept = before[queue].size() + others + gangs;
     if (!before[queue].insert(kind).second) continue;  // behind one of its kind
     if (job.job.spec().has_gang()) held.insert(queue);
-    if (held.contains(queue) || job.fitting_workers <= kept) continue;
+    if (!all_known || held.contains(queue) || job.fitting_workers <= kept) continue;
     return absl::StrCat("stuck though it fits: ", job.job.job_id(), ", ", job.fitting_workers,
                         " workers have room for it, at most ", kept, " may be kept for others");
   }

@@ -319,7 +319,7 @@ void SimulatedCluster::next_fault() {
     if (!faulty_) return;
     SimulatedWorker& worker =
         *workers_.at(static_cast<size_t>(time_.pick(0, static_cast<int64_t>(workers_.size()) - 1)));
-    switch (time_.pick(1, 8)) {
+    switch (time_.pick(1, 9)) {
       case 1:
         store_.fail_commit(1, MemoryStore::Failure::kNothingKept);
         break;
@@ -337,6 +337,9 @@ void SimulatedCluster::next_fault() {
         break;
       case 6:
         worker.restart_process();
+        break;
+      case 8:
+        worker.fall_sick(time_.pick_ms(100, 40'000));
         break;
       case 7:
         worker.reboot(time_.pick_ms(100, 30'000));

@@ -1,6 +1,8 @@
 #include "support/simulated_worker.h"
 
+#include "core/field_error.h"
 #include "core/proto_time.h"
+#include "core/worker_fault.h"
 
 namespace clusterd {
 namespace {
@@ -152,6 +154,11 @@ void SimulatedWorker::leave() {
   });
 }
 
+void SimulatedWorker::fall_sick(std::chrono::nanoseconds how_long) {
+  truth_.note("sick " + name_);
+  sick_until_ = time_.now().boot + how_long;
+}
+
 void SimulatedWorker::when_awake(VirtualTime::Task task) {
   if (hung_) {
     asleep_.push_back(std::move(task));
@@ -261,6 +268,11 @@ absl::Status SimulatedWorker::start(const v1::StartJobsRequest& request,
       verdict.mutable_refusal()->set_message("path: refused");
       continue;
     }
+    if (time_.now().boot < sick_until_ && time_.chance(50)) {
+      *verdict.mutable_refusal() =
+          to_proto(by_workers_fault(absl::InvalidArgumentError("path: the folder is gone")));
+      continue;
+    }
     held_[key] = {.order = order, .token = ++tokens_};
     time_.after(time_.pick_ms(0, 20), [this, key, token = tokens_] {
       const auto held = held_.find(key);
@@ -274,6 +286,11 @@ void SimulatedWorker::run(const Key& key) {
   Held& held = held_.at(key);
   if (held.order.spec().path() == "broken.sh") {
     return finish(key, end_with(v1::JobEnd::START_FAILED));
+  }
+  if (time_.now().boot < sick_until_) {
+    v1::JobEnd end = end_with(v1::JobEnd::START_FAILED);
+    end.set_worker_at_fault(true);
+    return finish(key, end);
   }
   const bool fenced = held.order.has_fence_after() &&
                       time_.now().boot >= contact_ + from_proto(held.order.fence_after());

@@ -23,6 +23,23 @@ v1::Job failed_job() {
 // No terminal, at a time of no meaning.
 View plain_view() { return {.terminal = {}, .now = WallTime(std::chrono::hours(24)), .names = {}}; }
 
+TEST_CASE("a handler's job is shown with how far it is", "[describe]") {
+  v1::Job job;
+  job.set_job_id("j1");
+  job.set_state(v1::Job::RUNNING);
+  job.mutable_spec()->set_handler("thumbnail");
+  job.mutable_spec()->add_args("a.png");
+  job.mutable_progress()->set_done(12);
+  job.mutable_progress()->set_total(100);
+  job.mutable_progress()->set_message("resizing");
+
+  CHECK_THAT(describe_job(job, plain_view()), Catch::Contains("12 of 100: resizing"));
+  CHECK_THAT(describe_job(job, plain_view()), Catch::Contains("handler thumbnail a.png"));
+  CHECK_THAT(describe_jobs({job}, plain_view()), Catch::Contains("RUNNING 12/100"));
+  job.mutable_progress()->clear_total();
+  CHECK(progress_of(job.progress()) == "12: resizing");
+}
+
 TEST_CASE("a summary says how a job ended", "[describe]") {
   v1::Job job = failed_job();
   CHECK(summary_of(job) == "FAILED: exit code 37");

@@ -53,6 +53,21 @@ TEST_CASE("limits are absent, or as given", "[job_spec]") {
              Catch::Contains("--limit-memory: \"much\" is not a size"));
 }
 
+TEST_CASE("a handler is named alone", "[job_spec]") {
+  JobStartCommand command;
+  command.is_handler = true;
+  command.target = "thumbnail";
+  command.args = {"a.png"};
+
+  const auto spec = build_job_spec(command, kNoEnvironment);
+
+  REQUIRE(spec.ok());
+  CHECK(spec->handler() == "thumbnail");
+  CHECK(spec->path().empty());
+  CHECK(spec->command().empty());
+  CHECK(spec->args(0) == "a.png");
+}
+
 TEST_CASE("a script goes into path, a program into command", "[job_spec]") {
   JobStartCommand command = script();
   command.command = "bash";
@@ -207,10 +222,12 @@ TEST_CASE("options of the queue go into the spec", "[job_spec]") {
   command.queueing.max_attempts = 3;
   command.queueing.retry_on = {"loss", "start-failure"};
   command.queueing.backoff = "2s";
+  command.queueing.max_losses = 2;
 
   const auto spec = build_job_spec(command, kNoEnvironment);
 
   REQUIRE(spec.ok());
+  CHECK(spec->retry().max_losses() == 2);
   CHECK(spec->array().from() == 1);
   CHECK(spec->array().to() == 9);
   CHECK(spec->array().step() == 2);

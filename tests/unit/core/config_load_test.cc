@@ -251,6 +251,8 @@ TEST_CASE("each error of a scheduler file names file, line, column, key and what
            "24h"},
           {"[scheduling]\nmax_queued = 0",
            "f.toml:2:14: scheduling.max_queued: 0 is out of range; allowed is 1 to 100000000"},
+          {"[scheduling]\nmax_schedules = 100001",
+           "f.toml:2:17: scheduling.max_schedules: 100001 is out of range; allowed is 0 to 100000"},
           {"[scheduling]\nmax_queued = 1.5",
            "f.toml:2:14: scheduling.max_queued: is a number; allowed is an integer"},
           {"[store]\nmin_free = \"64Mi\"",

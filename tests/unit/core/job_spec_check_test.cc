@@ -119,6 +119,20 @@ std::vector<Fault> faults_of_the_queue() {
        "retry.max_attempts", "at least 2"},
       {"attempts without on", [](auto& s) { s.mutable_retry()->set_max_attempts(2); }, "retry.on",
        "FAILURE"},
+      {"losses without LOSS",
+       [](auto& s) {
+         s.mutable_retry()->set_max_attempts(2);
+         s.mutable_retry()->add_on(v1::RetryPolicy::FAILURE);
+         s.mutable_retry()->set_max_losses(2);
+       },
+       "retry.max_losses", "needs LOSS"},
+      {"losses",
+       [](auto& s) {
+         s.mutable_retry()->set_max_attempts(2);
+         s.mutable_retry()->add_on(v1::RetryPolicy::LOSS);
+         s.mutable_retry()->set_max_losses(1001);
+       },
+       "retry.max_losses", "1001"},
       {"array and broadcast",
        [](auto& s) {
          s.mutable_array();

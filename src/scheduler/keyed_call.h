@@ -1,7 +1,5 @@
 #pragma once
 
-#include <grpcpp/support/server_callback.h>
-
 #include <string>
 #include <utility>
 
@@ -13,27 +11,14 @@
 
 namespace clusterd {
 
-// What the parts of SchedulerServiceImpl share: calls that change something, and may be repeated.
+// Calls that may be repeated with a request id: what the sources of SchedulerServiceImpl share.
+
+inline constexpr size_t kMaxRequestIdBytes = 128;
 
 inline absl::Status check_request_id(const std::string& request_id) {
-  constexpr size_t kMaxRequestIdBytes = 128;
   if (request_id.size() <= kMaxRequestIdBytes) return absl::OkStatus();
   return invalid_field("request_id", absl::StrCat("has ", request_id.size(), " bytes, at most ",
                                                   kMaxRequestIdBytes, " are allowed"));
-}
-
-// What of a request may stand in the audit.
-template <typename Request>
-AuditSubject subject_of(const Request& request) {
-  AuditSubject subject{.request_id = request.request_id()};
-  if constexpr (requires { request.job_id(); }) subject.job_id = request.job_id();
-  if constexpr (requires { request.worker_id(); }) subject.worker_id = request.worker_id();
-  if constexpr (requires { request.spec(); }) {
-    const v1::JobSpec& spec = request.spec();
-    subject.worker_id = spec.worker_id();
-    subject.script = spec.path().empty() ? spec.command() : spec.path();
-  }
-  return subject;
 }
 
 template <typename Request>
