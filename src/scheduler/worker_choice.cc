@@ -120,8 +120,8 @@ bool WorkerTable::reserve_for(const Shape& shape, Reserved& reserved) {
 bool WorkerTable::any_room(const Reserved& reserved) const {
   return std::any_of(workers_.begin(), workers_.end(), [&reserved](const auto& entry) {
     const v1::Worker& worker = entry.second.record.worker();
-    return worker.in_use().slots() < worker.capacity().slots() && entry.second.takes_jobs() &&
-           !reserved.contains(&entry.second);
+    return worker.in_use().slots() < worker.capacity().slots() && !worker.in_use().exclusive() &&
+           entry.second.takes_jobs() && !reserved.contains(&entry.second);
   });
 }
 
