@@ -20,6 +20,7 @@ void add_daemon_commands(CLI::App& app, Chosen& chosen);
 void add_job_commands(CLI::App& app, Chosen& chosen);
 void add_run_command(CLI::App& app, Chosen& chosen);
 void add_cluster_commands(CLI::App& app, Chosen& chosen);
+void add_queue_commands(CLI::App& app, Chosen& chosen);
 void add_schedule_commands(CLI::App& app, Chosen& chosen);
 void add_token_commands(CLI::App& app, Chosen& chosen);
 void add_tls_commands(CLI::App& app, Chosen& chosen);

@@ -229,6 +229,7 @@ void add_all_commands(CLI::App& app, Chosen& chosen) {
   add_run_command(app, chosen);
   add_job_commands(app, chosen);
   add_cluster_commands(app, chosen);
+  add_queue_commands(app, chosen);
   add_schedule_commands(app, chosen);
   add_token_commands(app, chosen);
   add_tls_commands(app, chosen);

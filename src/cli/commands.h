@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/cluster_commands.h"
+#include "cli/queue_commands.h"
 #include "cli/run_doctor.h"
 #include "cli/schedule_commands.h"
 #include "cli/security_commands.h"
@@ -56,6 +57,13 @@ struct QueueFlags {
   uint32_t slots = 0;
   double cpus = 0;
   std::string memory;
+  std::vector<std::string> resources;  // "NAME=N"
+  bool exclusive = false;
+  std::vector<std::string> prefer;  // "EXPR:WEIGHT" or "EXPR=WEIGHT"
+  bool pack = false;
+  std::vector<std::string> tolerate;
+  uint32_t gang = 0;
+  bool gang_goes_on = false;  // where one of it fails
   std::string queue;
   std::string start_at;  // RFC 3339
   std::string start_delay;
@@ -241,10 +249,11 @@ using Command = std::variant<
     JobListCommand, JobTasksCommand, JobExplainCommand, JobSignalCommand, JobRetryCommand,
     JobDeleteCommand, ClusterStatusCommand, ClusterWorkersCommand, ClusterScriptsCommand,
     ClusterDrainCommand, ClusterResumeCommand, ClusterRemoveCommand, ClusterEventsCommand,
-    ScheduleCreateCommand, ScheduleListCommand, ScheduleShowCommand, SchedulePauseCommand,
-    ScheduleResumeCommand, ScheduleDeleteCommand, ScheduleTriggerCommand, TlsInitCommand,
-    TlsIssueCommand, TlsRevokeCommand, TlsShowCommand, TlsVerifyCommand, TokenCreateCommand,
-    TokenListCommand, TokenRevokeCommand, CompletionCommand, CompleteCommand, ManualCommand,
-    StoreExportCommand, StoreImportCommand, StoreCheckCommand, DoctorCommand>;
+    QueueListCommand, QueueShowCommand, QueueSetCommand, QueuePauseCommand, QueueResumeCommand,
+    QueueDeleteCommand, ScheduleCreateCommand, ScheduleListCommand, ScheduleShowCommand,
+    SchedulePauseCommand, ScheduleResumeCommand, ScheduleDeleteCommand, ScheduleTriggerCommand,
+    TlsInitCommand, TlsIssueCommand, TlsRevokeCommand, TlsShowCommand, TlsVerifyCommand,
+    TokenCreateCommand, TokenListCommand, TokenRevokeCommand, CompletionCommand, CompleteCommand,
+    ManualCommand, StoreExportCommand, StoreImportCommand, StoreCheckCommand, DoctorCommand>;
 
 }  // namespace clusterd

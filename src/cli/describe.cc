@@ -97,6 +97,18 @@ Colour colour_of(const v1::Worker& worker) {
   return worker.state() == v1::Worker::LEFT ? Colour::kFaint : Colour::kBad;
 }
 
+// "gpu 1/2": counted resources, what is used of them.
+std::string units_of(const v1::Worker& worker) {
+  std::string text;
+  for (const auto& [name, count] : std::map<std::string, uint32_t>(
+           worker.capacity().custom().begin(), worker.capacity().custom().end())) {
+    const auto used = worker.in_use().custom().find(name);
+    absl::StrAppend(&text, text.empty() ? "" : ",", name, " ",
+                    used == worker.in_use().custom().end() ? 0 : used->second, "/", count);
+  }
+  return text;
+}
+
 void add_counts(Table& table, const std::string& what, const Counts& counts) {
   std::vector<std::pair<std::string, uint64_t>> sorted;
   for (const auto& [state, count] : counts) sorted.emplace_back(state, count);
@@ -260,20 +272,55 @@ std::string describe_jobs(const std::vector<v1::Job>& jobs, const View& view) {
 }
 
 std::string describe_workers(const v1::ListWorkersResponse& workers, const View& view) {
+  // Columns that most clusters have nothing for.
+  bool any_units = false;
+  bool any_taints = false;
+  for (const v1::Worker& worker : workers.workers()) {
+    any_units = any_units || !worker.capacity().custom().empty();
+    any_taints = any_taints || !worker.taints().empty();
+  }
   Table table;
-  table.add(
-      {"NAME", "STATE", "JOBS", "SLOTS", "ADDRESS", "LAST_SEEN", "VERSION", "LABELS", "WORKER_ID"});
+  std::vector<Table::Cell> head = {"NAME", "STATE", "JOBS", "SLOTS"};
+  if (any_units) head.emplace_back("RESOURCES");
+  for (const char* name : {"ADDRESS", "LAST_SEEN", "VERSION", "LABELS"}) head.emplace_back(name);
+  if (any_taints) head.emplace_back("TAINTS");
+  head.emplace_back("WORKER_ID");
+  table.add(std::move(head));
   for (const v1::Worker& worker : workers.workers()) {
     const std::map<std::string, std::string> labels(worker.labels().begin(), worker.labels().end());
-    table.add({or_dash(worker.name()),
-               {state_of(worker), colour_of(worker)},
-               std::to_string(worker.jobs()),
-               absl::StrCat(worker.in_use().slots(), "/", worker.capacity().slots()),
-               or_dash(worker.address()),
-               short_time(worker.has_last_seen(), worker.last_seen(), view),
-               or_dash(worker.version()),
-               or_dash(absl::StrJoin(labels, ",", absl::PairFormatter("="))),
-               worker.worker_id()});
+    const std::string alone = worker.in_use().exclusive() ? " (exclusive)" : "";
+    std::vector<Table::Cell> row = {
+        or_dash(worker.name()),
+        {state_of(worker), colour_of(worker)},
+        std::to_string(worker.jobs()),
+        absl::StrCat(worker.in_use().slots(), "/", worker.capacity().slots(), alone)};
+    if (any_units) row.emplace_back(or_dash(units_of(worker)));
+    row.emplace_back(or_dash(worker.address()));
+    row.emplace_back(short_time(worker.has_last_seen(), worker.last_seen(), view));
+    row.emplace_back(or_dash(worker.version()));
+    row.emplace_back(or_dash(absl::StrJoin(labels, ",", absl::PairFormatter("="))));
+    if (any_taints) row.emplace_back(or_dash(absl::StrJoin(worker.taints(), ",")));
+    row.emplace_back(worker.worker_id());
+    table.add(std::move(row));
+  }
+  return table.text(view.terminal);
+}
+
+std::string describe_queues(const v1::ListQueuesResponse& queues, const View& view) {
+  Table table;
+  table.add({"NAME", "RUNNING", "SLOTS", "QUEUED", "WEIGHT", "STATE"});
+  const auto with_cap = [](uint64_t count, uint64_t most) {
+    return most == 0 ? std::to_string(count) : absl::StrCat(count, "/", most);
+  };
+  for (const v1::Queue& queue : queues.queues()) {
+    const std::string why = queue.reason().empty() ? "" : ": " + printable(queue.reason());
+    table.add({or_dash(queue.name()),
+               with_cap(queue.running(), queue.max_running()),
+               std::to_string(queue.running_slots()),
+               with_cap(queue.queued(), queue.max_queued()),
+               std::to_string(queue.weight()),
+               {queue.paused() ? "paused" + why : "open",
+                queue.paused() ? Colour::kBusy : Colour::kGood}});
   }
   return table.text(view.terminal);
 }

@@ -29,6 +29,8 @@ struct View {
 [[nodiscard]] std::string describe_jobs(const std::vector<v1::Job>& jobs, const View& view);
 [[nodiscard]] std::string describe_workers(const v1::ListWorkersResponse& workers,
                                            const View& view);
+// Queues, what was set up of them and what they hold.
+[[nodiscard]] std::string describe_queues(const v1::ListQueuesResponse& queues, const View& view);
 // Which labels these workers have, and which workers have them.
 [[nodiscard]] std::string describe_labels(const v1::ListWorkersResponse& workers, const View& view);
 [[nodiscard]] std::string describe_scripts(const v1::ListScriptsResponse& scripts,

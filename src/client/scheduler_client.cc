@@ -252,6 +252,37 @@ absl::StatusOr<v1::Worker> SchedulerClient::remove(v1::RemoveWorkerRequest reque
   return Caller{*this, stop}.unary(&Stub::RemoveWorker, with_request_id(std::move(request)));
 }
 
+absl::StatusOr<v1::ListQueuesResponse> SchedulerClient::list_queues(const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::ListQueues, v1::ListQueuesRequest());
+}
+
+absl::StatusOr<v1::Queue> SchedulerClient::get_queue(const std::string& name,
+                                                     const std::stop_token& stop) {
+  v1::GetQueueRequest request;
+  request.set_name(name);
+  return Caller{*this, stop}.unary(&Stub::GetQueue, request);
+}
+
+absl::StatusOr<v1::Queue> SchedulerClient::set_queue(v1::SetQueueRequest request,
+                                                     const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::SetQueue, with_request_id(std::move(request)));
+}
+
+absl::StatusOr<v1::Queue> SchedulerClient::pause_queue(v1::PauseQueueRequest request,
+                                                       const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::PauseQueue, with_request_id(std::move(request)));
+}
+
+absl::StatusOr<v1::Queue> SchedulerClient::resume_queue(v1::ResumeQueueRequest request,
+                                                        const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::ResumeQueue, with_request_id(std::move(request)));
+}
+
+absl::StatusOr<v1::DeleteQueueResponse> SchedulerClient::delete_queue(
+    v1::DeleteQueueRequest request, const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::DeleteQueue, with_request_id(std::move(request)));
+}
+
 absl::StatusOr<v1::ExplainJobResponse> SchedulerClient::explain(
     const v1::ExplainJobRequest& request, const std::stop_token& stop) {
   return Caller{*this, stop}.unary(&Stub::ExplainJob, request);

@@ -89,6 +89,20 @@ class SchedulerClient {
                                              const std::stop_token& stop = {});
   [[nodiscard]] absl::StatusOr<v1::Cluster> cluster(const std::stop_token& stop = {});
 
+  [[nodiscard]] absl::StatusOr<v1::ListQueuesResponse> list_queues(
+      const std::stop_token& stop = {});
+  [[nodiscard]] absl::StatusOr<v1::Queue> get_queue(const std::string& name,
+                                                    const std::stop_token& stop = {});
+  // Empty request ids of these are filled too.
+  [[nodiscard]] absl::StatusOr<v1::Queue> set_queue(v1::SetQueueRequest request,
+                                                    const std::stop_token& stop = {});
+  [[nodiscard]] absl::StatusOr<v1::Queue> pause_queue(v1::PauseQueueRequest request,
+                                                      const std::stop_token& stop = {});
+  [[nodiscard]] absl::StatusOr<v1::Queue> resume_queue(v1::ResumeQueueRequest request,
+                                                       const std::stop_token& stop = {});
+  [[nodiscard]] absl::StatusOr<v1::DeleteQueueResponse> delete_queue(
+      v1::DeleteQueueRequest request, const std::stop_token& stop = {});
+
   // The job once it has ended. DEADLINE_EXCEEDED after `timeout`; without one there is no bound.
   [[nodiscard]] absl::StatusOr<v1::Job> wait(const std::string& job_id,
                                              std::optional<std::chrono::nanoseconds> timeout,

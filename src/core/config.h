@@ -142,11 +142,13 @@ struct WorkerConfig {
     std::map<std::string, std::string> labels;
     std::string on_stop = "keep";               // keep, drain or stop the jobs on SIGTERM
     std::chrono::nanoseconds drain_timeout{0};  // of on_stop = "drain"; 0: no bound
+    std::vector<std::string> taints;            // "key" or "key=value"
   } worker;
   struct Capacity {
-    uint32_t slots = 0;         // 0: processors
-    double cpus = 0;            // 0: processors
-    uint64_t memory_bytes = 0;  // 0: the machine's
+    uint32_t slots = 0;                      // 0: processors
+    double cpus = 0;                         // 0: processors
+    uint64_t memory_bytes = 0;               // 0: the machine's
+    std::map<std::string, uint32_t> custom;  // units of counted resources, by name
   } capacity;
   struct Jobs {
     std::string scripts_dir = "scripts";

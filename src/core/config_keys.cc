@@ -1,6 +1,7 @@
 #include "core/config_keys.h"
 
 #include "core/limits_check.h"
+#include "core/resources_check.h"
 
 namespace clusterd {
 namespace {
@@ -465,12 +466,17 @@ Keys config_keys(WorkerConfig& config) {
   keys.push_back(range("worker", "drain_timeout", &config.worker.drain_timeout,
                        "How long drain waits; what runs then is stopped. 0: until all have ended.",
                        0, kYear));
+  keys.push_back(text("worker", "taints", &config.worker.taints,
+                      "Keep jobs away that do not tolerate them: [\"gpu\", \"team=ml\"].", kTaint));
   keys.push_back(range("capacity", "slots", &config.capacity.slots,
                        "Jobs at one time; 0: the number of processors.", 0, 1'000'000));
   keys.push_back(range("capacity", "cpus", &config.capacity.cpus,
                        "Processors, fractions allowed; 0: those of the machine.", 0, 1'000'000));
   keys.push_back(size("capacity", "memory", &config.capacity.memory_bytes,
                       "Memory for jobs; 0: that of the machine.", 0, 1024 * kTiB));
+  keys.push_back(range("capacity", "custom", &config.capacity.custom,
+                       "Units of counted resources of the site's own naming: { gpu = 2 }.", 1,
+                       kMostUnits));
   append(keys, job_keys(config.jobs));
   append(keys, limit_keys(config.limits));
   keys.push_back(max_age_key(config.retention, "How long the output of ended jobs is kept."));

@@ -10,6 +10,7 @@
 #include "core/handler_check.h"
 #include "core/limits_check.h"
 #include "core/queueing_check.h"
+#include "core/resources_check.h"
 #include "core/sha256.h"
 #include "core/signal_names.h"
 #include "core/umask.h"
@@ -272,8 +273,9 @@ absl::Status check_job_spec(const v1::JobSpec& spec, ScriptPlace place) {
       check_setting(spec),
       check_text("output.archive_command", spec.output().archive_command(), kMaxPathBytes),
       check_durations(spec), check_stop_signal(spec),
-      check_text("queue", spec.queue(), kMaxJobNameBytes), check_labels(spec), check_ranges(spec),
-      check_array(spec), check_queueing(spec), check_limits(spec.limits()));
+      spec.queue().empty() ? absl::OkStatus() : check_queue_name("queue", spec.queue()),
+      check_labels(spec), check_ranges(spec), check_array(spec), check_queueing(spec),
+      check_placement(spec), check_limits(spec.limits()));
 }
 
 }  // namespace clusterd

@@ -25,6 +25,8 @@ constexpr std::array kForScheduler = {
     v1::JobSpec::kStartAtFieldNumber,      v1::JobSpec::kStartDelayFieldNumber,
     v1::JobSpec::kAfterFieldNumber,        v1::JobSpec::kPathFieldNumber,
     v1::JobSpec::kCommandFieldNumber,      v1::JobSpec::kPayloadFieldNumber,
+    v1::JobSpec::kPreferFieldNumber,       v1::JobSpec::kPackFieldNumber,
+    v1::JobSpec::kTolerateFieldNumber,
 };
 
 struct Lack {

@@ -83,4 +83,21 @@ void add_cluster_metrics(const v1::Cluster& cluster, const v1::ListWorkersRespon
   add_workers(cluster, workers, now, page);
 }
 
+void add_queue_metrics(const v1::ListQueuesResponse& queues, MetricsPage& page) {
+  const auto each = [&queues, &page](uint64_t (*value)(const v1::Queue& queue)) {
+    for (const v1::Queue& queue : queues.queues()) {
+      if (queue.has_update_time()) page.sample(value(queue), {{"queue", queue.name()}});
+    }
+  };
+  page.gauge("clusterd_named_queue_jobs",
+             "Jobs that wait in a queue; each task of an array counts.");
+  each([](const v1::Queue& queue) { return queue.queued(); });
+  page.gauge("clusterd_named_queue_attempts", "Attempts of a queue that are starting or running.");
+  each([](const v1::Queue& queue) { return queue.running(); });
+  page.gauge("clusterd_named_queue_slots", "Slots that these take.");
+  each([](const v1::Queue& queue) { return queue.running_slots(); });
+  page.gauge("clusterd_named_queue_paused", "1: nothing of the queue is started.");
+  each([](const v1::Queue& queue) { return uint64_t{queue.paused() ? 1U : 0U}; });
+}
+
 }  // namespace clusterd::gateway

@@ -40,7 +40,8 @@ using Answer =
     std::variant<v1::Job, v1::Worker, v1::ListWorkersResponse, v1::Cluster, v1::ExplainJobResponse,
                  v1::DeleteJobResponse, v1::MatchingJobsResponse, v1::RegisterWorkerResponse,
                  v1::DeregisterWorkerResponse, OutputLocation, AttemptOutcome, v1::Schedule,
-                 v1::ListSchedulesResponse, v1::DeleteScheduleResponse>;
+                 v1::ListSchedulesResponse, v1::DeleteScheduleResponse, v1::Queue,
+                 v1::ListQueuesResponse, v1::DeleteQueueResponse>;
 
 // Ends a call.
 struct Reply {

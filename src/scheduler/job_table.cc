@@ -1,5 +1,7 @@
 #include "scheduler/job_table.h"
 
+#include <algorithm>
+
 #include "clusterd/job_states.h"
 
 namespace clusterd {
@@ -36,7 +38,7 @@ void JobTable::erase(const std::string& job_id) {
   if (found == jobs_.end()) return;
   LiveJob& live = found->second;
   set_ready(live, false);
-  if (live.tasks != nullptr) set_waiting_tasks(*live.tasks, false);
+  if (live.tasks != nullptr) set_waiting_tasks(live, false);
   count(live, -1);
   by_external_id_.erase(live.job.external_id());
   unindex_schedule(live);
@@ -125,16 +127,30 @@ QueueKey JobTable::key_of(const LiveJob& live) {
   return {-live.job.spec().priority(), live.job.seq(), position};
 }
 
-void JobTable::set_waiting_tasks(TaskGroup& tasks, bool waiting) {
+void JobTable::set_waiting_tasks(const LiveJob& array, bool waiting) {
+  TaskGroup& tasks = *array.tasks;
+  // A broadcast counts as one until it is known where it runs.
+  const uint64_t count = !waiting ? 0 : tasks.size() == 0 ? 1 : tasks.unstarted();
+  queues_.count_queued(queue_of(array.job.spec()),
+                       static_cast<int64_t>(count) - static_cast<int64_t>(tasks.counted_waiting));
+  tasks.counted_waiting = count;
   if (tasks.counted_as_queued == waiting) return;
   tasks.counted_as_queued = waiting;
   queued_ += waiting ? 1 : -1;
 }
 
 void JobTable::count(const LiveJob& live, int by) {
+  const v1::Job::State state = live.job.state();
+  if (live.tasks == nullptr) {
+    const std::string queue = queue_of(live.job.spec());
+    if (state == v1::Job::QUEUED) queues_.count_queued(queue, by);
+    if (state == v1::Job::STARTING || state == v1::Job::RUNNING) {
+      queues_.count_running(queue, by, std::max(1U, live.job.spec().resources().slots()));
+    }
+  }
   if (!live.array_id.empty()) return;
-  counts_[live.job.state()] += static_cast<uint64_t>(by);
-  if (live.job.state() == v1::Job::QUEUED) queued_ += static_cast<uint64_t>(by);
+  counts_[state] += static_cast<uint64_t>(by);
+  if (state == v1::Job::QUEUED) queued_ += static_cast<uint64_t>(by);
 }
 
 }  // namespace clusterd

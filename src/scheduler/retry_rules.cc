@@ -63,6 +63,8 @@ uint32_t counted_attempts(const v1::Job& job) {
 }  // namespace
 
 bool is_excused(const v1::Job& job, const v1::JobEnd& end) {
+  // A task of a gang cannot join the others later.
+  if (job.spec().has_gang()) return false;
   return end.worker_at_fault() && !job.has_stop_requested() && job.spec().worker_id().empty() &&
          starts_failed_by_workers(job) <= kMostExcused;
 }

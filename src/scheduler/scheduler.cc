@@ -33,6 +33,7 @@ Scheduler::Scheduler(const SchedulerConfig& config, StoreContents contents, Now 
       timers_.add({now.boot + std::max(left, left.zero()), TimerKind::kDrain, worker.id()});
     }
   }
+  for (const v1::Queue& queue : contents.queues) jobs_.queues().set_up(queue);
   for (v1::Job& job : contents.live_jobs) load_job(std::move(job), contents);
   timers_.add({now.boot, TimerKind::kRetention, ""});
 }

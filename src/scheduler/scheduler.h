@@ -118,6 +118,19 @@ class Scheduler {
                   Now now);
   Decision remove(CallId call, const v1::RemoveWorkerRequest& request, const RequestKey& key,
                   Now now);
+  // NOT_FOUND: it was not set up and holds no jobs.
+  Decision list_queues(CallId call);
+  Decision get_queue(CallId call, const v1::GetQueueRequest& request);
+  // INVALID_ARGUMENT: a name or a weight that is not allowed.
+  Decision set_queue(CallId call, const v1::SetQueueRequest& request, const RequestKey& key,
+                     Now now);
+  Decision pause_queue(CallId call, const v1::PauseQueueRequest& request, const RequestKey& key,
+                       Now now);
+  Decision resume_queue(CallId call, const v1::ResumeQueueRequest& request, const RequestKey& key,
+                        Now now);
+  // FAILED_PRECONDITION: it holds jobs.
+  Decision delete_queue(CallId call, const v1::DeleteQueueRequest& request, const RequestKey& key,
+                        Now now);
   Decision create_schedule(CallId call, ScheduleOrder order, Now now);
   Decision update_schedule(CallId call, ScheduleOrder order, Now now);
   Decision list_schedules(CallId call, Now now);
@@ -315,6 +328,9 @@ class Scheduler {
   // scheduler_placement.cc
   // Starts what fits, where anything has changed since the last time.
   void place(Decision& out, Now now);
+  // False: it fits nowhere now.
+  [[nodiscard]] bool start_head(const ReadyQueue::Head& head, const WorkerTable::Reserved& reserved,
+                                Decision& out, Now now);
   void start_attempt(LiveJob& live, WorkerEntry& worker, Decision& out, Now now);
   void requeue(LiveJob& live, std::chrono::nanoseconds delay, Decision& out, Now now);
   // scheduler_tasks.cc
@@ -331,6 +347,24 @@ class Scheduler {
   void revive_tasks(LiveJob& array, const std::vector<absl::StatusOr<v1::Job>>& tasks,
                     Decision& out, Now now);
   LiveJob& revive_task(LiveJob& array, v1::Job task, Decision& out, Now now);
+  // scheduler_gangs.cc
+  // All tasks, each on the worker of its rank.
+  void start_gang(LiveJob& gang, const std::vector<WorkerEntry*>& workers, Decision& out, Now now);
+  // The task ended without success: what follows for the others.
+  void fail_gang(LiveJob& gang, const LiveJob& task, Decision& out, Now now);
+  // Names of the workers of all tasks of its gang are known; false: they are read first, and then
+  // the task is sent.
+  [[nodiscard]] bool know_peers(LiveJob& task, Decision& out);
+  void peers_read(const std::string& task_id, const std::vector<std::string>& asked,
+                  const absl::StatusOr<LookedUp>& found, Decision& out, Now now);
+  [[nodiscard]] std::string peer_name(const v1::Job& task);
+  // scheduler_queues.cc
+  using QueueChange = absl::AnyInvocable<absl::Status(v1::Queue& queue)>;
+  void change_queue(CallId call, const std::string& name, const RequestKey& key, QueueChange change,
+                    Decision& out, Now now);
+  void answer_queue(CallId call, const std::string& name, Decision& out);
+  // RESOURCE_EXHAUSTED: so many more jobs are above its cap.
+  [[nodiscard]] absl::Status check_queue_room(const v1::JobSpec& spec, uint64_t jobs) const;
   // scheduler_calls.cc
   void ask(CallId call, ParkedCall parked, Decision& out);
   Decision ask_now(CallId call, ParkedCall parked, std::optional<BootTime> until = {});
@@ -353,6 +387,7 @@ class Scheduler {
   [[nodiscard]] std::optional<std::chrono::nanoseconds> grace_of(const LiveJob& live);
   void read_and_retry(CallId call, const v1::RetryJobRequest& request, const RequestKey& key,
                       Decision& out);
+  [[nodiscard]] absl::Status check_retry_room(const v1::Job& job, const RecordedTasks& tasks) const;
   void retry_ended(CallId call, const v1::Job& job, const RecordedTasks& tasks,
                    const RequestKey& key, Decision& out, Now now);
   void retry_task(CallId call, const v1::Job& task, const RequestKey& key, Decision& out, Now now);
@@ -478,6 +513,7 @@ class Scheduler {
   uint64_t commit_ = 0;            // of the last decision that persisted something
   uint64_t workers_commit_ = 0;    // of the last change of a member
   uint64_t schedules_commit_ = 0;  // the same of a schedule
+  uint64_t queues_commit_ = 0;     // the same of a queue
   BootTime last_tick_{};
   std::optional<BootTime> expected_tick_;
 };

@@ -34,6 +34,7 @@ bool set_late_end(v1::Job& job, const v1::AttemptKey& key, const v1::JobEnd& end
 }  // namespace
 
 void Scheduler::send_start(LiveJob& live, WorkerEntry& worker, Decision& out) {
+  if (live.job.spec().has_gang() && !know_peers(live, out)) return;
   v1::Attempt& record = *live.job.mutable_attempts()->rbegin();
   record.set_epoch(epoch_);
   record.set_session(worker.session);
@@ -42,6 +43,7 @@ void Scheduler::send_start(LiveJob& live, WorkerEntry& worker, Decision& out) {
   order.attempt.mutable_key()->set_attempt(live.job.attempt());
   *order.attempt.mutable_spec() = live.job.spec();
   order.attempt.set_trace_parent(live.job.trace_parent());
+  *order.attempt.mutable_units() = record.units();
   if (fences_itself(live.job.spec())) {
     const auto silence = lost_after(live.job.spec());
     *order.attempt.mutable_fence_after() = to_proto(silence - fence_margin(silence));
@@ -49,6 +51,8 @@ void Scheduler::send_start(LiveJob& live, WorkerEntry& worker, Decision& out) {
   if (const LiveJob* array = live.array_id.empty() ? nullptr : jobs_.find(live.array_id)) {
     order.attempt.set_task_index(split_task_id(live.job.job_id())->second);
     order.attempt.set_task_count(array->tasks->size());
+    const std::vector<std::string>& peers = array->tasks->peers;
+    order.attempt.mutable_peers()->Add(peers.begin(), peers.end());
     if (live.job.spec().has_script()) {
       *order.attempt.mutable_spec()->mutable_script() = array->job.spec().script();
     }
@@ -229,7 +233,7 @@ void Scheduler::finish(LiveJob& live, const v1::JobEnd& end, WallTime when, Deci
   jobs_.set_state(live, state_of(end));
   if (live.tasks == nullptr) metrics_.ended[static_cast<size_t>(live.job.state())].add();
   jobs_.set_ready(live, false);
-  if (live.tasks != nullptr) jobs_.set_waiting_tasks(*live.tasks, false);
+  if (live.tasks != nullptr) jobs_.set_waiting_tasks(live, false);
   live.job.clear_pending_reason();
   *live.job.mutable_end() = end;
   *live.job.mutable_end_time() = to_proto(when);

@@ -156,9 +156,9 @@ void Scheduler::retry_matched(uint64_t id, const absl::StatusOr<LookedUp>& found
     const v1::Job& job = *found->jobs[0];
     const LiveJob* live = jobs_.find(job.job_id());
     const bool has_begun = live != nullptr && !is_final(live->job.state());
-    if (!has_begun && is_one_of(group.page, job.state())) {
-      absl::Status room = check_room();
-      if (room.ok()) room = check_upload(job.spec());
+    // A gang is not retried.
+    if (!has_begun && is_one_of(group.page, job.state()) && !job.spec().has_gang()) {
+      const absl::Status room = check_retry_room(job, found->tasks);
       group.failure = room;
       if (room.ok()) {
         retry_ended(0, job, found->tasks, {}, out, now);

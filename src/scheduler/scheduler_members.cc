@@ -95,6 +95,8 @@ Decision Scheduler::register_worker(CallId call, const RegisterOrder& order, Now
   shown_worker.set_protocol(v1::Worker::CLUSTERD);
   *shown_worker.mutable_labels() = order.request.labels();
   *shown_worker.mutable_capacity() = order.request.capacity();
+  shown_worker.mutable_capacity()->clear_exclusive();
+  *shown_worker.mutable_taints() = order.request.taints();
   *shown_worker.mutable_unenforced_limits() = order.request.unenforced_limits();
   take_handlers(worker, order.request);
   if (!knows_limits(order.request.identity())) {

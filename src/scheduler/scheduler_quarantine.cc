@@ -46,6 +46,7 @@ void Scheduler::start_over(WorkerEntry& worker, const std::string& job_id, const
   worker.probe_job.clear();
   if (!failed) {  // stopped, or refused for what it asks: nothing is known of the worker
     worker.probe_due = true;
+    workers_.members_changed();
     return;
   }
   v1::Quarantine& quarantine = *worker.record.mutable_worker()->mutable_quarantine();
@@ -77,6 +78,7 @@ void Scheduler::let_probe(const Timer& timer) {
   if (worker == nullptr || worker->probe_at != timer.at) return;  // it is over, or planned anew
   worker->probe_at.reset();
   worker->probe_due = true;
+  workers_.members_changed();
   placement_changed_ = true;
 }
 
@@ -90,6 +92,7 @@ void Scheduler::resume_quarantine(WorkerEntry& worker, Now now) {
 
 void Scheduler::end_quarantine(WorkerEntry& worker) {
   worker.record.mutable_worker()->clear_quarantine();
+  workers_.members_changed();
   worker.failed_starts.clear();
   worker.probe_at.reset();
   worker.probe_due = false;

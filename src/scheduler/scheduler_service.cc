@@ -15,7 +15,6 @@
 #include "core/proto_time.h"
 #include "core/signal_names.h"
 #include "core/trace_context.h"
-#include "rpc/digest.h"
 #include "rpc/grpc_status.h"
 #include "rpc/server_time.h"
 #include "scheduler/event_relay.h"
@@ -23,7 +22,6 @@
 #include "scheduler/keyed_call.h"
 #include "scheduler/list_progress.h"
 #include "scheduler/output_relay.h"
-#include "scheduler/spec_support.h"
 #include "scheduler/unary_call.h"
 #include "scheduler/wait_jobs_call.h"
 
@@ -32,22 +30,6 @@ namespace {
 
 constexpr size_t kMaxExternalIdBytes = 256;
 constexpr int kMaxJobsWaitedFor = 1000;
-
-}  // namespace
-
-absl::Status check_supported(const v1::JobSpec& spec) {
-  const char* missing = !spec.resources().custom().empty() ? "resources.custom"
-                        : spec.resources().exclusive()     ? "resources.exclusive"
-                        : spec.prefer_size() > 0           ? "prefer"
-                        : spec.pack()                      ? "pack"
-                        : spec.tolerate_size() > 0         ? "tolerate"
-                        : spec.has_gang()                  ? "gang"
-                                                           : nullptr;
-  if (missing == nullptr) return absl::OkStatus();
-  return invalid_field(missing, "is not available in this version; leave it out");
-}
-
-namespace {
 
 absl::Status check_external_id(const std::string& external_id) {
   if (external_id.size() > kMaxExternalIdBytes) {
@@ -94,24 +76,6 @@ std::string metadata_of(const grpc::CallbackServerContext& context, const char* 
   const auto found = context.client_metadata().find(key);
   if (found == context.client_metadata().end()) return "";
   return std::string(found->second.data(), found->second.size());
-}
-
-// What of a request may stand in the audit.
-template <typename Request>
-AuditSubject subject_of(const Request& request) {
-  AuditSubject subject{.request_id = request.request_id()};
-  if constexpr (requires { request.job_id(); }) subject.job_id = request.job_id();
-  if constexpr (requires { request.worker_id(); }) subject.worker_id = request.worker_id();
-  if constexpr (requires { request.selection(); }) {
-    subject.selection = text_of(request.selection());
-    if (request.dry_run()) subject.selection += " (dry run)";
-  }
-  if constexpr (requires { request.spec(); }) {
-    const v1::JobSpec& spec = request.spec();
-    subject.worker_id = spec.worker_id();
-    subject.script = spec.path().empty() ? spec.command() : spec.path();
-  }
-  return subject;
 }
 
 // Passes a question on to a worker that may hang: ends at once when its caller goes away.
@@ -175,7 +139,6 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::StartJob(grpc::CallbackServerCon
                                                             ? ScriptPlace::kBelowScriptsDir
                                                             : ScriptPlace::kAnywhere);
   if (status.ok()) status = check_job_sizes(request->spec(), app_.config().scheduling);
-  if (status.ok()) status = check_supported(request->spec());
   if (status.ok()) status = check_request_id(request->request_id());
   if (status.ok()) status = check_external_id(request->external_id());
   if (status.ok()) status = app_.check_disk();

@@ -101,6 +101,25 @@ class SchedulerServiceImpl final : public v1::SchedulerService::CallbackService 
   grpc::ServerUnaryReactor* ListScripts(grpc::CallbackServerContext* context,
                                         const v1::ListScriptsRequest* request,
                                         v1::ListScriptsResponse* response) override;
+  // scheduler_service_queues.cc
+  grpc::ServerUnaryReactor* ListQueues(grpc::CallbackServerContext* context,
+                                       const v1::ListQueuesRequest* request,
+                                       v1::ListQueuesResponse* response) override;
+  grpc::ServerUnaryReactor* GetQueue(grpc::CallbackServerContext* context,
+                                     const v1::GetQueueRequest* request,
+                                     v1::Queue* response) override;
+  grpc::ServerUnaryReactor* SetQueue(grpc::CallbackServerContext* context,
+                                     const v1::SetQueueRequest* request,
+                                     v1::Queue* response) override;
+  grpc::ServerUnaryReactor* PauseQueue(grpc::CallbackServerContext* context,
+                                       const v1::PauseQueueRequest* request,
+                                       v1::Queue* response) override;
+  grpc::ServerUnaryReactor* ResumeQueue(grpc::CallbackServerContext* context,
+                                        const v1::ResumeQueueRequest* request,
+                                        v1::Queue* response) override;
+  grpc::ServerUnaryReactor* DeleteQueue(grpc::CallbackServerContext* context,
+                                        const v1::DeleteQueueRequest* request,
+                                        v1::DeleteQueueResponse* response) override;
   grpc::ServerWriteReactor<v1::StreamJobResponse>* StreamJob(
       grpc::CallbackServerContext* context, const v1::StreamJobRequest* request) override;
   grpc::ServerWriteReactor<v1::Event>* WatchEvents(grpc::CallbackServerContext* context,

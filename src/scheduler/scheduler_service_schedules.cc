@@ -10,7 +10,6 @@
 #include "scheduler/keyed_call.h"
 #include "scheduler/schedule_check.h"
 #include "scheduler/scheduler_service.h"
-#include "scheduler/spec_support.h"
 #include "scheduler/unary_call.h"
 
 namespace clusterd {
@@ -42,7 +41,6 @@ ScheduleOrder order_of(const v1::Schedule& schedule, std::string who, RequestKey
 absl::Status SchedulerServiceImpl::check(const v1::Schedule& schedule,
                                          const std::string& request_id) {
   absl::Status status = check_schedule(schedule, app_.config().scheduling, app_.clock().now().wall);
-  if (status.ok()) status = about_spec(check_supported(schedule.spec()));
   if (status.ok()) status = check_request_id(request_id);
   if (status.ok()) status = app_.check_disk();
   return status;

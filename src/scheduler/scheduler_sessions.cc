@@ -178,6 +178,7 @@ Decision Scheduler::session_message(StreamId stream, const v1::SessionRequest& m
     metrics_.heartbeats.add();
     if (worker->occupied != message.heartbeat().occupied()) {
       worker->occupied = message.heartbeat().occupied();
+      workers_.members_changed();
       placement_changed_ = true;
     }
     SendDown answer{stream, message_to(*worker)};

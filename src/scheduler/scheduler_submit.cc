@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -19,6 +20,20 @@
 namespace clusterd {
 
 using std::chrono_literals::operator""s;
+
+namespace {
+
+// ", 2 gpu": counted resources of a worker.
+std::string units_text(const v1::Resources& has) {
+  std::string text;
+  for (const auto& [name, count] :
+       std::map<std::string, uint32_t>(has.custom().begin(), has.custom().end())) {
+    absl::StrAppend(&text, ", ", count, " ", name);
+  }
+  return text;
+}
+
+}  // namespace
 
 absl::Status Scheduler::check_room() const {
   const uint64_t most = config_.scheduling.max_queued;
@@ -60,14 +75,32 @@ absl::StatusOr<WorkerEntry*> Scheduler::directed_target(const v1::JobSpec& spec)
     refused = check_relative_path("path", spec.path());
   }
   if (!refused.ok()) return refused;
+  const Shape shape = Shape::of(spec, worker->id());
+  if (std::string taint = WorkerTable::untolerated_of(*worker, shape); !taint.empty()) {
+    return field_error(absl::StatusCode::kFailedPrecondition, "tolerate",
+                       absl::StrCat("worker ", worker->name(), " has the taint ", taint,
+                                    ", which is not among them"));
+  }
+  if (!WorkerTable::knows_gangs(*worker, shape)) {
+    return field_error(absl::StatusCode::kFailedPrecondition, "gang",
+                       absl::StrCat("worker ", worker->name(), ", version ",
+                                    worker->record.worker().version(), ", knows no gangs"));
+  }
   if (!WorkerTable::fits_empty(*worker, spec.resources())) {
     const v1::Resources& has = worker->record.worker().capacity();
-    return invalid_field("resources",
-                         absl::StrCat("the job can never fit worker ", worker->name(),
-                                      ", whose capacity is ", has.slots(), " slots, ", has.cpus(),
-                                      " cpus, ", has.memory_bytes(), " bytes of memory"));
+    return invalid_field("resources", absl::StrCat("the job can never fit worker ", worker->name(),
+                                                   ", whose capacity is ", has.slots(), " slots, ",
+                                                   has.cpus(), " cpus, ", has.memory_bytes(),
+                                                   " bytes of memory", units_text(has)));
   }
-  const Shape shape = Shape::of(spec, worker->id());
+  const v1::Resources& capacity = worker->record.worker().capacity();
+  const uint32_t room =
+      room_for(capacity, v1::Resources(), 0, spec.resources(), std::max(1U, shape.gang_size));
+  if (room < shape.gang_size) {
+    return invalid_field(
+        "gang.size", absl::StrCat(shape.gang_size, ": worker ", worker->name(), " has room for ",
+                                  room, " of such tasks at once"));
+  }
   if (!WorkerTable::takes_script(*worker, shape)) {
     return field_error(
         absl::StatusCode::kFailedPrecondition, "script",
@@ -151,6 +184,8 @@ absl::Status Scheduler::check_dependencies(const LookUp& question, const LookedU
 
 absl::Status Scheduler::accept(CallId call, SubmitOrder order, const LookUp& question,
                                const LookedUp& found, Decision& out, Now now) {
+  // A gang is an array whose tasks start at once: its ranks are their indexes.
+  if (order.spec.has_gang()) order.spec.mutable_array()->set_to(order.spec.gang().size() - 1);
   for (const std::string& job_id : dependencies_to_read(order.spec)) {
     const auto& asked = question.job_ids;
     if (std::find(asked.begin(), asked.end(), job_id) != asked.end()) continue;
@@ -163,6 +198,10 @@ absl::Status Scheduler::accept(CallId call, SubmitOrder order, const LookUp& que
   }
   absl::Status refused = check_external_id(order.external_id, found);
   if (refused.ok()) refused = check_room();
+  if (refused.ok()) {
+    refused =
+        check_queue_room(order.spec, order.spec.has_array() ? task_count(order.spec.array()) : 1);
+  }
   if (refused.ok()) refused = check_upload(order.spec);
   if (refused.ok()) refused = check_dependencies(question, found);
   WorkerEntry* target = nullptr;

@@ -53,6 +53,10 @@ std::vector<std::string> reasons_against(const WorkerTable& workers, const Worke
       reasons.push_back("does not meet " + expression.text());
     }
   }
+  if (std::string taint = WorkerTable::untolerated_of(worker, shape); !taint.empty()) {
+    reasons.push_back("has the taint " + taint + ", which the job does not tolerate");
+  }
+  if (!WorkerTable::knows_gangs(worker, shape)) reasons.emplace_back("knows no gangs");
   if (std::string limit = WorkerTable::unenforced_of(worker, shape.limits); !limit.empty()) {
     reasons.push_back("cannot enforce limits." + limit);
   }
@@ -126,6 +130,8 @@ Decision Scheduler::get_cluster(CallId call, v1::Caller caller, std::string lead
     taken.set_slots(taken.slots() + used.slots());
     taken.set_cpus(taken.cpus() + used.cpus());
     taken.set_memory_bytes(taken.memory_bytes() + used.memory_bytes());
+    for (const auto& [name, count] : has.custom()) (*all.mutable_custom())[name] += count;
+    for (const auto& [name, count] : used.custom()) (*taken.mutable_custom())[name] += count;
   });
   out.after = commit_;
   out.effects.emplace_back(Reply{call, Answer(std::move(cluster))});
@@ -152,7 +158,8 @@ v1::ExplainJobResponse Scheduler::explanation(const v1::Job& job) {
   }
   answer.set_summary(pending_reason(*live));
   if (!live->eligible_at) return answer;
-  answer.set_jobs_ahead(jobs_.ready().count_before(JobTable::key_of(*live), kMostCountedAhead));
+  answer.set_jobs_ahead(jobs_.ready().count_before(queue_of(live->job.spec()),
+                                                   JobTable::key_of(*live), kMostCountedAhead));
   const Shape shape = Shape::of(live->job.spec(), live->target);
   workers_.for_each([this, &answer, &shape](const WorkerEntry& worker) {
     if (worker.state() == v1::Worker::LEFT) return;

@@ -90,6 +90,7 @@ absl::StatusOr<SessionOptions> make_session_options(const WorkerConfig& config,
   offer.set_name_is_configured(name_is_ours);
   offer.mutable_labels()->insert(config.worker.labels.begin(), config.worker.labels.end());
   *offer.mutable_capacity() = machine_capacity(config.capacity);
+  offer.mutable_taints()->Add(config.worker.taints.begin(), config.worker.taints.end());
   *offer.mutable_stop_grace() = to_proto(config.jobs.stop_grace);
   return options;
 }

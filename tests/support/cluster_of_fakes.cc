@@ -62,6 +62,9 @@ std::string ClusterOfFakes::join(const std::string& name, uint32_t slots,
   order.request.set_name(name);
   order.request.set_address(name + ":1");
   order.request.mutable_capacity()->set_slots(slots);
+  order.request.mutable_capacity()->mutable_custom()->insert(units.begin(), units.end());
+  order.request.mutable_labels()->insert(labels.begin(), labels.end());
+  order.request.mutable_taints()->Add(taints.begin(), taints.end());
   order.request.mutable_handlers()->Assign(handlers.begin(), handlers.end());
   if (stop_grace) *order.request.mutable_stop_grace() = to_proto(*stop_grace);
   order.request.mutable_identity()->set_boot_id("boot");
@@ -272,6 +275,39 @@ std::optional<v1::Job> ClusterOfFakes::stored(const std::string& job_id) {
   const auto found = jobs.find(job_id);
   if (found == jobs.end()) return std::nullopt;
   return found->second;
+}
+
+v1::Queue ClusterOfFakes::set_queue(const std::string& name, uint32_t weight, uint32_t max_running,
+                                    uint64_t max_queued) {
+  v1::SetQueueRequest request;
+  request.mutable_queue()->set_name(name);
+  request.mutable_queue()->set_weight(weight);
+  request.mutable_queue()->set_max_running(max_running);
+  request.mutable_queue()->set_max_queued(max_queued);
+  const CallId call = next_call++;
+  apply(scheduler.set_queue(call, request, {}, now));
+  INFO(reply(call)->status().ToString());
+  REQUIRE(reply(call)->ok());
+  return std::get<v1::Queue>(**reply(call));
+}
+
+v1::Queue ClusterOfFakes::queue(const std::string& name) {
+  v1::GetQueueRequest request;
+  request.set_name(name);
+  const CallId call = next_call++;
+  apply(scheduler.get_queue(call, request));
+  INFO(reply(call)->status().ToString());
+  REQUIRE(reply(call)->ok());
+  return std::get<v1::Queue>(**reply(call));
+}
+
+v1::ExplainJobResponse ClusterOfFakes::explain(const std::string& job_id) {
+  v1::ExplainJobRequest request;
+  request.set_job_id(job_id);
+  const CallId call = next_call++;
+  apply(scheduler.explain(call, request));
+  REQUIRE(reply(call)->ok());
+  return std::get<v1::ExplainJobResponse>(**reply(call));
 }
 
 v1::Job ClusterOfFakes::query(const std::string& job_id) {

@@ -70,6 +70,7 @@ v1::WorkerIdentity SimulatedWorker::identity() const {
   identity.set_journal_id(name_ + " journal " + std::to_string(boots_));
   identity.set_machine_id(name_);
   identity.add_features("delete_outputs");
+  identity.add_features("gangs");
   return identity;
 }
 
@@ -260,6 +261,8 @@ absl::Status SimulatedWorker::start(const v1::StartJobsRequest& request,
     *verdict.mutable_key() = order.key();
     const Key key{order.key().job_id(), order.key().attempt()};
     if (held_.contains(key) || forgotten_.contains(key)) continue;
+    const bool knows_all = static_cast<uint32_t>(order.peers_size()) == order.task_count();
+    if (order.spec().has_gang() && !knows_all) truth_.breach("knows not all of its gang");
     if (order.spec().path() == "refused.sh") {
       verdict.mutable_refusal()->set_code(static_cast<int>(absl::StatusCode::kInvalidArgument));
       verdict.mutable_refusal()->set_message("path: refused");
