@@ -32,10 +32,11 @@ void WaitOperation::begin(const std::stop_token& stop) {
   request.set_job_id(job_id_);
   const auto self = std::static_pointer_cast<WaitOperation>(shared_from_this());
   using Operation = UnaryOperation<v1::QueryJobRequest, v1::Job>;
+  const Operation::Method method = &Operation::Async::QueryJob;
+  const std::chrono::nanoseconds most = left(kQueryDeadline);
   std::make_shared<Operation>(
-      shared_, &Operation::Async::QueryJob, std::move(request),
-      [self](absl::StatusOr<v1::Job> job) { self->queried(std::move(job)); }, left(kQueryDeadline),
-      left(kQueryDeadline))
+      shared_, method, std::move(request),
+      [self](absl::StatusOr<v1::Job> job) { self->queried(std::move(job)); }, most, most)
       ->begin(stop_);
 }
 
@@ -61,14 +62,8 @@ void WaitOperation::ask() {
   using Operation = UnaryOperation<v1::WaitJobRequest, v1::Job>;
   const Operation::Method method = &Operation::Async::WaitJob;
   std::make_shared<Operation>(
-<<<<<<< HEAD
-      shared_, &Operation::Async::WaitJob, std::move(request),
-      [self](absl::StatusOr<v1::Job> job) { self->answered(std::move(job)); }, most, most)
-=======
       shared_, method, std::move(request),
-      [self](absl::StatusOr<v1::Job> job) { self->answered(std::move(job)); }, slice + kMargin,
-      slice + kMargin)
->>>>>>> main
+      [self](absl::StatusOr<v1::Job> job) { self->answered(std::move(job)); }, most, most)
       ->begin(stop_);
 }
 

@@ -56,6 +56,12 @@ target_compile_options(
 function(clusterd_precompile name)
   if(CLUSTERD_PRECOMPILE)
     target_precompile_headers(${name} REUSE_FROM clusterd_precompiled)
+    get_target_property(type ${name} TYPE)
+    if(type STREQUAL EXECUTABLE)
+      # An executable's -fPIE does not go with what was parsed for libraries.
+      set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+      target_compile_options(${name} PRIVATE -fPIC)
+    endif()
   endif()
 endfunction()
 

@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
+#include <filesystem>
 #include <iterator>
 #include <span>
+#include <string>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -267,6 +271,16 @@ std::vector<WallTime> Cron::latest(WallTime after, WallTime until, const absl::T
   return times;
 }
 
+namespace {
+
+// Where the loader looks, tzset(3).
+std::string zone_folder() {
+  const char* folder = std::getenv("TZDIR");
+  return std::string(folder != nullptr && *folder != '\0' ? folder : "/usr/share/zoneinfo") + "/";
+}
+
+}  // namespace
+
 absl::StatusOr<absl::TimeZone> load_time_zone(const std::string& name) {
   absl::TimeZone zone = absl::UTCTimeZone();
   if (name.empty() || name == "UTC") return zone;
@@ -276,7 +290,10 @@ absl::StatusOr<absl::TimeZone> load_time_zone(const std::string& name) {
       name.find("..") == std::string::npos && std::all_of(name.begin(), name.end(), [](char c) {
         return absl::ascii_isalnum(c) || c == '/' || c == '_' || c == '-' || c == '+';
       });
-  if (is_name && absl::LoadTimeZone(name, &zone)) return zone;
+  // It also remembers every name that it was ever asked for.
+  std::error_code error;
+  const bool is_there = is_name && std::filesystem::is_regular_file(zone_folder() + name, error);
+  if (is_there && absl::LoadTimeZone(name, &zone)) return zone;
   return invalid_field("time_zone",
                        absl::StrCat("\"", absl::string_view(name).substr(0, kMaxZoneBytes),
                                     "\" is not known here; a name of the IANA data base such as "

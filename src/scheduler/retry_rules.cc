@@ -17,6 +17,8 @@ constexpr nanoseconds kDefaultBackoff = std::chrono::seconds(1);
 constexpr nanoseconds kLongestBackoff = std::chrono::hours(1);
 constexpr nanoseconds kLeastMargin = std::chrono::milliseconds(500);
 constexpr nanoseconds kMostMargin = std::chrono::seconds(10);
+constexpr nanoseconds kFirstExcusedDelay = std::chrono::seconds(1);
+constexpr nanoseconds kMostExcusedDelay = std::chrono::seconds(30);
 constexpr double kJitter = 0.25;
 constexpr double kHashRange = 4294967296.0;
 
@@ -57,16 +59,35 @@ uint32_t starts_failed_by_workers(const v1::Job& job) {
 
 // Those that count as such.
 uint32_t counted_attempts(const v1::Job& job) {
-  return job.attempt() - std::min(starts_failed_by_workers(job), kMostExcused);
+  const auto all = static_cast<uint32_t>(job.attempts_size());
+  return all - std::min(starts_failed_by_workers(job), kMostExcused);
 }
 
 }  // namespace
 
-bool is_excused(const v1::Job& job, const v1::JobEnd& end) {
+bool is_excused(const v1::Job& job, const v1::JobEnd& end, bool was_probe) {
   // A task of a gang cannot join the others later.
   if (job.spec().has_gang()) return false;
   return end.worker_at_fault() && !job.has_stop_requested() && job.spec().worker_id().empty() &&
-         starts_failed_by_workers(job) <= kMostExcused;
+         (was_probe || starts_failed_by_workers(job) <= kMostExcused);
+}
+
+nanoseconds excused_delay(const v1::Job& job) {
+  const uint32_t failed = starts_failed_by_workers(job);
+  if (failed <= 1) return nanoseconds::zero();
+  nanoseconds delay = kFirstExcusedDelay;
+  for (uint32_t i = 2; i < failed && delay < kMostExcusedDelay; ++i) delay *= 2;
+  return std::min(delay, kMostExcusedDelay);
+}
+
+void drop_earlier_probe(v1::Job& job) {
+  auto& attempts = *job.mutable_attempts();
+  if (attempts.size() < 2) return;
+  const v1::Attempt& last = attempts[attempts.size() - 1];
+  const v1::Attempt& before = attempts[attempts.size() - 2];
+  if (!last.end().worker_at_fault() || !before.end().worker_at_fault()) return;
+  if (last.worker_id() != before.worker_id()) return;
+  attempts.DeleteSubrange(attempts.size() - 2, 1);
 }
 
 uint32_t losses_of(const v1::Job& job) {
@@ -90,6 +111,7 @@ bool is_retried(const v1::Job& job, const v1::JobEnd& end) {
 }
 
 nanoseconds retry_delay(const v1::Job& job, const v1::JobEnd& end, nanoseconds lost_after) {
+  if (is_excused(job, end, false)) return excused_delay(job);
   const v1::RetryPolicy& policy = job.spec().retry();
   const nanoseconds first = policy.has_backoff() ? from_proto(policy.backoff()) : kDefaultBackoff;
   nanoseconds delay = std::min(first, kLongestBackoff);

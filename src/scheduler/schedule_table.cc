@@ -55,6 +55,16 @@ void ScheduleTable::refresh(ScheduleEntry& entry) {
   }
 }
 
+v1::Schedule ScheduleTable::without_script(ScheduleEntry& entry) {
+  if (!entry.record.spec().has_script()) return entry.record;
+  std::string& content = *entry.record.mutable_spec()->mutable_script()->mutable_content();
+  std::string aside = std::move(content);
+  content.clear();
+  v1::Schedule copy = entry.record;
+  content = std::move(aside);
+  return copy;
+}
+
 uint64_t ScheduleTable::script_bytes_without(const std::string& name) const {
   uint64_t bytes = 0;
   for (const auto& [other, entry] : entries_) {

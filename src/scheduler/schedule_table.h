@@ -51,9 +51,13 @@ class ScheduleTable {
   // Names of those whose time has come, by time.
   [[nodiscard]] std::vector<std::string> due(WallTime now) const;
 
+  // A copy of the record, but for the content of a script that comes with its job: that may be
+  // long.
+  [[nodiscard]] static v1::Schedule without_script(ScheduleEntry& entry);
+
   template <typename Visit>
-  void for_each(Visit visit) const {
-    for (const auto& [name, entry] : entries_) visit(entry);
+  void for_each(Visit visit) {
+    for (auto& [name, entry] : entries_) visit(entry);
   }
 
  private:

@@ -467,12 +467,16 @@ class Scheduler {
   absl::Status check_new_schedule(const ScheduleOrder& order) const;
   void answer_schedule(CallId call, const std::string& name, Decision& out, Now now);
   void keep_schedule(const ScheduleEntry& entry, Decision& out);
+  // A job that a caller asked for at once was refused and leaves nothing.
+  void unschedule(const v1::Job& job, Decision& out);
+  // Workers that its jobs name may still come back after this term's start.
+  [[nodiscard]] bool awaits_workers(const ScheduleEntry& entry, Now now);
   Decision pause_or_resume(CallId call, const std::string& name, bool paused, const RequestKey& key,
                            Now now);
   // scheduler_firing.cc
   // Submits what is due, and sees to it that it is asked again.
   void fire_schedules(Decision& out, Now now);
-  void watch_schedules(Now now);
+  void watch_schedules(Now now, std::chrono::nanoseconds least_wait = {});
   void deal_with(ScheduleEntry& entry, Decision& out, Now now);
   // Submits the job of one time. The error says why there is none.
   absl::Status submit_scheduled(ScheduleEntry& entry, WallTime time, bool behind_earlier,

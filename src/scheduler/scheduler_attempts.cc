@@ -188,6 +188,7 @@ void Scheduler::attempt_refused(LiveJob& live, const absl::Status& refusal, Deci
     if (parked_.erase(waiter) > 0) reply(waiter, refusal, out);
   }
   out.persist.forget_jobs.push_back(job_id);
+  unschedule(live.job, out);
   if (!live.request_key.empty()) {  // nothing happened: a repetition tries anew
     out.persist.delete_idempotency.push_back(live.request_key);
     first_answers_.erase(live.request_key);
@@ -211,12 +212,17 @@ void Scheduler::attempt_ended(LiveJob& live, const v1::JobEnd& end, WallTime whe
   v1::Attempt& attempt = *live.job.mutable_attempts()->rbegin();
   *attempt.mutable_end() = end;
   *attempt.mutable_end_time() = to_proto(when);
+  bool was_probe = false;
   if (WorkerEntry* worker = workers_.find(live.job.worker_id())) {
     WorkerTable::release(*worker, live.job);
+    was_probe = worker->probe_job == live.job.job_id();
     start_over(*worker, live.job.job_id(), end, now);
   }
+  if (was_probe) drop_earlier_probe(live.job);
   placement_changed_ = true;
-  if (is_excused(live.job, end)) return requeue(live, least_delay, out, now);
+  if (is_excused(live.job, end, was_probe)) {
+    return requeue(live, std::max(excused_delay(live.job), least_delay), out, now);
+  }
   if (is_lost_for_good(live.job, end, config_.scheduling.max_losses)) {
     v1::JobEnd last = end;
     absl::StrAppend(last.mutable_message(), "; not tried again: ", losses_of(live.job),

@@ -28,6 +28,12 @@ constexpr size_t kMostUnended = 1'000;
 // A job waits for so many of the earlier ones, which wait for the ones before.
 constexpr size_t kMostAwaited = 64;
 
+// Jobs that are made in one go; the rest follows, so that others get their turn.
+constexpr uint64_t kMostAtOnce = 1'000;
+constexpr nanoseconds kNextGo = std::chrono::milliseconds(1);
+// So often is looked whether the workers that a schedule names are back.
+constexpr nanoseconds kHeldWatch = std::chrono::seconds(1);
+
 // Fresh: no other job has that number.
 std::string job_id_of(const std::string& schedule, WallTime time, uint64_t seq, WallTime now) {
   return uuid_v7_of(now,
@@ -55,17 +61,42 @@ WallTime made_up_since(const v1::Schedule& schedule, WallTime now) {
 
 void Scheduler::fire_schedules(Decision& out, Now now) {
   schedules_at_.reset();
+  nanoseconds least_wait(0);
+  const uint64_t last_seq = last_seq_;
   for (const std::string& name : schedules_.due(now.wall)) {
-    deal_with(*schedules_.find(name), out, now);
+    ScheduleEntry& entry = *schedules_.find(name);
+    if (awaits_workers(entry, now)) {
+      least_wait = kHeldWatch;
+    } else if (last_seq_ - last_seq >= kMostAtOnce) {
+      least_wait = kNextGo;
+      break;
+    } else {
+      deal_with(entry, out, now);
+    }
   }
-  watch_schedules(now);
+  watch_schedules(now, least_wait);
 }
 
-void Scheduler::watch_schedules(Now now) {
+bool Scheduler::awaits_workers(const ScheduleEntry& entry, Now now) {
+  const v1::JobSpec& spec = entry.record.spec();
+  if (spec.worker_id().empty() && !spec.resources().every_worker()) return false;
+  if (now.boot - schedules_.began() >= config_.scheduling.worker_timeout) return false;
+  bool any_away = false;
+  workers_.for_each([&](const WorkerEntry& worker) {
+    const bool is_named = spec.worker_id().empty() || spec.worker_id() == worker.id() ||
+                          spec.worker_id() == worker.name();
+    const bool comes_back =
+        worker.state() == v1::Worker::ALIVE || worker.state() == v1::Worker::UNREACHABLE;
+    any_away = any_away || (is_named && comes_back && worker.stream == 0);
+  });
+  return any_away;
+}
+
+void Scheduler::watch_schedules(Now now, nanoseconds least_wait) {
   const auto earliest = schedules_.earliest();
   if (!earliest) return;
   const nanoseconds left = *earliest - now.wall;
-  const BootTime at = now.boot + std::clamp(left, nanoseconds(0), kLongestWatch);
+  const BootTime at = now.boot + std::clamp(left, least_wait, kLongestWatch);
   if (schedules_at_ && *schedules_at_ <= at) return;
   schedules_at_ = at;
   timers_.add({at, TimerKind::kSchedules, ""});

@@ -44,6 +44,11 @@ void add(v1::MatchingJobsResponse& answer, const std::string& job_id) {
   if (answer.job_ids_size() < kMostNamed) answer.add_job_ids(job_id);
 }
 
+// An empty worker id is any.
+bool is_on(const v1::Job& job, const std::string& worker_id) {
+  return worker_id.empty() || job.worker_id() == worker_id;
+}
+
 bool is_one_of(const v1::ListJobsRequest& page, v1::Job::State state) {
   return std::find(page.state().begin(), page.state().end(), state) != page.state().end();
 }
@@ -128,6 +133,7 @@ void Scheduler::act_on_page(uint64_t id, GroupCall& group, const std::vector<std
     LiveJob* live = jobs_.find(job_id);
     const bool is_live = live != nullptr && !is_final(live->job.state());
     if (group.retries == is_live) continue;  // it has changed since it was read
+    if (is_live && !is_on(live->job, group.page.worker_id())) continue;
     if (!group.retries) {
       if (live->job.has_stop_requested() || !is_one_of(group.page, live->job.state())) continue;
       if (!group.dry_run) stop_live(*live, group.wish, out, now);
@@ -157,7 +163,8 @@ void Scheduler::retry_matched(uint64_t id, const absl::StatusOr<LookedUp>& found
     const LiveJob* live = jobs_.find(job.job_id());
     const bool has_begun = live != nullptr && !is_final(live->job.state());
     // A gang is not retried.
-    if (!has_begun && is_one_of(group.page, job.state()) && !job.spec().has_gang()) {
+    if (!has_begun && is_one_of(group.page, job.state()) && is_on(job, group.page.worker_id()) &&
+        !job.spec().has_gang()) {
       const absl::Status room = check_retry_room(job, found->tasks);
       group.failure = room;
       if (room.ok()) {
@@ -178,7 +185,8 @@ void Scheduler::next_page(uint64_t id, Decision& out, Now now) {
   const GroupCall ended = std::move(group);
   groups_.erase(id);
   const bool has_changed = ended.answer.count() > 0 && !ended.dry_run;
-  if (ended.failure.ok() && has_changed) {
+  // Also of one that found nothing: repeated later, it might.
+  if (ended.failure.ok() && !ended.dry_run) {
     keep_first_answer(ended.request, to_subject(ended.answer), out, now);
   }
   absl::Status failure = ended.failure;

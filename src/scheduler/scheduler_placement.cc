@@ -10,6 +10,17 @@
 #include "scheduler/scheduler.h"
 
 namespace clusterd {
+namespace {
+
+// Where the job could not be started last time by the worker's fault, so that it goes elsewhere if
+// it can; empty: nowhere.
+std::string worker_that_failed(const v1::Job& job) {
+  if (job.attempts().empty()) return "";
+  const v1::Attempt& last = *job.attempts().rbegin();
+  return last.end().worker_at_fault() ? last.worker_id() : "";
+}
+
+}  // namespace
 
 void Scheduler::place(Decision& out, Now now) {
   if (!placement_changed_ || jobs_.ready().empty()) return;
@@ -43,7 +54,13 @@ bool Scheduler::start_head(const ReadyQueue::Head& head, const WorkerTable::Rese
     start_gang(live, workers, out, now);
     return true;
   }
-  WorkerEntry* worker = workers_.best_for(shape, reserved);
+  WorkerEntry* worker = nullptr;
+  if (WorkerEntry* failed = workers_.find(worker_that_failed(live.job))) {
+    WorkerTable::Reserved others = reserved;
+    others.insert(failed);
+    worker = workers_.best_for(shape, others);
+  }
+  if (worker == nullptr) worker = workers_.best_for(shape, reserved);
   if (worker == nullptr) return false;
   if (live.tasks == nullptr) {
     start_attempt(live, *worker, out, now);

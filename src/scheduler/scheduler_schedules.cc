@@ -19,8 +19,8 @@ absl::Status schedule_not_found(const std::string& name) {
   return field_error(absl::StatusCode::kNotFound, "name", "schedule not found: \"" + name + "\"");
 }
 
-v1::Schedule shown_schedule(const ScheduleEntry& entry, WallTime now, size_t times) {
-  v1::Schedule shown = entry.record;
+v1::Schedule shown_schedule(ScheduleEntry& entry, WallTime now, size_t times) {
+  v1::Schedule shown = ScheduleTable::without_script(entry);
   hide_contents(*shown.mutable_spec());
   if (!entry.fault.empty()) shown.set_message(entry.fault);
   for (const WallTime time : entry.upcoming(now, times)) {
@@ -40,6 +40,30 @@ void clear_state(v1::Schedule& schedule) {
   schedule.clear_message();
   schedule.clear_next_times();
   schedule.clear_created_by();
+}
+
+// Reads leave out the values of variables, so that what was read can be written back: an empty one
+// keeps the value that is stored, for whoever gave it.
+absl::Status keep_values(const v1::Schedule& before, const std::string& who,
+                         v1::Schedule& schedule) {
+  for (auto& [name, value] : *schedule.mutable_spec()->mutable_env()) {
+    const auto stored = before.spec().env().find(name);
+    if (!value.empty() || stored == before.spec().env().end() || stored->second.empty()) continue;
+    if (before.created_by() != who) {
+      return invalid_field("spec.env", absl::StrCat("\"", name,
+                                                    "\" has no value; only who gave the one that "
+                                                    "is stored can leave it out"));
+    }
+    value = stored->second;
+  }
+  return absl::OkStatus();
+}
+
+// Times after now, which a clock that was wrong has left, would be waited for.
+void forget_future(v1::Schedule& schedule, WallTime now) {
+  if (schedule.has_last_time() && from_proto(schedule.last_time()) > now) {
+    schedule.clear_last_time();
+  }
 }
 
 }  // namespace
@@ -62,10 +86,18 @@ absl::Status Scheduler::check_new_schedule(const ScheduleOrder& order) const {
 }
 
 void Scheduler::answer_schedule(CallId call, const std::string& name, Decision& out, Now now) {
-  const ScheduleEntry* entry = schedules_.find(name);
+  ScheduleEntry* entry = schedules_.find(name);
   out.after = std::max(out.after, schedules_commit_);
   if (entry == nullptr) return reply(call, schedule_not_found(name), out);
   reply(call, Answer(shown_schedule(*entry, now.wall, kTimesShown)), out);
+}
+
+void Scheduler::unschedule(const v1::Job& job, Decision& out) {
+  ScheduleEntry* entry = job.schedule().empty() ? nullptr : schedules_.find(job.schedule());
+  if (entry == nullptr || entry->record.last_job_id() != job.job_id()) return;
+  entry->record.clear_last_job_id();
+  entry->record.set_runs(entry->record.runs() - 1);
+  keep_schedule(*entry, out);
 }
 
 void Scheduler::keep_schedule(const ScheduleEntry& entry, Decision& out) {
@@ -128,14 +160,18 @@ Decision Scheduler::update_schedule(CallId call, ScheduleOrder order, Now now) {
       return reply(call, room, later);
     }
     const v1::Schedule& before = entry->record;
+    if (const absl::Status kept = keep_values(before, order.who, schedule); !kept.ok()) {
+      return reply(call, kept, later);
+    }
     clear_state(schedule);
     *schedule.mutable_create_time() = before.create_time();
     *schedule.mutable_update_time() = to_proto(then.wall);
     if (before.has_last_time()) *schedule.mutable_last_time() = before.last_time();
+    forget_future(schedule, then.wall);
     schedule.set_last_job_id(before.last_job_id());
     schedule.set_runs(before.runs());
     schedule.set_skipped(before.skipped());
-    schedule.set_created_by(before.created_by());
+    schedule.set_created_by(order.who);  // its jobs run what this caller says
     keep_schedule(schedules_.put(std::move(schedule)), later);
     watch_schedules(then);
     keep_first_answer(order.request, name, later, then);
@@ -148,7 +184,7 @@ Decision Scheduler::update_schedule(CallId call, ScheduleOrder order, Now now) {
 Decision Scheduler::list_schedules(CallId call, Now now) {
   Decision out;
   v1::ListSchedulesResponse all;
-  schedules_.for_each([&all, now](const ScheduleEntry& entry) {
+  schedules_.for_each([&all, now](ScheduleEntry& entry) {
     *all.add_schedules() = shown_schedule(entry, now.wall, 1);
   });
   out.after = schedules_commit_;
@@ -186,6 +222,7 @@ Decision Scheduler::pause_or_resume(CallId call, const std::string& name, bool p
     if (entry->record.paused() != paused) {
       entry->record.set_paused(paused);
       *entry->record.mutable_update_time() = to_proto(then.wall);
+      forget_future(entry->record, then.wall);
       ScheduleTable::refresh(*entry);
       keep_schedule(*entry, later);
       watch_schedules(then);

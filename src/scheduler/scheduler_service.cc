@@ -78,6 +78,24 @@ std::string metadata_of(const grpc::CallbackServerContext& context, const char* 
   return std::string(found->second.data(), found->second.size());
 }
 
+// What of a request may stand in the audit.
+template <typename Request>
+AuditSubject subject_of(const Request& request) {
+  AuditSubject subject{.request_id = request.request_id()};
+  if constexpr (requires { request.job_id(); }) subject.job_id = request.job_id();
+  if constexpr (requires { request.worker_id(); }) subject.worker_id = request.worker_id();
+  if constexpr (requires { request.selection(); }) {
+    subject.selection = text_of(request.selection());
+    if (request.dry_run()) subject.selection += " (dry run)";
+  }
+  if constexpr (requires { request.spec(); }) {
+    const v1::JobSpec& spec = request.spec();
+    subject.worker_id = spec.worker_id();
+    subject.script = spec.path().empty() ? spec.command() : spec.path();
+  }
+  return subject;
+}
+
 // Passes a question on to a worker that may hang: ends at once when its caller goes away.
 class ScriptsCall final : public grpc::ServerUnaryReactor {
  public:

@@ -172,7 +172,8 @@ bool WorkerTable::fits_empty(const WorkerEntry& worker, const v1::Resources& wan
 std::vector<WorkerEntry*> WorkerTable::matching(const Shape& shape) {
   std::vector<WorkerEntry*> found;
   for (auto& [id, worker] : workers_) {
-    if (worker.takes_jobs() && matches(worker, shape) && fits_empty(worker, shape.resources)) {
+    if (worker.takes_jobs() && !worker.in_quarantine() && matches(worker, shape) &&
+        fits_empty(worker, shape.resources)) {
       found.push_back(&worker);
     }
   }
