@@ -8,6 +8,10 @@ namespace {
 
 constexpr QueueKey kFirst{.descending_priority = std::numeric_limits<int32_t>::min()};
 
+uint64_t attempts_of(const ReadyQueue::Head& head) {
+  return std::max(1U, head.line->shape.gang_size);
+}
+
 }  // namespace
 
 bool PlacementTurns::Turn::operator<(const Turn& other) const {
@@ -30,7 +34,7 @@ void PlacementTurns::add(const std::string& queue, const QueueKey& from) {
   for (QueueKey at = from;;) {
     const ReadyQueue::Head head = ready_.first_at_or_after(queue, at);
     if (head.line == nullptr) return;
-    const uint64_t attempts = std::max(1U, head.line->shape.gang_size);
+    const uint64_t attempts = attempts_of(head);
     const uint64_t most = state.max_running();
     if (most == 0 || state.running() + attempts <= most) {
       turns_.insert({.slots = state.running_slots(),
@@ -54,6 +58,8 @@ ReadyQueue::Head PlacementTurns::next() {
 void PlacementTurns::pass(const ReadyQueue::Head& head) {
   const std::string queue = turns_.begin()->queue;
   turns_.erase(turns_.begin());
+  uint64_t& most = passed_[queue];
+  most = std::max(most, attempts_of(head));
   QueueKey from = head.key;
   ++from.position;
   add(queue, from);
@@ -64,6 +70,10 @@ void PlacementTurns::started() {
   const QueueKey from = turns_.begin()->head.key;
   turns_.erase(turns_.begin());
   add(queue, from);
+  const auto kept = passed_.find(queue);
+  const v1::Queue* state = queues_.find(queue);
+  if (kept == passed_.end() || state == nullptr || state->max_running() == 0) return;
+  if (state->running() + kept->second > state->max_running()) kept_in_vain_ = true;
 }
 
 }  // namespace clusterd

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <set>
 #include <string>
 
@@ -26,6 +27,9 @@ class PlacementTurns {
   void pass(const ReadyQueue::Head& head);
   // It has started: its queue's share has changed.
   void started();
+  // Room was kept for what has no room any more below its queue's cap: it is for others, in another
+  // round.
+  [[nodiscard]] bool kept_in_vain() const { return kept_in_vain_; }
 
  private:
   struct Turn {
@@ -42,6 +46,8 @@ class PlacementTurns {
   const ReadyQueue& ready_;
   const QueueTable& queues_;
   std::set<Turn> turns_;
+  std::map<std::string, uint64_t> passed_;  // by queue: the most attempts of what was passed
+  bool kept_in_vain_ = false;
 };
 
 }  // namespace clusterd

@@ -17,6 +17,8 @@ constexpr nanoseconds kDefaultBackoff = std::chrono::seconds(1);
 constexpr nanoseconds kLongestBackoff = std::chrono::hours(1);
 constexpr nanoseconds kLeastMargin = std::chrono::milliseconds(500);
 constexpr nanoseconds kMostMargin = std::chrono::seconds(10);
+// A worker is in quarantine by then.
+constexpr uint32_t kExcusedAtOnce = 5;
 constexpr nanoseconds kFirstExcusedDelay = std::chrono::seconds(1);
 constexpr nanoseconds kMostExcusedDelay = std::chrono::seconds(30);
 constexpr double kJitter = 0.25;
@@ -74,9 +76,9 @@ bool is_excused(const v1::Job& job, const v1::JobEnd& end, bool was_probe) {
 
 nanoseconds excused_delay(const v1::Job& job) {
   const uint32_t failed = starts_failed_by_workers(job);
-  if (failed <= 1) return nanoseconds::zero();
+  if (failed <= kExcusedAtOnce) return nanoseconds::zero();
   nanoseconds delay = kFirstExcusedDelay;
-  for (uint32_t i = 2; i < failed && delay < kMostExcusedDelay; ++i) delay *= 2;
+  for (uint32_t i = kExcusedAtOnce + 1; i < failed && delay < kMostExcusedDelay; ++i) delay *= 2;
   return std::min(delay, kMostExcusedDelay);
 }
 

@@ -19,7 +19,8 @@ namespace clusterd {
 // count.
 inline constexpr uint32_t kMostExcused = 10;
 [[nodiscard]] bool is_excused(const v1::Job& job, const v1::JobEnd& end, bool was_probe);
-// How long it then waits: not at all the first time, then 1 s, doubled each time, at most 30 s.
+// How long it then waits: not at all the first five times, then 1 s, doubled each time, at most 30
+// s.
 [[nodiscard]] std::chrono::nanoseconds excused_delay(const v1::Job& job);
 // Leaves out the failure before the newest one, where both were the same worker's fault: trying it
 // out for hours does not make the record grow.

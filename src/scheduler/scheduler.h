@@ -328,6 +328,8 @@ class Scheduler {
   // scheduler_placement.cc
   // Starts what fits, where anything has changed since the last time.
   void place(Decision& out, Now now);
+  // True: another round may start more.
+  bool place_round(Decision& out, Now now);
   // False: it fits nowhere now.
   [[nodiscard]] bool start_head(const ReadyQueue::Head& head, const WorkerTable::Reserved& reserved,
                                 Decision& out, Now now);

@@ -24,9 +24,15 @@ std::string worker_that_failed(const v1::Job& job) {
 
 void Scheduler::place(Decision& out, Now now) {
   if (!placement_changed_ || jobs_.ready().empty()) return;
+  // Ends, since each round but the last starts something.
+  while (place_round(out, now)) {
+  }
   placement_changed_ = false;
+}
+
+bool Scheduler::place_round(Decision& out, Now now) {
   WorkerTable::Reserved reserved;
-  if (!workers_.any_room(reserved)) return;
+  if (!workers_.any_room(reserved)) return false;
   PlacementTurns turns(jobs_.ready(), jobs_.queues());
   while (workers_.any_room(reserved)) {
     const ReadyQueue::Head head = turns.next();
@@ -41,7 +47,7 @@ void Scheduler::place(Decision& out, Now now) {
       turns.pass(head);
     }
   }
-  placement_changed_ = false;
+  return turns.kept_in_vain();
 }
 
 bool Scheduler::start_head(const ReadyQueue::Head& head, const WorkerTable::Reserved& reserved,

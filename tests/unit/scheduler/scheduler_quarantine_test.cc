@@ -226,13 +226,42 @@ TEST_CASE("starts that fail by a worker's fault do not use up a job's own attemp
   CHECK(cluster.query("job-1").attempts_size() == 4);
 }
 
-TEST_CASE("a job that fails to start wherever it comes ends", "[quarantine]") {
+TEST_CASE("probes of a sick worker end no job, and its record does not grow", "[quarantine]") {
   ClusterOfFakes cluster;
   cluster.join("w", 1);
+  make_sick(cluster);
+
+  for (int i = 0; i < 40; ++i) {
+    pass(cluster, 30s);
+    refuse_newest(cluster);
+  }
+
+  CHECK(cluster.query("job-1").state() == v1::Job::QUEUED);
+  CHECK(cluster.query("job-1").attempt() == 43);
+  CHECK(cluster.query("job-1").attempts_size() == 3);
+  pass(cluster, 30s);
+  start_newest(cluster);
+  CHECK(cluster.query("job-1").state() == v1::Job::RUNNING);
+}
+
+TEST_CASE("a job that a worker could not start goes to another that has room", "[quarantine]") {
+  ClusterOfFakes cluster;
+  cluster.join("w", 4);
+  cluster.submit(spec_for());
+  cluster.join("other", 1);
+
+  refuse_newest(cluster);
+
+  CHECK(cluster.query("job-1").worker_id() == "id-of-other");
+}
+
+TEST_CASE("a job that fails to start wherever it comes ends", "[quarantine]") {
+  ClusterOfFakes cluster;
   cluster.submit(spec_for());
 
-  for (int i = 0; i < 11 && cluster.query("job-1").state() != v1::Job::FAILED; ++i) {
-    if (cluster.query("job-1").state() == v1::Job::QUEUED) pass(cluster, 30s);
+  for (int i = 0; i < 11; ++i) {
+    if (cluster.query("job-1").state() == v1::Job::QUEUED) cluster.advance(30s);
+    cluster.join("w" + std::to_string(i), 1);
     refuse_newest(cluster);
   }
 

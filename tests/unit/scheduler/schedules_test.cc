@@ -309,7 +309,7 @@ TEST_CASE("a schedule that is changed goes on from then, by its new calendar", "
   });
   REQUIRE(changed.ok());
   CHECK(std::get<Schedule>(*changed).runs() == 1);
-  CHECK(std::get<Schedule>(*changed).created_by() == "me");
+  CHECK(std::get<Schedule>(*changed).created_by() == "another");
 
   world.advance(60min);
 
