@@ -371,7 +371,7 @@ std::string describe_explanation(const v1::ExplainJobResponse& answer, const Vie
   Table table;
   for (const auto& worker : answer.workers()) {
     table.add({worker.name(),
-               {worker.fits() ? "fits" : absl::StrJoin(worker.reasons(), "; "),
+               {worker.reasons().empty() ? "fits" : absl::StrJoin(worker.reasons(), "; "),
                 worker.fits() ? Colour::kGood : Colour::kNone}});
   }
   return text + table.text({.columns = std::nullopt, .colours = view.terminal.colours});

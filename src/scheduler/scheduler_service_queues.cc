@@ -33,7 +33,7 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::SetQueue(grpc::CallbackServerCon
                                                          const v1::SetQueueRequest* request,
                                                          v1::Queue* response) {
   auto call = access_.admit_change(*context, "/clusterd.v1.SchedulerService/SetQueue",
-                                   {.request_id = request->request_id()});
+                                   {.request_id = request->request_id(), .name = request->queue().name()});
   if (!call.ok()) return refuse(context, call.status());
   return start_keyed_call(context, *std::move(call), "SetQueue", *request, response,
                           std::mem_fn(&Scheduler::set_queue));
@@ -43,7 +43,7 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::PauseQueue(grpc::CallbackServerC
                                                            const v1::PauseQueueRequest* request,
                                                            v1::Queue* response) {
   auto call = access_.admit_change(*context, "/clusterd.v1.SchedulerService/PauseQueue",
-                                   {.request_id = request->request_id()});
+                                   {.request_id = request->request_id(), .name = request->name()});
   if (!call.ok()) return refuse(context, call.status());
   return start_keyed_call(context, *std::move(call), "PauseQueue", *request, response,
                           std::mem_fn(&Scheduler::pause_queue));
@@ -53,7 +53,7 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::ResumeQueue(grpc::CallbackServer
                                                             const v1::ResumeQueueRequest* request,
                                                             v1::Queue* response) {
   auto call = access_.admit_change(*context, "/clusterd.v1.SchedulerService/ResumeQueue",
-                                   {.request_id = request->request_id()});
+                                   {.request_id = request->request_id(), .name = request->name()});
   if (!call.ok()) return refuse(context, call.status());
   return start_keyed_call(context, *std::move(call), "ResumeQueue", *request, response,
                           std::mem_fn(&Scheduler::resume_queue));
@@ -63,7 +63,7 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::DeleteQueue(grpc::CallbackServer
                                                             const v1::DeleteQueueRequest* request,
                                                             v1::DeleteQueueResponse* response) {
   auto call = access_.admit_change(*context, "/clusterd.v1.SchedulerService/DeleteQueue",
-                                   {.request_id = request->request_id()});
+                                   {.request_id = request->request_id(), .name = request->name()});
   if (!call.ok()) return refuse(context, call.status());
   return start_keyed_call(context, *std::move(call), "DeleteQueue", *request, response,
                           std::mem_fn(&Scheduler::delete_queue));

@@ -170,6 +170,12 @@ v1::ExplainJobResponse Scheduler::explanation(const v1::Job& job) {
       verdict.add_reasons(std::move(reason));
     }
     verdict.set_fits(verdict.reasons().empty());
+    if (!verdict.fits() || shape.gang_size == 0) return;
+    const v1::Worker& shown = worker.record.worker();
+    const uint32_t room = room_for(shown.capacity(), shown.in_use(), worker.jobs.size(),
+                                   shape.resources, shape.gang_size);
+    if (room >= shape.gang_size) return;
+    verdict.add_reasons(absl::StrCat("has room for ", room, " of ", shape.gang_size, " tasks"));
   });
   return answer;
 }

@@ -29,7 +29,7 @@ class QueueTest(unittest.TestCase):
         self.assertEqual(full.status, 429, full.body)
         self.assertEqual(full.json()["field"], "queue")
         self.assertIn("max_queued is 1", full.json()["detail"])
-        self.assertIn("Retry-After", full.headers)
+        self.assertIn("retry-after", full.headers)
         explained = cluster.http.get(f"/v1/jobs/{second}/explain").json()
         self.assertEqual(explained["summary"], "queue batch runs its cap of 1")
 

@@ -116,10 +116,7 @@ class LossTest(unittest.TestCase):
                 wait_until(lambda n=attempt: (cluster.job(job_id)["state"],
                                               cluster.job(job_id)["attempt"]) == ("RUNNING", n),
                            f"attempt {attempt} runs")
-                # A power loss: nothing of the machine is left.
-                launcher = cluster.launcher(name)
-                cluster.workers[name].kill()
-                os.kill(launcher, signal.SIGKILL)
+                cluster.kill_machine(name)
             job = cluster.wait(job_id)
             self.assertEqual((job["state"], len(job["attempts"])), ("LOST", 2))
             self.assertIn("2 attempts were lost with their workers", job["end"]["message"])

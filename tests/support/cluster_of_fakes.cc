@@ -10,8 +10,10 @@ namespace clusterd {
 namespace {
 
 StoreContents loaded(MemoryStore& store, std::vector<v1::Job> jobs,
-                     std::vector<internal::WorkerRecord> workers) {
+                     std::vector<internal::WorkerRecord> workers,
+                     std::vector<v1::Schedule> schedules) {
   StoreBatch batch;
+  batch.put_schedules = std::move(schedules);
   batch.put_jobs = std::move(jobs);
   batch.put_workers = std::move(workers);
   REQUIRE(store.commit({&batch, 1}).ok());
@@ -49,8 +51,10 @@ ClusterOfFakes::ClusterOfFakes(const SchedulerConfig::Scheduling& scheduling)
 
 ClusterOfFakes::ClusterOfFakes(const SchedulerConfig::Scheduling& scheduling,
                                std::vector<v1::Job> jobs,
-                               std::vector<internal::WorkerRecord> workers)
-    : scheduler(with(scheduling), loaded(store, std::move(jobs), std::move(workers)), now),
+                               std::vector<internal::WorkerRecord> workers,
+                               std::vector<v1::Schedule> schedules)
+    : scheduler(with(scheduling),
+                loaded(store, std::move(jobs), std::move(workers), std::move(schedules)), now),
       jobs_made_(store.jobs().size()) {
   apply(scheduler.begin(now));
 }

@@ -19,7 +19,8 @@ class ClusterOfFakes {
   explicit ClusterOfFakes(const SchedulerConfig::Scheduling& scheduling = {});
   // The same with what a store holds.
   ClusterOfFakes(const SchedulerConfig::Scheduling& scheduling, std::vector<v1::Job> jobs,
-                 std::vector<internal::WorkerRecord> workers = {});
+                 std::vector<internal::WorkerRecord> workers = {},
+                 std::vector<v1::Schedule> schedules = {});
 
   // Registers a worker of that name, or does so again, opens its session and answers the call back.
   // Returns its id. `unenforced`: the limits that it cannot enforce; absent: it knows none at all.

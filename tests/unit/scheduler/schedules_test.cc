@@ -317,6 +317,85 @@ TEST_CASE("a schedule that is changed goes on from then, by its new calendar", "
   CHECK(world.job(world.submissions[1].job_id).spec().path() == "other.sh");
 }
 
+TEST_CASE("a value that a change leaves out stays, for who gave it", "[schedules]") {
+  CalendarWorld world(kBegin);
+  world.begin();
+  Schedule schedule = every_ten_minutes();
+  (*schedule.mutable_spec()->mutable_env())["SECRET"] = "s3cret";
+  world.create(schedule);
+  const auto change = [&world](const std::string& who, const std::string& value) {
+    ScheduleOrder order{.schedule = every_ten_minutes(), .who = who};
+    (*order.schedule.mutable_spec()->mutable_env())["SECRET"] = value;
+    return world.call([&order](Scheduler& scheduler, CallId id, Now now) {
+      return scheduler.update_schedule(id, order, now);
+    });
+  };
+  const auto kept = [&world] {
+    return world.store.schedules().at("ten").spec().env().at("SECRET");
+  };
+
+  CHECK(change("me", "").ok());
+  CHECK(kept() == "s3cret");
+  const absl::Status refused = change("another", "").status();
+  CHECK(field_of(refused) == "spec.env");
+  CHECK(kept() == "s3cret");
+  CHECK(change("another", "mine").ok());
+  CHECK(kept() == "mine");
+  CHECK(absl::IsInvalidArgument(change("me", "").status()));
+}
+
+TEST_CASE("a resumed schedule does not wait for times of a clock that was wrong", "[schedules]") {
+  CalendarWorld world(kBegin);
+  world.begin();
+  world.create(every_ten_minutes());
+  world.set_clock(kBegin + 240h);
+  world.advance(10min);
+  world.set_clock(kBegin + 5min);
+  const size_t before = world.submissions.size();
+  world.advance(20min);
+  CHECK(world.submissions.size() == before);
+  v1::PauseScheduleRequest pause;
+  pause.set_name("ten");
+  v1::ResumeScheduleRequest resume;
+  resume.set_name("ten");
+
+  CHECK(world
+            .call([&](Scheduler& scheduler, CallId id, Now now) {
+              return scheduler.pause_schedule(id, pause, {}, now);
+            })
+            .ok());
+  CHECK(world
+            .call([&](Scheduler& scheduler, CallId id, Now now) {
+              return scheduler.resume_schedule(id, resume, {}, now);
+            })
+            .ok());
+  world.advance(20min);
+
+  CHECK(world.submissions.size() == before + 2);
+}
+
+TEST_CASE("times that many schedules missed are made up for a thousand jobs at a time",
+          "[schedules]") {
+  CalendarWorld world(kBegin);
+  world.begin();
+  for (int i = 0; i < 4; ++i) {
+    Schedule schedule = catching_up(Schedule::ALL, 24h, 1000);
+    schedule.set_cron("* * * * *");
+    schedule.set_name("s" + std::to_string(i));
+    world.create(schedule);
+  }
+  world.crash();
+  world.advance(10h);
+  world.jobs_end_at_once = false;
+  world.begin();
+  const size_t at_once = world.submissions.size();
+  world.advance(1s);
+
+  CHECK(at_once >= 1000);
+  CHECK(at_once < 1600);
+  CHECK(world.submissions.size() == 4 * 600);
+}
+
 TEST_CASE("a trigger submits whatever the calendar and the overlap say", "[schedules]") {
   CalendarWorld world(kBegin);
   world.jobs_end_at_once = false;
