@@ -14,6 +14,8 @@
 #include "cli/run_dev.h"
 #include "cli/run_doctor.h"
 #include "cli/run_job.h"
+#include "cli/run_queue.h"
+#include "cli/run_schedule.h"
 #include "cli/run_store.h"
 #include "cli/run_tls.h"
 #include "cli/run_token.h"

@@ -20,6 +20,8 @@ void add_daemon_commands(CLI::App& app, Chosen& chosen);
 void add_job_commands(CLI::App& app, Chosen& chosen);
 void add_run_command(CLI::App& app, Chosen& chosen);
 void add_cluster_commands(CLI::App& app, Chosen& chosen);
+void add_queue_commands(CLI::App& app, Chosen& chosen);
+void add_schedule_commands(CLI::App& app, Chosen& chosen);
 void add_token_commands(CLI::App& app, Chosen& chosen);
 void add_tls_commands(CLI::App& app, Chosen& chosen);
 void add_store_commands(CLI::App& app, Chosen& chosen);
@@ -27,6 +29,10 @@ void add_doctor_command(CLI::App& app, Chosen& chosen);
 
 // All families, and --version.
 void add_all_commands(CLI::App& app, Chosen& chosen);
+
+// What describes a job in `job start`, its script or program included. `command` must live as long
+// as `app`.
+void add_job_options(CLI::App& app, JobStartCommand& command);
 
 // The options of `job start` that are about the queue.
 void add_queue_options(CLI::App& app, QueueFlags& flags);
@@ -37,9 +43,9 @@ void add_output_options(CLI::App& app, OutputFlags& flags);
 // The options by which a scheduler is found.
 void add_client_options(CLI::App& app, ClientFlags& flags);
 
-// Takes the script or program of `job start` or `run` and everything after it off `arguments`,
-// since options of theirs are none of ours. Empty for other commands. `app` knows which options of
-// the command take a value.
+// Takes the script or program of `job start`, `run` or `schedule create` and everything after it
+// off `arguments`, since options of theirs are none of ours. Empty for other commands. `app` knows
+// which options of the command take a value.
 [[nodiscard]] std::vector<std::string> take_target(const CLI::App& app,
                                                    std::vector<std::string>& arguments);
 

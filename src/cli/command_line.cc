@@ -193,7 +193,10 @@ absl::StatusOr<Command> parse_words(CLI::App& app, const Chosen& chosen,
     manual->pages = manual_pages(app, date_of_manual());
   }
   auto* run = std::get_if<RunCommand>(&command);
-  auto* start = run != nullptr ? &run->start : std::get_if<JobStartCommand>(&command);
+  auto* create = std::get_if<ScheduleCreateCommand>(&command);
+  auto* start = run != nullptr      ? &run->start
+                : create != nullptr ? &create->start
+                                    : std::get_if<JobStartCommand>(&command);
   if (start != nullptr) {
     const absl::Status status = set_target(*start, std::move(target));
     if (!status.ok()) return status;
@@ -226,6 +229,8 @@ void add_all_commands(CLI::App& app, Chosen& chosen) {
   add_run_command(app, chosen);
   add_job_commands(app, chosen);
   add_cluster_commands(app, chosen);
+  add_queue_commands(app, chosen);
+  add_schedule_commands(app, chosen);
   add_token_commands(app, chosen);
   add_tls_commands(app, chosen);
   add_store_commands(app, chosen);

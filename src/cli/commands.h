@@ -7,7 +7,10 @@
 #include <vector>
 
 #include "cli/cluster_commands.h"
+#include "cli/job_start_command.h"
+#include "cli/queue_commands.h"
 #include "cli/run_doctor.h"
+#include "cli/schedule_commands.h"
 #include "cli/security_commands.h"
 #include "cli/shell_commands.h"
 #include "cli/store_commands.h"
@@ -47,77 +50,6 @@ struct DevCommand {
   uint16_t worker_port = 30000;
 };
 
-// What `job start` says of the queue; empty: not given.
-struct QueueFlags {
-  std::string array;  // "FROM-TO[:STEP][%MAX]"
-  bool every_worker = false;
-  std::vector<std::string> require;
-  uint32_t slots = 0;
-  double cpus = 0;
-  std::string memory;
-  std::string queue;
-  std::string start_at;  // RFC 3339
-  std::string start_delay;
-  std::string queue_timeout;
-  std::vector<std::string> after;  // "ID[:success|any|failure]"
-  uint32_t max_attempts = 0;
-  std::vector<std::string> retry_on;
-  std::string backoff;
-  bool allow_overlap = false;
-  std::string lost_after;
-};
-
-// What `job start` says of limits; empty: not given.
-struct LimitFlags {
-  std::string memory;
-  std::optional<double> cpus;
-  std::optional<uint32_t> pids;
-  std::optional<uint32_t> open_files;
-  std::string core;
-  std::optional<int32_t> nice;
-};
-
-// What `job start` says of the output.
-struct OutputFlags {
-  bool separate = false;
-  std::string max_bytes;
-  std::string on_limit;  // "discard-oldest" or "stop"
-  std::string archive_command;
-};
-
-struct JobStartCommand {
-  ClientFlags client;
-  QueueFlags queueing;
-  LimitFlags limits;
-  OutputFlags output;
-  std::string request_id;
-  std::string from_json;  // a JobSpec as over HTTP; what else is given goes before it
-  std::string worker;
-  std::string command;
-  std::string name;
-  std::vector<std::string> env;  // "K=V", or "K" from our own environment
-  std::string env_file;
-  std::string timeout;
-  std::string cwd;
-  std::string stdin_path;  // "-": our own standard input
-  std::string stdin_file;  // below the worker's scripts folder
-  std::string umask;
-  std::string run_as;
-  bool keep_scratch = false;
-  std::string stop_signal;
-  std::string stop_grace;
-  int32_t priority = 0;
-  std::vector<std::string> labels;
-  bool follow = false;
-  bool wait = false;
-  bool progress = false;  // while it waits
-  bool json = false;
-  bool upload = false;            // `target` is a file here, which goes along
-  bool is_program = false;        // `target` is one of allowed_programs, not a script
-  std::string target;             // the script's path, or the program
-  std::vector<std::string> args;  // everything after it, untouched
-};
-
 // Starts a job and stays with it.
 struct RunCommand {
   JobStartCommand start;
@@ -125,9 +57,37 @@ struct RunCommand {
   bool quiet = false;   // do not tell the id
 };
 
+// Sets a schedule up, whose jobs are as `start` says.
+struct ScheduleCreateCommand {
+  JobStartCommand start;
+  std::string name;
+  std::string cron;
+  std::string time_zone;
+  std::string overlap;   // "skip", "queue" or "replace"; empty: the scheduler's default
+  std::string catch_up;  // "none", "last" or "all"; the same
+  std::string catch_up_within;
+  uint32_t catch_up_max = 0;
+  bool paused = false;
+  bool replace = false;  // one that is there is changed
+  bool json = false;
+  bool quiet = false;  // the name only
+};
+
+// Jobs that a command takes by what they are, instead of ids.
+struct GroupFlags {
+  std::string name;
+  std::vector<std::string> labels;
+  std::string queue;
+  std::string worker;
+  std::vector<std::string> states;
+  bool dry_run = false;
+  bool quiet = false;  // ids only
+};
+
 struct JobStopCommand {
   ClientFlags client;
   std::vector<std::string> job_ids;
+  GroupFlags group;
   std::string reason;
   bool json = false;
 };
@@ -194,6 +154,8 @@ struct JobSignalCommand {
 struct JobRetryCommand {
   ClientFlags client;
   std::vector<std::string> job_ids;
+  GroupFlags group;
+  bool failed = false;  // FAILED, TIMED_OUT and LOST, which is the default
   bool json = false;
 };
 
@@ -208,6 +170,9 @@ using Command = std::variant<
     JobListCommand, JobTasksCommand, JobExplainCommand, JobSignalCommand, JobRetryCommand,
     JobDeleteCommand, ClusterStatusCommand, ClusterWorkersCommand, ClusterScriptsCommand,
     ClusterDrainCommand, ClusterResumeCommand, ClusterRemoveCommand, ClusterEventsCommand,
+    QueueListCommand, QueueShowCommand, QueueSetCommand, QueuePauseCommand, QueueResumeCommand,
+    QueueDeleteCommand, ScheduleCreateCommand, ScheduleListCommand, ScheduleShowCommand,
+    SchedulePauseCommand, ScheduleResumeCommand, ScheduleDeleteCommand, ScheduleTriggerCommand,
     TlsInitCommand, TlsIssueCommand, TlsRevokeCommand, TlsShowCommand, TlsVerifyCommand,
     TokenCreateCommand, TokenListCommand, TokenRevokeCommand, CompletionCommand, CompleteCommand,
     ManualCommand, StoreExportCommand, StoreImportCommand, StoreCheckCommand, DoctorCommand>;

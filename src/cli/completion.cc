@@ -85,7 +85,9 @@ void pass(const std::string& word, Place& place, Completion& completion) {
     place.app = below;
   } else {
     ++place.positionals;
-    place.is_of_job = passes_arguments_on(*place.app);
+    // All but the last one come before the job's arguments.
+    place.is_of_job = passes_arguments_on(*place.app) &&
+                      place.positionals + 1 >= positionals_of(*place.app).size();
   }
 }
 
@@ -129,6 +131,7 @@ void add_values(const CLI::Option& option, Completion& completion) {
       add("failed", "all that ended FAILED, TIMED_OUT or LOST", completion);
     }
   }
+  if (kind == "SCHEDULE") completion.live = Live::kSchedules;
   if (kind == "WORKER") completion.live = Live::kWorkers;
   if (kind == "PATH") completion.live = Live::kScripts;
   if (kind == "STATE") add_states(completion);

@@ -18,7 +18,7 @@ struct Completion {
     std::string description;  // for people; may be empty
   };
   // What only the cluster knows.
-  enum class Live { kNone, kJobs, kWorkers, kScripts };
+  enum class Live { kNone, kJobs, kWorkers, kScripts, kSchedules };
   // What only the shell knows.
   enum class Paths { kNone, kFiles, kFolders };
 

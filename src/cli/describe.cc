@@ -25,6 +25,11 @@ using Colour = Table::Colour;
 using Counts = google::protobuf::Map<std::string, uint64_t>;
 
 std::string command_of(const v1::JobSpec& spec) {
+  if (!spec.handler().empty()) {
+    std::string call = "handler " + printable(spec.handler());
+    for (const std::string& argument : spec.args()) call += " " + printable(argument);
+    return call;
+  }
   std::string text = printable(spec.command());
   if (!spec.path().empty()) text += (text.empty() ? "" : " ") + printable(spec.path());
   for (const std::string& argument : spec.args()) text += " " + printable(argument);
@@ -61,6 +66,15 @@ std::string worker_of(const v1::Job& job, const View& view) {
   return or_dash(has_name ? found->second : job.worker_id());
 }
 
+// With how far it is, while it runs.
+std::string state_of_row(const v1::Job& job) {
+  std::string text(name_of(job.state()));
+  if (job.state() != v1::Job::RUNNING || !job.has_progress()) return text;
+  absl::StrAppend(&text, " ", job.progress().done());
+  if (job.progress().total() > 0) absl::StrAppend(&text, "/", job.progress().total());
+  return text;
+}
+
 Colour colour_of(v1::Job::State state) {
   if (state == v1::Job::SUCCEEDED) return Colour::kGood;
   if (state == v1::Job::STOPPED) return Colour::kFaint;
@@ -68,11 +82,31 @@ Colour colour_of(v1::Job::State state) {
   return state == v1::Job::QUEUED ? Colour::kNone : Colour::kBusy;
 }
 
+// "ALIVE", "ALIVE (draining, quarantined)".
+std::string state_of(const v1::Worker& worker) {
+  std::string kept_away = worker.draining() ? "draining" : "";
+  if (worker.has_quarantine()) kept_away += kept_away.empty() ? "quarantined" : ", quarantined";
+  return v1::Worker::State_Name(worker.state()) + (kept_away.empty() ? "" : " (" + kept_away + ")");
+}
+
 Colour colour_of(const v1::Worker& worker) {
   if (worker.state() == v1::Worker::ALIVE) {
+    if (worker.has_quarantine()) return Colour::kBad;
     return worker.draining() ? Colour::kBusy : Colour::kGood;
   }
   return worker.state() == v1::Worker::LEFT ? Colour::kFaint : Colour::kBad;
+}
+
+// "gpu 1/2": counted resources, what is used of them.
+std::string units_of(const v1::Worker& worker) {
+  std::string text;
+  for (const auto& [name, count] : std::map<std::string, uint32_t>(
+           worker.capacity().custom().begin(), worker.capacity().custom().end())) {
+    const auto used = worker.in_use().custom().find(name);
+    absl::StrAppend(&text, text.empty() ? "" : ",", name, " ",
+                    used == worker.in_use().custom().end() ? 0 : used->second, "/", count);
+  }
+  return text;
 }
 
 void add_counts(Table& table, const std::string& what, const Counts& counts) {
@@ -172,6 +206,12 @@ std::string in_short(std::chrono::nanoseconds duration) {
   return "0s";
 }
 
+std::string progress_of(const v1::Progress& progress) {
+  std::string text = std::to_string(progress.done());
+  if (progress.total() > 0) absl::StrAppend(&text, " of ", progress.total());
+  return progress.message().empty() ? text : text + ": " + printable(progress.message());
+}
+
 std::string summary_of(const v1::Job& job) {
   const v1::JobEnd& end = job.end();
   std::string text(name_of(job.state()));
@@ -204,6 +244,7 @@ std::string describe_job(const v1::Job& job, const View& view) {
   }
   table.add({"attempt", std::to_string(job.attempt())});
   add_times(table, job, view);
+  if (job.has_progress()) table.add({"progress", progress_of(job.progress())});
   if (job.suspended()) table.add({"suspended", "yes"});
   add_counts(table, "tasks", job.task_counts());
   if (job.has_stop_requested()) {
@@ -221,7 +262,7 @@ std::string describe_jobs(const std::vector<v1::Job>& jobs, const View& view) {
   table.add({"JOB_ID", "STATE", "WORKER", "SUBMITTED", "NAME", "COMMAND"});
   for (const v1::Job& job : jobs) {
     table.add({job.job_id(),
-               {name_of(job.state()), colour_of(job.state())},
+               {state_of_row(job), colour_of(job.state())},
                worker_of(job, view),
                short_time(job.has_submit_time(), job.submit_time(), view),
                or_dash(job.spec().name()),
@@ -231,21 +272,55 @@ std::string describe_jobs(const std::vector<v1::Job>& jobs, const View& view) {
 }
 
 std::string describe_workers(const v1::ListWorkersResponse& workers, const View& view) {
-  Table table;
-  table.add(
-      {"NAME", "STATE", "JOBS", "SLOTS", "ADDRESS", "LAST_SEEN", "VERSION", "LABELS", "WORKER_ID"});
+  // Columns that most clusters have nothing for.
+  bool any_units = false;
+  bool any_taints = false;
   for (const v1::Worker& worker : workers.workers()) {
-    const std::string drained = worker.draining() ? " (draining)" : "";
+    any_units = any_units || !worker.capacity().custom().empty();
+    any_taints = any_taints || !worker.taints().empty();
+  }
+  Table table;
+  std::vector<Table::Cell> head = {"NAME", "STATE", "JOBS", "SLOTS"};
+  if (any_units) head.emplace_back("RESOURCES");
+  for (const char* name : {"ADDRESS", "LAST_SEEN", "VERSION", "LABELS"}) head.emplace_back(name);
+  if (any_taints) head.emplace_back("TAINTS");
+  head.emplace_back("WORKER_ID");
+  table.add(std::move(head));
+  for (const v1::Worker& worker : workers.workers()) {
     const std::map<std::string, std::string> labels(worker.labels().begin(), worker.labels().end());
-    table.add({or_dash(worker.name()),
-               {v1::Worker::State_Name(worker.state()) + drained, colour_of(worker)},
-               std::to_string(worker.jobs()),
-               absl::StrCat(worker.in_use().slots(), "/", worker.capacity().slots()),
-               or_dash(worker.address()),
-               short_time(worker.has_last_seen(), worker.last_seen(), view),
-               or_dash(worker.version()),
-               or_dash(absl::StrJoin(labels, ",", absl::PairFormatter("="))),
-               worker.worker_id()});
+    const std::string alone = worker.in_use().exclusive() ? " (exclusive)" : "";
+    std::vector<Table::Cell> row = {
+        or_dash(worker.name()),
+        {state_of(worker), colour_of(worker)},
+        std::to_string(worker.jobs()),
+        absl::StrCat(worker.in_use().slots(), "/", worker.capacity().slots(), alone)};
+    if (any_units) row.emplace_back(or_dash(units_of(worker)));
+    row.emplace_back(or_dash(worker.address()));
+    row.emplace_back(short_time(worker.has_last_seen(), worker.last_seen(), view));
+    row.emplace_back(or_dash(worker.version()));
+    row.emplace_back(or_dash(absl::StrJoin(labels, ",", absl::PairFormatter("="))));
+    if (any_taints) row.emplace_back(or_dash(absl::StrJoin(worker.taints(), ",")));
+    row.emplace_back(worker.worker_id());
+    table.add(std::move(row));
+  }
+  return table.text(view.terminal);
+}
+
+std::string describe_queues(const v1::ListQueuesResponse& queues, const View& view) {
+  Table table;
+  table.add({"NAME", "RUNNING", "SLOTS", "QUEUED", "WEIGHT", "STATE"});
+  const auto with_cap = [](uint64_t count, uint64_t most) {
+    return most == 0 ? std::to_string(count) : absl::StrCat(count, "/", most);
+  };
+  for (const v1::Queue& queue : queues.queues()) {
+    const std::string why = queue.reason().empty() ? "" : ": " + printable(queue.reason());
+    table.add({or_dash(queue.name()),
+               with_cap(queue.running(), queue.max_running()),
+               std::to_string(queue.running_slots()),
+               with_cap(queue.queued(), queue.max_queued()),
+               std::to_string(queue.weight()),
+               {queue.paused() ? "paused" + why : "open",
+                queue.paused() ? Colour::kBusy : Colour::kGood}});
   }
   return table.text(view.terminal);
 }
@@ -296,7 +371,7 @@ std::string describe_explanation(const v1::ExplainJobResponse& answer, const Vie
   Table table;
   for (const auto& worker : answer.workers()) {
     table.add({worker.name(),
-               {worker.fits() ? "fits" : absl::StrJoin(worker.reasons(), "; "),
+               {worker.reasons().empty() ? "fits" : absl::StrJoin(worker.reasons(), "; "),
                 worker.fits() ? Colour::kGood : Colour::kNone}});
   }
   return text + table.text({.columns = std::nullopt, .colours = view.terminal.colours});
@@ -310,8 +385,10 @@ std::string describe_event(const v1::Event& event) {
       return text + "job " + event.job().job_id() + " " + summary_of(event.job()) + "\n";
     case v1::Event::kWorker: {
       const v1::Worker& worker = event.worker();
-      text += "worker " + printable(worker.name()) + " " + v1::Worker::State_Name(worker.state());
-      if (worker.draining()) text += " (draining)";
+      text += "worker " + printable(worker.name()) + " " + state_of(worker);
+      if (worker.has_quarantine() && worker.reason().empty()) {
+        return text + ": " + printable(worker.quarantine().reason()) + "\n";
+      }
       return text + (worker.reason().empty() ? "" : ": " + printable(worker.reason())) + "\n";
     }
     case v1::Event::kDeletedJobId:

@@ -29,6 +29,8 @@ struct View {
 [[nodiscard]] std::string describe_jobs(const std::vector<v1::Job>& jobs, const View& view);
 [[nodiscard]] std::string describe_workers(const v1::ListWorkersResponse& workers,
                                            const View& view);
+// Queues, what was set up of them and what they hold.
+[[nodiscard]] std::string describe_queues(const v1::ListQueuesResponse& queues, const View& view);
 // Which labels these workers have, and which workers have them.
 [[nodiscard]] std::string describe_labels(const v1::ListWorkersResponse& workers, const View& view);
 [[nodiscard]] std::string describe_scripts(const v1::ListScriptsResponse& scripts,
@@ -40,6 +42,8 @@ struct View {
 
 // "FAILED: exit code 37"; how a job stands, or ended and why, in a few words.
 [[nodiscard]] std::string summary_of(const v1::Job& job);
+// "12 of 100: resizing".
+[[nodiscard]] std::string progress_of(const v1::Progress& progress);
 
 // The two largest units of a time: "45s", "3m", "2h 5m", "12d 3h".
 [[nodiscard]] std::string in_short(std::chrono::nanoseconds duration);

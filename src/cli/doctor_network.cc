@@ -6,11 +6,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <future>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "cli/doctor_checks.h"
@@ -32,6 +35,7 @@ using std::chrono::milliseconds;
 
 constexpr std::chrono::seconds kAnswersWithin(5);
 constexpr std::chrono::seconds kSkewOfNote(2);
+constexpr size_t kAskedAtOnce = 32;
 constexpr char kReach[] = "reachability";
 
 // What a call found out.
@@ -110,6 +114,19 @@ std::string mend_of_way(const std::string& to) {
   return absl::StrCat("is ", to,
                       " up, is the address right, does a firewall let it pass? With TLS both sides "
                       "need certificates of one authority: `clusterd tls verify`");
+}
+
+void add_answer_of(const v1::Worker& worker, const absl::Status& answer, Findings& findings) {
+  const std::string& name = worker.name();
+  if (answer.ok()) {
+    return add_good(findings, kReach,
+                    absl::StrCat("worker ", name, " answers at ", worker.address()));
+  }
+  add_error(findings, kReach,
+            absl::StrCat("worker ", name, " does not answer at ", worker.address(), ": ",
+                         answer.message()),
+            absl::StrCat(mend_of_way("the worker"),
+                         "; if it will not come back: `clusterd cluster remove ", name, "`"));
 }
 
 }  // namespace
@@ -192,27 +209,27 @@ void check_own_address(const WorkerConfig& config, bool is_running, Findings& fi
 }
 
 void check_way_to_workers(const SchedulerConfig& config, Findings& findings) {
-  const auto workers = workers_in_sqlite(config.store.path);
+  const auto stored = workers_in_sqlite(config.store.path);
   const auto security = LinkSecurity::make("doctor", Role::kScheduler, config.grpc_server);
-  if (!workers.ok() || !security.ok()) return;  // told elsewhere
-  for (const v1::Worker& worker : *workers) {
-    if (worker.state() == v1::Worker::LEFT || worker.state() == v1::Worker::OFFLINE) continue;
-    if (worker.protocol() != v1::Worker::CLUSTERD) continue;
-    const absl::Status status =
-        ask_worker(worker.address(),
-                   (*security)->channel_credentials({ExpectedPeer::Kind::kWorker, worker.name()}));
-    if (status.ok()) {
-      add_good(findings, kReach,
-               absl::StrCat("worker ", worker.name(), " answers at ", worker.address()));
-      continue;
+  if (!stored.ok() || !security.ok()) return;  // told elsewhere
+  std::vector<const v1::Worker*> workers;
+  for (const v1::Worker& worker : *stored) {
+    const bool is_there =
+        worker.state() != v1::Worker::LEFT && worker.state() != v1::Worker::OFFLINE;
+    if (is_there && worker.protocol() == v1::Worker::CLUSTERD) workers.push_back(&worker);
+  }
+  for (size_t begin = 0; begin < workers.size(); begin += kAskedAtOnce) {
+    const size_t end = std::min(begin + kAskedAtOnce, workers.size());
+    std::vector<std::future<absl::Status>> answers;
+    for (size_t i = begin; i < end; ++i) {
+      answers.push_back(std::async(std::launch::async, [&security, worker = workers[i]] {
+        return ask_worker(worker->address(), (*security)->channel_credentials(
+                                                 {ExpectedPeer::Kind::kWorker, worker->name()}));
+      }));
     }
-    add_error(findings, kReach,
-              absl::StrCat("worker ", worker.name(), " does not answer at ", worker.address(), ": ",
-                           status.message()),
-              absl::StrCat(mend_of_way("the worker"),
-                           "; if it will not come back: `clusterd cluster "
-                           "remove ",
-                           worker.name(), "`"));
+    for (size_t i = begin; i < end; ++i) {
+      add_answer_of(*workers[i], answers[i - begin].get(), findings);
+    }
   }
 }
 

@@ -10,6 +10,7 @@ namespace clusterd {
 namespace {
 
 constexpr char kProgram[] = "--program";
+constexpr char kHandler[] = "--handler";
 
 template <typename T>
 std::shared_ptr<T> add(CLI::App& job, Chosen& chosen, const std::string& name,
@@ -25,13 +26,28 @@ void add_job_id(CLI::App& app, std::string& job_id) {
   app.add_option("JOB", job_id, "Id, or a unique beginning of it; last; ARRAY.INDEX")->required();
 }
 
-void add_job_ids(CLI::App& app, std::vector<std::string>& job_ids) {
-  app.add_option("JOB", job_ids, "As for query; ARRAY.1-10:2, all, failed")->required();
-}
-
 void add_repeatable(CLI::App& app, const std::string& name, std::vector<std::string>& values,
                     const std::string& type, const std::string& text) {
   app.add_option(name, values, text)->type_name(type)->allow_extra_args(false);
+}
+
+// Instead of ids. The ids are not required then; who runs the command looks after that.
+void add_group_options(CLI::App& app, std::vector<std::string>& job_ids, GroupFlags& flags) {
+  app.add_option("JOB", job_ids, "As for query; ARRAY.1-10:2, all, failed");
+  app.add_option("--name", flags.name, "Instead of JOB: all with this name");
+  add_repeatable(app, "--label", flags.labels, "K[=V]",
+                 "Instead of JOB: all with this label (repeatable)");
+  app.add_option("--queue", flags.queue, "Instead of JOB: all of this queue")->type_name("NAME");
+  app.add_option("--worker", flags.worker, "Instead of JOB: all of this worker, by id or name")
+      ->type_name("WORKER");
+  add_repeatable(app, "--state", flags.states, "STATE",
+                 "With these: those in this state (repeatable)");
+  app.add_flag("--dry-run", flags.dry_run, "With these: say which ones, and do nothing");
+  app.add_flag("-q,--quiet", flags.quiet, "With these: print ids only");
+}
+
+void add_job_ids(CLI::App& app, std::vector<std::string>& job_ids) {
+  app.add_option("JOB", job_ids, "As for query; ARRAY.1-10:2, all, failed")->required();
 }
 
 // What it gets of the worker's users and files.
@@ -49,9 +65,14 @@ void add_target(CLI::App& app) {
          "Instead of PATH: one of the worker's allowed programs")
       ->type_name("NAME");
   app.add_option_function<std::string>(
+         kHandler, [](const std::string&) {},
+         "Instead of PATH: a function that a program's worker offers")
+      ->type_name("NAME");
+  app.add_option_function<std::string>(
       "PATH", [](const std::string&) {}, "The script, below the worker's scripts folder");
   app.add_option_function<std::vector<std::string>>(
-      "ARGS", [](const std::vector<std::string>&) {}, "Its arguments, or the program's");
+      "ARGS", [](const std::vector<std::string>&) {},
+      "Its arguments, or those of the program or handler");
   app.footer("Everything after PATH or NAME belongs to the job, options too.");
 }
 
@@ -95,8 +116,8 @@ void add_spec_options(CLI::App& app, JobStartCommand* command) {
 }
 
 void add_start(CLI::App& job, Chosen& chosen) {
-  const auto command =
-      add<JobStartCommand>(job, chosen, "start", "Start a script, or with --program a program.");
+  const auto command = add<JobStartCommand>(
+      job, chosen, "start", "Start a script, a program (--program) or a handler (--handler).");
   CLI::App& app = *job.get_subcommand("start");
   add_spec_options(app, command.get());
   auto* follow =
@@ -109,9 +130,10 @@ void add_start(CLI::App& job, Chosen& chosen) {
 }
 
 void add_stop_query_wait(CLI::App& job, Chosen& chosen) {
-  const auto stop = add<JobStopCommand>(job, chosen, "stop", "Stop jobs and wait for their ends.");
+  const auto stop = add<JobStopCommand>(
+      job, chosen, "stop", "Stop jobs and wait for their ends; of selected ones it does not wait.");
   CLI::App& stop_app = *job.get_subcommand("stop");
-  add_job_ids(stop_app, stop->job_ids);
+  add_group_options(stop_app, stop->job_ids, stop->group);
   stop_app.add_option("--reason", stop->reason, "Why, for the record");
   stop_app.add_flag("--json", stop->json, "Print the job as JSON");
 
@@ -195,7 +217,11 @@ void add_orders(CLI::App& job, Chosen& chosen) {
   const auto retry = add<JobRetryCommand>(
       job, chosen, "retry", "Start ended jobs once more; of an array what did not succeed.");
   CLI::App& retry_app = *job.get_subcommand("retry");
-  add_job_ids(retry_app, retry->job_ids);
+  add_group_options(retry_app, retry->job_ids, retry->group);
+  retry_app
+      .add_flag("--failed", retry->failed,
+                "With these: those that are FAILED, TIMED_OUT or LOST [the default]")
+      ->excludes(retry_app.get_option("--state"));
   retry_app.add_flag("--json", retry->json, "Print the jobs as JSON lines");
 
   const auto erase =
@@ -203,7 +229,12 @@ void add_orders(CLI::App& job, Chosen& chosen) {
   add_job_ids(*job.get_subcommand("delete"), erase->job_ids);
 }
 
-// Options of `job start` and `run` whose value is the next word.
+// The word names what is to run by this option.
+bool is_named_target(const std::string& word, const std::string& option) {
+  return word == option || word.starts_with(option + "=");
+}
+
+// Options of `job start` and its like whose value is the next word.
 bool takes_next_word(const CLI::App& start, const std::string& word) {
   if (word.find('=') != std::string::npos) return false;
   const CLI::Option* option = start.get_option_no_throw(word);
@@ -223,6 +254,11 @@ void add_job_commands(CLI::App& app, Chosen& chosen) {
   add_orders(job, chosen);
 }
 
+void add_job_options(CLI::App& app, JobStartCommand& command) {
+  add_client_options(app, command.client);
+  add_spec_options(app, &command);
+}
+
 void add_run_command(CLI::App& app, Chosen& chosen) {
   CLI::App& run = *app.add_subcommand(
       "run", "Run a script or program: print its output and exit as it does. Ctrl-C stops it.");
@@ -235,17 +271,28 @@ void add_run_command(CLI::App& app, Chosen& chosen) {
 }
 
 std::vector<std::string> take_target(const CLI::App& app, std::vector<std::string>& arguments) {
+  const auto begins = [&arguments](const char* family, const char* name) {
+    return arguments.size() > 1 && arguments[0] == family && arguments[1] == name;
+  };
   const bool is_run = !arguments.empty() && arguments[0] == "run";
-  const bool is_start = arguments.size() > 1 && arguments[0] == "job" && arguments[1] == "start";
-  if (!is_run && !is_start) return {};
-  const CLI::App& start =
-      *(is_run ? app.get_subcommand("run") : app.get_subcommand("job")->get_subcommand("start"));
+  const bool is_create = begins("schedule", "create");
+  if (!is_run && !is_create && !begins("job", "start")) return {};
+  const CLI::App* const family = app.get_subcommand(arguments[0]);
+  const CLI::App& start = is_run ? *family : *family->get_subcommand(arguments[1]);
+  size_t before = is_create ? 1 : 0;  // the schedule's name
   size_t at = is_run ? 1 : 2;
   for (; at < arguments.size(); ++at) {
     const std::string& word = arguments[at];
-    const bool is_program = word == kProgram || word.starts_with(std::string(kProgram) + "=");
-    if (is_program || word == "--" || word == "-" || !word.starts_with('-')) break;
-    if (takes_next_word(start, word)) ++at;
+    if (is_named_target(word, kProgram) || is_named_target(word, kHandler) || word == "--" ||
+        word == "-") {
+      break;
+    }
+    if (!word.starts_with('-')) {
+      if (before == 0) break;
+      --before;
+    } else if (takes_next_word(start, word)) {
+      ++at;
+    }
   }
   at = std::min(at, arguments.size());
   const auto begin = arguments.begin() + static_cast<std::ptrdiff_t>(at);
@@ -255,28 +302,33 @@ std::vector<std::string> take_target(const CLI::App& app, std::vector<std::strin
 }
 
 absl::Status set_target(JobStartCommand& command, std::vector<std::string> words) {
-  const std::string equals = std::string(kProgram) + "=";
-  if (!words.empty() && words.front() == "--") {
+  const std::string first = words.empty() ? "" : words.front();
+  command.is_program = is_named_target(first, kProgram);
+  command.is_handler = is_named_target(first, kHandler);
+  const std::string option = command.is_handler ? kHandler : kProgram;
+  if (first == "--" || first == option) {
     words.erase(words.begin());
-  } else if (!words.empty() && words.front() == kProgram) {
-    command.is_program = true;
-    words.erase(words.begin());
-  } else if (!words.empty() && words.front().starts_with(equals)) {
-    command.is_program = true;
-    words.front().erase(0, equals.size());
+  } else if (command.is_program || command.is_handler) {
+    words.front().erase(0, option.size() + 1);
   }
   const bool is_of_document = !command.from_json.empty() && !command.upload;
-  if (words.empty() && !command.is_program && is_of_document) return absl::OkStatus();
+  if (words.empty() && !command.is_program && !command.is_handler && is_of_document)
+    return absl::OkStatus();
   if (words.empty() || words.front().empty()) {
-    return absl::InvalidArgumentError(command.is_program
-                                          ? "--program: the program's name is missing"
-                                          : "PATH: the script is missing");
+    return absl::InvalidArgumentError(
+        command.is_program   ? "--program: the program's name is missing"
+        : command.is_handler ? "--handler: the handler's name is missing"
+                             : "PATH: the script is missing");
   }
   if (command.is_program && !command.command.empty()) {
     return absl::InvalidArgumentError("--command: is for scripts; --program has no interpreter");
   }
   if (command.is_program && command.upload) {
     return absl::InvalidArgumentError("--upload: is for scripts; --program has none");
+  }
+  if (command.is_handler && (!command.command.empty() || command.upload)) {
+    return absl::InvalidArgumentError(std::string(command.upload ? "--upload" : "--command") +
+                                      ": is for scripts; a handler is a function of a program");
   }
   command.target = std::move(words.front());
   words.erase(words.begin());

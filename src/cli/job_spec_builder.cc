@@ -144,7 +144,10 @@ absl::Status check_texts(const JobStartCommand& command) {
   const auto check = [](std::string_view option, const std::string& text) {
     return is_valid_utf8(text) ? absl::OkStatus() : bad(option, "is not UTF-8");
   };
-  absl::Status status = check(command.is_program ? "--program" : "PATH", command.target);
+  absl::Status status = check(command.is_program   ? "--program"
+                              : command.is_handler ? "--handler"
+                                                   : "PATH",
+                              command.target);
   status.Update(check("--name", command.name));
   status.Update(check("--worker", command.worker));
   status.Update(check("--command", command.command));
@@ -177,6 +180,7 @@ absl::StatusOr<v1::JobSpec> read_document(const JobStartCommand& command) {
     spec.clear_command();
     spec.clear_args();
     spec.clear_script();
+    spec.clear_handler();
   }
   return spec;
 }
@@ -221,7 +225,8 @@ absl::StatusOr<v1::JobSpec> build_job_spec(const JobStartCommand& command,
   if (!status.ok()) return status;
   spec.set_worker_id(command.worker);
   spec.set_name(command.name);
-  spec.set_path(command.is_program ? "" : command.target);
+  spec.set_path(command.is_program || command.is_handler ? "" : command.target);
+  if (command.is_handler) spec.set_handler(command.target);
   spec.set_command(command.is_program ? command.target : command.command);
   spec.mutable_args()->Assign(command.args.begin(), command.args.end());
   spec.set_cwd(command.cwd);

@@ -101,6 +101,10 @@ std::string lack_of_workers(const v1::JobSpec& spec, const Workers& named, const
   if (!taking.empty()) return "";
   if (!alive.empty()) {
     const std::string& name = alive.front()->name();
+    if (!alive.front()->draining()) {
+      return absl::StrCat("worker ", name, " is in quarantine: mend it, or let it be tried by ",
+                          "`clusterd cluster resume ", name, "`");
+    }
     return absl::StrCat(spec.worker_id().empty() ? "every worker" : "worker " + name,
                         " is drained: `clusterd cluster resume ", name, "`");
   }
@@ -122,7 +126,9 @@ std::vector<std::string> placement_hints(const v1::JobSpec& spec,
       only(all, [&spec](const auto& worker) { return is_named(worker, spec.worker_id()); });
   const Workers alive =
       only(named, [](const auto& worker) { return worker.state() == v1::Worker::ALIVE; });
-  const Workers taking = only(alive, [](const auto& worker) { return !worker.draining(); });
+  const Workers taking = only(alive, [&spec](const auto& worker) {
+    return !worker.draining() && (!worker.has_quarantine() || !spec.worker_id().empty());
+  });
   if (std::string lack = lack_of_workers(spec, named, alive, taking); !lack.empty()) {
     return {std::move(lack)};
   }

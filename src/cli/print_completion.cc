@@ -90,6 +90,14 @@ std::string text_of(const Completion& completion, size_t first) {
   return text;
 }
 
+void add_schedules(SchedulerClient& client, Completion& completion) {
+  const auto schedules = client.list_schedules();
+  if (!schedules.ok()) return;
+  for (const v1::Schedule& schedule : schedules->schedules()) {
+    add(schedule.name(), schedule.cron(), completion);
+  }
+}
+
 // The process ends when the time is over, whatever its threads are waiting for.
 void bound_time() {
   struct sigaction action {};
@@ -106,6 +114,7 @@ void add_live_candidates(Completion& completion) {
   const auto client = connect(completion.client);
   if (!client.ok()) return;
   if (completion.live == Live::kJobs) return add_jobs(**client, completion);
+  if (completion.live == Live::kSchedules) return add_schedules(**client, completion);
   const auto workers = (*client)->list_workers();
   if (!workers.ok()) return;
   if (completion.live == Live::kWorkers) return add_workers(*workers, completion);

@@ -52,7 +52,14 @@ std::string progress_text(const v1::Job& job, uint64_t ended_before, nanoseconds
                           std::optional<size_t> columns) {
   using v1::Job;
   const uint64_t all = all_tasks(job);
-  if (all == 0) return summary_of(job);
+  if (all == 0) {
+    if (!job.has_progress() || is_final(job.state())) return summary_of(job);
+    const v1::Progress& told = job.progress();
+    const bool has_bar = columns && *columns > kTextBesideBar + 12 && told.total() > 0;
+    const size_t width = has_bar ? std::min(*columns - kTextBesideBar, kMostBar) : 0;
+    return (has_bar ? bar(std::min(told.done(), told.total()), told.total(), width) : "") +
+           progress_of(told);
+  }
   const uint64_t ended = ended_tasks(job);
   const uint64_t failed = ended - count_of(job, Job::SUCCEEDED) - count_of(job, Job::STOPPED);
   std::string text;

@@ -26,6 +26,15 @@ void add_queue_options(CLI::App& app, QueueFlags& flags) {
   app.add_option("--cpus", flags.cpus, "Processors it takes, fractions allowed")
       ->check(CLI::NonNegativeNumber);
   add_text(app, "--memory", flags.memory, "SIZE", "Memory it takes (512MiB)");
+  add_list(app, "--resource", flags.resources, "NAME=N", "Units of a counted resource (gpu=1)");
+  app.add_flag("--exclusive", flags.exclusive, "A worker of its own, with nothing beside it");
+  add_list(app, "--prefer", flags.prefer, "EXPR:WEIGHT", "Rather there; below 0: rather not");
+  app.add_flag("--pack", flags.pack, "Where it leaves the least room, not the most");
+  add_list(app, "--tolerate", flags.tolerate, "TAINT", "KEY, KEY=VALUE or * of workers' taints");
+  app.add_option("--gang", flags.gang, "So many tasks, which start at once or not at all")
+      ->check(CLI::Range(1, 1'000));
+  app.add_flag("--gang-goes-on", flags.gang_goes_on, "One that fails does not stop the others")
+      ->needs("--gang");
   add_text(app, "--queue", flags.queue, "NAME", "Named queue");
   add_text(app, "--start-at", flags.start_at, "TIME", "Not before this time (RFC 3339)");
   add_text(app, "--start-delay", flags.start_delay, "TIME", "Not before this long from now");
@@ -37,6 +46,9 @@ void add_queue_options(CLI::App& app, QueueFlags& flags) {
   add_text(app, "--backoff", flags.backoff, "TIME", "Wait before attempt 2, then doubled [1s]");
   app.add_flag("--allow-overlap", flags.allow_overlap,
                "After a loss, do not wait for the lost attempt's end");
+  app.add_option("--max-losses", flags.max_losses,
+                 "Attempts that may be lost with their workers [the scheduler's max_losses]")
+      ->check(CLI::Range(1, 1'000));
   add_text(app, "--lost-after", flags.lost_after, "TIME", "Its worker's silence that loses it");
 }
 

@@ -75,10 +75,35 @@ absl::Status add_resources(const QueueFlags& flags, v1::JobSpec& spec) {
   wants.set_slots(flags.slots);
   wants.set_cpus(flags.cpus);
   wants.set_every_worker(flags.every_worker);
+  wants.set_exclusive(flags.exclusive);
+  for (const std::string& entry : flags.resources) {
+    const size_t equals = entry.find('=');
+    uint32_t count = 0;
+    if (equals == std::string::npos || equals == 0 ||
+        !absl::SimpleAtoi(entry.substr(equals + 1), &count)) {
+      return bad("--resource", entry, "of the form NAME=N, as gpu=1");
+    }
+    (*wants.mutable_custom())[entry.substr(0, equals)] = count;
+  }
   if (flags.memory.empty()) return absl::OkStatus();
   const auto size = parse_size(flags.memory);
   if (!size.ok()) return bad("--memory", flags.memory, "a size as 512MiB");
   wants.set_memory_bytes(*size);
+  return absl::OkStatus();
+}
+
+absl::Status add_preferences(const QueueFlags& flags, v1::JobSpec& spec) {
+  for (const std::string& entry : flags.prefer) {
+    const size_t colon = entry.rfind(':');
+    const size_t end = colon != std::string::npos ? colon : entry.rfind('=');
+    int32_t weight = 0;
+    if (end == std::string::npos || end == 0 || !absl::SimpleAtoi(entry.substr(end + 1), &weight)) {
+      return bad("--prefer", entry, "of the form EXPR:WEIGHT, as zone=a:10");
+    }
+    v1::Preference& preference = *spec.add_prefer();
+    preference.set_match(entry.substr(0, end));
+    preference.set_weight(weight);
+  }
   return absl::OkStatus();
 }
 
@@ -107,11 +132,12 @@ absl::Status add_after(const QueueFlags& flags, v1::JobSpec& spec) {
 
 absl::Status add_retry(const QueueFlags& flags, v1::JobSpec& spec) {
   const bool wanted = flags.max_attempts > 0 || !flags.retry_on.empty() || !flags.backoff.empty() ||
-                      flags.allow_overlap;
+                      flags.allow_overlap || flags.max_losses > 0;
   if (!wanted) return absl::OkStatus();
   v1::RetryPolicy& retry = *spec.mutable_retry();
   retry.set_max_attempts(flags.max_attempts);
   retry.set_allow_overlap(flags.allow_overlap);
+  retry.set_max_losses(flags.max_losses);
   for (const std::string& word : flags.retry_on) {
     v1::RetryPolicy::On on = v1::RetryPolicy::ON_UNSPECIFIED;
     if (!v1::RetryPolicy::On_Parse(enumerator(word), &on) ||
@@ -139,11 +165,18 @@ absl::Status add_retry(const QueueFlags& flags, v1::JobSpec& spec) {
 absl::Status add_queueing(const QueueFlags& flags, v1::JobSpec& spec) {
   absl::Status status = add_array(flags.array, spec);
   if (status.ok()) status = add_resources(flags, spec);
+  if (status.ok()) status = add_preferences(flags, spec);
   if (status.ok()) status = add_times(flags, spec);
   if (status.ok()) status = add_after(flags, spec);
   if (status.ok()) status = add_retry(flags, spec);
   spec.mutable_require()->Assign(flags.require.begin(), flags.require.end());
   spec.set_queue(flags.queue);
+  spec.set_pack(flags.pack);
+  spec.mutable_tolerate()->Assign(flags.tolerate.begin(), flags.tolerate.end());
+  if (flags.gang > 0) {
+    spec.mutable_gang()->set_size(flags.gang);
+    if (flags.gang_goes_on) spec.mutable_gang()->set_on_failure(v1::GangSpec::CONTINUE);
+  }
   return status;
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "cli/ask_and_print.h"
 #include "cli/caller_session.h"
 #include "cli/describe.h"
 #include "cli/exit_codes.h"
@@ -15,16 +16,6 @@
 
 namespace clusterd {
 namespace {
-
-// Opens a session, asks, and prints the answer as JSON or in words.
-template <typename Ask, typename Describe>
-int ask_and_print(const ClientFlags& flags, bool as_json, Ask ask, Describe describe) {
-  CallerSession session;
-  if (const absl::Status status = session.open(flags); !status.ok()) return report_error(status);
-  const auto answer = ask(*session.client, session.token());
-  if (!answer.ok()) return finish(answer.status());
-  return as_json ? print_json(*answer) : print_text(describe(*answer, view_of_stdout()));
-}
 
 std::string describe_worker(const v1::Worker& worker, const View& view) {
   v1::ListWorkersResponse one;

@@ -8,6 +8,7 @@
 #include "cli/caller_session.h"
 #include "cli/describe.h"
 #include "cli/exit_codes.h"
+#include "cli/group_selection.h"
 #include "cli/job_end.h"
 #include "cli/job_selection.h"
 #include "cli/job_spec_builder.h"
@@ -116,6 +117,39 @@ absl::StatusOr<std::vector<std::string>> open_and_select(CallerSession& session,
   return status.ok() ? select_jobs(session, words, all_jobs) : status;
 }
 
+// Prints what came of a call about many jobs.
+int print_group(const absl::StatusOr<v1::MatchingJobsResponse>& answer, const GroupFlags& flags,
+                bool json, const std::string& what_happens) {
+  if (!answer.ok()) return finish(answer.status());
+  return json ? print_json(*answer) : print_text(describe_group(*answer, flags, what_happens));
+}
+
+int stop_group(const JobStopCommand& command, v1::JobSelection selection) {
+  CallerSession session;
+  if (const absl::Status status = session.open(command.client); !status.ok()) {
+    return finish(status);
+  }
+  v1::StopMatchingJobsRequest request;
+  *request.mutable_selection() = std::move(selection);
+  request.set_dry_run(command.group.dry_run);
+  request.set_reason(command.reason);
+  return print_group(session.client->stop_matching(request, session.token()), command.group,
+                     command.json,
+                     command.group.dry_run ? "would be asked to stop" : "asked to stop");
+}
+
+int retry_group(const JobRetryCommand& command, v1::JobSelection selection) {
+  CallerSession session;
+  if (const absl::Status status = session.open(command.client); !status.ok()) {
+    return finish(status);
+  }
+  v1::RetryMatchingJobsRequest request;
+  *request.mutable_selection() = std::move(selection);
+  request.set_dry_run(command.group.dry_run);
+  return print_group(session.client->retry_matching(request, session.token()), command.group,
+                     command.json, command.group.dry_run ? "would be retried" : "retried");
+}
+
 absl::StatusOr<std::string> open_and_select(CallerSession& session, const ClientFlags& flags,
                                             const std::string& word) {
   const absl::Status status = session.open(flags);
@@ -125,6 +159,9 @@ absl::StatusOr<std::string> open_and_select(CallerSession& session, const Client
 }  // namespace
 
 int run(const JobStopCommand& command) {
+  const auto group = group_selection(command.job_ids, command.group);
+  if (!group.ok()) return report_error(group.status());
+  if (*group) return stop_group(command, **group);
   CallerSession session;
   const auto job_ids = open_and_select(session, command.client, command.job_ids, AllJobs::kActive);
   if (!job_ids.ok()) return finish(job_ids.status());
@@ -285,6 +322,13 @@ int run(const JobSignalCommand& command) {
 }
 
 int run(const JobRetryCommand& command) {
+  const auto group = group_selection(command.job_ids, command.group);
+  if (!group.ok()) return report_error(group.status());
+  if (*group) return retry_group(command, **group);
+  if (command.failed) {
+    return report_error(absl::InvalidArgumentError(
+        "--failed: is for jobs that --name, --label, --queue or --worker select"));
+  }
   CallerSession session;
   const auto job_ids = open_and_select(session, command.client, command.job_ids, AllJobs::kEnded);
   if (!job_ids.ok()) return finish(job_ids.status());

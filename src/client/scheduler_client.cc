@@ -24,10 +24,12 @@ using std::chrono::seconds;
 using Stub = v1::SchedulerService::Stub;
 
 constexpr seconds kCallTimeout(30);
-constexpr seconds kStartTimeout(90);  // `start_wait` may be a minute
+constexpr seconds kStartTimeout(90);   // `start_wait` may be a minute
+constexpr seconds kGroupTimeout(600);  // a million jobs take some minutes
 constexpr seconds kWaitSlice(30);
 constexpr seconds kWaitMargin(10);  // on top of what the scheduler is asked to wait
 constexpr std::chrono::hours kStreamTimeout(1);
+constexpr seconds kEstablished(30);    // a stream that lasted so long, silent or not
 constexpr seconds kFinalPatience(15);  // the job has ended and its output stays away
 
 constexpr char kUnreachable[] = "clusterd/unreachable";
@@ -223,6 +225,18 @@ absl::Status SchedulerClient::erase(v1::DeleteJobRequest request, const std::sto
   return Caller{*this, stop}.unary(&Stub::DeleteJob, with_request_id(std::move(request))).status();
 }
 
+absl::StatusOr<v1::MatchingJobsResponse> SchedulerClient::stop_matching(
+    v1::StopMatchingJobsRequest request, const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::StopMatchingJobs, with_request_id(std::move(request)),
+                                   kGroupTimeout);
+}
+
+absl::StatusOr<v1::MatchingJobsResponse> SchedulerClient::retry_matching(
+    v1::RetryMatchingJobsRequest request, const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::RetryMatchingJobs, with_request_id(std::move(request)),
+                                   kGroupTimeout);
+}
+
 absl::StatusOr<v1::Worker> SchedulerClient::drain(v1::DrainWorkerRequest request,
                                                   const std::stop_token& stop) {
   return Caller{*this, stop}.unary(&Stub::DrainWorker, with_request_id(std::move(request)));
@@ -236,6 +250,37 @@ absl::StatusOr<v1::Worker> SchedulerClient::resume(v1::ResumeWorkerRequest reque
 absl::StatusOr<v1::Worker> SchedulerClient::remove(v1::RemoveWorkerRequest request,
                                                    const std::stop_token& stop) {
   return Caller{*this, stop}.unary(&Stub::RemoveWorker, with_request_id(std::move(request)));
+}
+
+absl::StatusOr<v1::ListQueuesResponse> SchedulerClient::list_queues(const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::ListQueues, v1::ListQueuesRequest());
+}
+
+absl::StatusOr<v1::Queue> SchedulerClient::get_queue(const std::string& name,
+                                                     const std::stop_token& stop) {
+  v1::GetQueueRequest request;
+  request.set_name(name);
+  return Caller{*this, stop}.unary(&Stub::GetQueue, request);
+}
+
+absl::StatusOr<v1::Queue> SchedulerClient::set_queue(v1::SetQueueRequest request,
+                                                     const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::SetQueue, with_request_id(std::move(request)));
+}
+
+absl::StatusOr<v1::Queue> SchedulerClient::pause_queue(v1::PauseQueueRequest request,
+                                                       const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::PauseQueue, with_request_id(std::move(request)));
+}
+
+absl::StatusOr<v1::Queue> SchedulerClient::resume_queue(v1::ResumeQueueRequest request,
+                                                        const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::ResumeQueue, with_request_id(std::move(request)));
+}
+
+absl::StatusOr<v1::DeleteQueueResponse> SchedulerClient::delete_queue(
+    v1::DeleteQueueRequest request, const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::DeleteQueue, with_request_id(std::move(request)));
 }
 
 absl::StatusOr<v1::ExplainJobResponse> SchedulerClient::explain(
@@ -260,6 +305,49 @@ absl::StatusOr<v1::ListWorkersResponse> SchedulerClient::list_workers(const std:
 absl::StatusOr<v1::ListScriptsResponse> SchedulerClient::list_scripts(
     const v1::ListScriptsRequest& request, const std::stop_token& stop) {
   return Caller{*this, stop}.unary(&Stub::ListScripts, request);
+}
+
+absl::StatusOr<v1::Schedule> SchedulerClient::create_schedule(v1::CreateScheduleRequest request,
+                                                              const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::CreateSchedule, with_request_id(std::move(request)));
+}
+
+absl::StatusOr<v1::Schedule> SchedulerClient::update_schedule(v1::UpdateScheduleRequest request,
+                                                              const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::UpdateSchedule, with_request_id(std::move(request)));
+}
+
+absl::StatusOr<v1::ListSchedulesResponse> SchedulerClient::list_schedules(
+    const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::ListSchedules, v1::ListSchedulesRequest());
+}
+
+absl::StatusOr<v1::Schedule> SchedulerClient::get_schedule(const v1::GetScheduleRequest& request,
+                                                           const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::GetSchedule, request);
+}
+
+absl::StatusOr<v1::Schedule> SchedulerClient::pause_schedule(v1::PauseScheduleRequest request,
+                                                             const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::PauseSchedule, with_request_id(std::move(request)));
+}
+
+absl::StatusOr<v1::Schedule> SchedulerClient::resume_schedule(v1::ResumeScheduleRequest request,
+                                                              const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::ResumeSchedule, with_request_id(std::move(request)));
+}
+
+absl::StatusOr<v1::Job> SchedulerClient::trigger_schedule(v1::TriggerScheduleRequest request,
+                                                          const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::TriggerSchedule, with_request_id(std::move(request)),
+                                   kStartTimeout);
+}
+
+absl::Status SchedulerClient::delete_schedule(v1::DeleteScheduleRequest request,
+                                              const std::stop_token& stop) {
+  return Caller{*this, stop}
+      .unary(&Stub::DeleteSchedule, with_request_id(std::move(request)))
+      .status();
 }
 
 absl::StatusOr<v1::Cluster> SchedulerClient::cluster(const std::stop_token& stop) {
@@ -311,6 +399,7 @@ absl::Status SchedulerClient::watch_events(
   bool is_told = false;
   while (true) {
     absl::Status verdict;
+    const auto opened = std::chrono::steady_clock::now();
     absl::Status status = caller.run(kStreamTimeout, [&](Stub& stub, grpc::ClientContext& context) {
       const auto reader = stub.WatchEvents(&context, request);
       v1::Event event;
@@ -327,6 +416,7 @@ absl::Status SchedulerClient::watch_events(
     if (!verdict.ok()) return verdict;
     if (stop.stop_requested()) return absl::CancelledError("interrupted");
     if (!status.ok() && (!answered_ || !is_interruption(status.code()))) return status;
+    if (std::chrono::steady_clock::now() - opened > kEstablished) backoff.reset();
     if (backoff.elapsed() >= kPatience) return status;
     const bool in_order = status.ok() || absl::IsDeadlineExceeded(status);
     if (!is_told && !in_order) notice(std::string(status.message()) + "; trying again");
@@ -348,12 +438,13 @@ absl::Status SchedulerClient::read_output(OutputAssembler& output, const OutputS
   bool is_told = false;
   while (true) {
     const uint64_t before = output.position();
+    const auto opened = std::chrono::steady_clock::now();
     absl::Status status = caller.stream(output, checked_sink);
     if (output.is_done()) return absl::OkStatus();
     if (!sink_status.ok()) return sink_status;
     if (stop.stop_requested()) return absl::CancelledError("interrupted");
     if (!status.ok() && !is_interruption(status.code())) return status;
-    if (output.position() > before) {
+    if (output.position() > before || std::chrono::steady_clock::now() - opened > kEstablished) {
       backoff.reset();
       is_told = false;
     }

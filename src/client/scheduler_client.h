@@ -50,6 +50,10 @@ class SchedulerClient {
   [[nodiscard]] absl::StatusOr<v1::Job> retry(v1::RetryJobRequest request,
                                               const std::stop_token& stop = {});
   [[nodiscard]] absl::Status erase(v1::DeleteJobRequest request, const std::stop_token& stop = {});
+  [[nodiscard]] absl::StatusOr<v1::MatchingJobsResponse> stop_matching(
+      v1::StopMatchingJobsRequest request, const std::stop_token& stop = {});
+  [[nodiscard]] absl::StatusOr<v1::MatchingJobsResponse> retry_matching(
+      v1::RetryMatchingJobsRequest request, const std::stop_token& stop = {});
   [[nodiscard]] absl::StatusOr<v1::Worker> drain(v1::DrainWorkerRequest request,
                                                  const std::stop_token& stop = {});
   [[nodiscard]] absl::StatusOr<v1::Worker> resume(v1::ResumeWorkerRequest request,
@@ -66,7 +70,38 @@ class SchedulerClient {
       const std::stop_token& stop = {});
   [[nodiscard]] absl::StatusOr<v1::ListScriptsResponse> list_scripts(
       const v1::ListScriptsRequest& request, const std::stop_token& stop = {});
+  // Empty request ids of these that change something are filled too.
+  [[nodiscard]] absl::StatusOr<v1::Schedule> create_schedule(v1::CreateScheduleRequest request,
+                                                             const std::stop_token& stop = {});
+  [[nodiscard]] absl::StatusOr<v1::Schedule> update_schedule(v1::UpdateScheduleRequest request,
+                                                             const std::stop_token& stop = {});
+  [[nodiscard]] absl::StatusOr<v1::ListSchedulesResponse> list_schedules(
+      const std::stop_token& stop = {});
+  [[nodiscard]] absl::StatusOr<v1::Schedule> get_schedule(const v1::GetScheduleRequest& request,
+                                                          const std::stop_token& stop = {});
+  [[nodiscard]] absl::StatusOr<v1::Schedule> pause_schedule(v1::PauseScheduleRequest request,
+                                                            const std::stop_token& stop = {});
+  [[nodiscard]] absl::StatusOr<v1::Schedule> resume_schedule(v1::ResumeScheduleRequest request,
+                                                             const std::stop_token& stop = {});
+  [[nodiscard]] absl::StatusOr<v1::Job> trigger_schedule(v1::TriggerScheduleRequest request,
+                                                         const std::stop_token& stop = {});
+  [[nodiscard]] absl::Status delete_schedule(v1::DeleteScheduleRequest request,
+                                             const std::stop_token& stop = {});
   [[nodiscard]] absl::StatusOr<v1::Cluster> cluster(const std::stop_token& stop = {});
+
+  [[nodiscard]] absl::StatusOr<v1::ListQueuesResponse> list_queues(
+      const std::stop_token& stop = {});
+  [[nodiscard]] absl::StatusOr<v1::Queue> get_queue(const std::string& name,
+                                                    const std::stop_token& stop = {});
+  // Empty request ids of these are filled too.
+  [[nodiscard]] absl::StatusOr<v1::Queue> set_queue(v1::SetQueueRequest request,
+                                                    const std::stop_token& stop = {});
+  [[nodiscard]] absl::StatusOr<v1::Queue> pause_queue(v1::PauseQueueRequest request,
+                                                      const std::stop_token& stop = {});
+  [[nodiscard]] absl::StatusOr<v1::Queue> resume_queue(v1::ResumeQueueRequest request,
+                                                       const std::stop_token& stop = {});
+  [[nodiscard]] absl::StatusOr<v1::DeleteQueueResponse> delete_queue(
+      v1::DeleteQueueRequest request, const std::stop_token& stop = {});
 
   // The job once it has ended. DEADLINE_EXCEEDED after `timeout`; without one there is no bound.
   [[nodiscard]] absl::StatusOr<v1::Job> wait(const std::string& job_id,

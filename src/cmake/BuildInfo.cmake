@@ -1,7 +1,6 @@
 # The version and how this was built, as `clusterd --version` tells them: core/build_info.h.
 set(CLUSTERD_COMMIT "" CACHE STRING "Commit that is built; empty: asked of git, a tarball has none")
 
-# The commit as of the last configuration.
 set(commit "${CLUSTERD_COMMIT}")
 if(NOT commit)
   find_package(Git QUIET)
@@ -10,6 +9,15 @@ if(NOT commit)
       COMMAND ${GIT_EXECUTABLE} -C ${CMAKE_SOURCE_DIR} rev-parse --short=12 HEAD
       OUTPUT_VARIABLE commit
       OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+    # Another commit configures anew.
+    execute_process(
+      COMMAND ${GIT_EXECUTABLE} -C ${CMAKE_SOURCE_DIR} rev-parse --git-path logs/HEAD
+      OUTPUT_VARIABLE log
+      OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+    get_filename_component(log "${log}" ABSOLUTE BASE_DIR ${CMAKE_SOURCE_DIR})
+    if(EXISTS ${log})
+      set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${log})
+    endif()
   endif()
 endif()
 set(build "commit unknown")

@@ -83,12 +83,18 @@ struct SchedulerConfig {
     std::chrono::nanoseconds heartbeat_interval = std::chrono::seconds(5);
     std::chrono::nanoseconds start_wait = std::chrono::milliseconds(500);
     uint64_t max_queued = 1'000'000;
+    uint32_t max_schedules = 1'000;
     // Of one job; a worker takes no more than the defaults.
     uint64_t max_args_bytes = 128ULL << 10;
     uint64_t max_env_bytes = 128ULL << 10;
     uint64_t max_stdin_bytes = 64ULL << 10;
     uint64_t max_upload_bytes = 1ULL << 20;     // of a script that comes with its job
     uint64_t max_uploads_bytes = 256ULL << 20;  // of those of all jobs that have not ended
+    uint32_t max_losses = 3;                    // of a job that does not say
+    // Of workers where jobs do not start.
+    uint32_t quarantine_after = 3;  // failures in a row; 0: never
+    std::chrono::nanoseconds quarantine_window = std::chrono::minutes(5);   // these lie within it
+    std::chrono::nanoseconds quarantine_backoff = std::chrono::seconds(2);  // then doubled
   } scheduling;
   RetentionConfig retention;
   struct Compat {
@@ -136,11 +142,13 @@ struct WorkerConfig {
     std::map<std::string, std::string> labels;
     std::string on_stop = "keep";               // keep, drain or stop the jobs on SIGTERM
     std::chrono::nanoseconds drain_timeout{0};  // of on_stop = "drain"; 0: no bound
+    std::vector<std::string> taints;            // "key" or "key=value"
   } worker;
   struct Capacity {
-    uint32_t slots = 0;         // 0: processors
-    double cpus = 0;            // 0: processors
-    uint64_t memory_bytes = 0;  // 0: the machine's
+    uint32_t slots = 0;                      // 0: processors
+    double cpus = 0;                         // 0: processors
+    uint64_t memory_bytes = 0;               // 0: the machine's
+    std::map<std::string, uint32_t> custom;  // units of counted resources, by name
   } capacity;
   struct Jobs {
     std::string scripts_dir = "scripts";

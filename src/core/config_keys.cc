@@ -1,6 +1,7 @@
 #include "core/config_keys.h"
 
 #include "core/limits_check.h"
+#include "core/resources_check.h"
 
 namespace clusterd {
 namespace {
@@ -202,6 +203,8 @@ Keys scheduling_keys(SchedulerConfig::Scheduling& scheduling) {
             "How long the start of a job waits for its worker's verdict.", 0, 60 * kSecond),
       range(kTable, "max_queued", &scheduling.max_queued,
             "Jobs that may wait; further ones are refused.", 1, 100'000'000),
+      range(kTable, "max_schedules", &scheduling.max_schedules,
+            "Schedules that may be set up; further ones are refused.", 0, 100'000),
       size(kTable, "max_args", &scheduling.max_args_bytes,
            "Arguments of a job together; INVALID_ARGUMENT.", 0, 128 * kKiB),
       size(kTable, "max_env", &scheduling.max_env_bytes,
@@ -213,6 +216,20 @@ Keys scheduling_keys(SchedulerConfig::Scheduling& scheduling) {
       size(kTable, "max_uploads", &scheduling.max_uploads_bytes,
            "Scripts that came with jobs which have not ended, together; further ones are refused.",
            4 * kMiB, kTiB),
+      range(kTable, "max_losses", &scheduling.max_losses,
+            "Attempts of a job that may be lost with their workers, unless it says otherwise; then "
+            "it ends LOST, however many attempts are left.",
+            1, 1'000),
+      range(kTable, "quarantine_after", &scheduling.quarantine_after,
+            "Starts that fail in a row by a worker's own fault before it is put into quarantine; "
+            "0: never.",
+            0, 1'000),
+      range(kTable, "quarantine_window", &scheduling.quarantine_window,
+            "Time within which these failures lie.", kSecond, kDay),
+      range(kTable, "quarantine_backoff", &scheduling.quarantine_backoff,
+            "From a quarantine's begin until a job is tried on the worker; doubled with each that "
+            "fails, at most 30 s.",
+            100 * kMillisecond, 30 * kSecond),
   };
 }
 
@@ -449,12 +466,17 @@ Keys config_keys(WorkerConfig& config) {
   keys.push_back(range("worker", "drain_timeout", &config.worker.drain_timeout,
                        "How long drain waits; what runs then is stopped. 0: until all have ended.",
                        0, kYear));
+  keys.push_back(text("worker", "taints", &config.worker.taints,
+                      "Keep jobs away that do not tolerate them: [\"gpu\", \"team=ml\"].", kTaint));
   keys.push_back(range("capacity", "slots", &config.capacity.slots,
                        "Jobs at one time; 0: the number of processors.", 0, 1'000'000));
   keys.push_back(range("capacity", "cpus", &config.capacity.cpus,
                        "Processors, fractions allowed; 0: those of the machine.", 0, 1'000'000));
   keys.push_back(size("capacity", "memory", &config.capacity.memory_bytes,
                       "Memory for jobs; 0: that of the machine.", 0, 1024 * kTiB));
+  keys.push_back(range("capacity", "custom", &config.capacity.custom,
+                       "Units of counted resources of the site's own naming: { gpu = 2 }.", 1,
+                       kMostUnits));
   append(keys, job_keys(config.jobs));
   append(keys, limit_keys(config.limits));
   keys.push_back(max_age_key(config.retention, "How long the output of ended jobs is kept."));

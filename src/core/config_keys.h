@@ -25,6 +25,7 @@ enum class ConfigForm {
   kProgram,        // a name without '/', or an absolute path
   kNetwork,        // an IP address, or a network such as 10.0.0.0/8
   kVariable,       // name of an environment variable
+  kTaint,          // "key" or "key=value", each as kName and not empty
   kSize,           // bytes, or a text such as "64MiB"
 };
 
@@ -33,8 +34,8 @@ enum class ConfigForm {
 // which must outlive it and holds the default until the file says otherwise.
 struct ConfigKey {
   using Target = std::variant<bool*, std::string*, std::vector<std::string>*,
-                              std::map<std::string, std::string>*, int32_t*, uint32_t*, uint64_t*,
-                              double*, std::chrono::nanoseconds*>;
+                              std::map<std::string, std::string>*, std::map<std::string, uint32_t>*,
+                              int32_t*, uint32_t*, uint64_t*, double*, std::chrono::nanoseconds*>;
 
   std::string_view table;  // "grpc_server"; empty: before the first table
   std::string_view name;   // "addr"

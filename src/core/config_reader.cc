@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "core/config_value.h"
+#include "core/resources_check.h"
 
 namespace clusterd {
 namespace {
@@ -81,6 +82,27 @@ class ValueReader {
           key_.form == ConfigForm::kVariable ? free_text(element) : checked_text(element);
       if (value) values.emplace(name.str(), *value);
     }
+    *target = std::move(values);
+  }
+
+  void operator()(std::map<std::string, uint32_t>* target) {
+    const toml::table* table = node_.as_table();
+    if (table == nullptr) return wrong_type(node_);
+    std::map<std::string, uint32_t> values;
+    for (const auto& [name, element] : *table) {
+      const absl::Status named = check_resource_name(name.str());
+      if (!named.ok()) add(name.source().begin, named.message());
+      const auto value = element.value_exact<int64_t>();
+      if (!value) {
+        wrong_type(element);
+      } else if (const absl::Status status = check_range(key_, *value); !status.ok()) {
+        add(element, status.message());
+      } else {
+        values.emplace(name.str(), static_cast<uint32_t>(*value));
+      }
+    }
+    const absl::Status status = check_resource_names(values);
+    if (!status.ok()) return add(node_, status.message());
     *target = std::move(values);
   }
 

@@ -6,6 +6,7 @@
 
 #include "core/address.h"
 #include "core/ip_network.h"
+#include "core/resources_check.h"
 #include "core/units.h"
 
 namespace clusterd {
@@ -110,6 +111,8 @@ absl::Status check_text(const ConfigKey& key, std::string_view value) {
       return IpNetwork::parse(value).status();
     case ConfigForm::kVariable:
       return check_variable(value);
+    case ConfigForm::kTaint:
+      return check_taint(value);
     case ConfigForm::kPlain:
     case ConfigForm::kSize:
       break;
@@ -159,6 +162,9 @@ std::string allowed_type(const ConfigKey& key) {
     }
     std::string operator()(std::map<std::string, std::string>*) const {
       return "a table of texts, as in { zone = \"a\" }";
+    }
+    std::string operator()(std::map<std::string, uint32_t>*) const {
+      return "a table of integers, as in { gpu = 2 }";
     }
     std::string operator()(int32_t*) const { return "an integer"; }
     std::string operator()(uint32_t*) const { return "an integer"; }

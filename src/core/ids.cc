@@ -35,10 +35,12 @@ std::string random_bytes(size_t count) {
 
 std::string new_uuid_v4() { return format_uuid(random_bytes(kUuidBytes), 4); }
 
-std::string new_uuid_v7(WallTime now) {
+std::string new_uuid_v7(WallTime now) { return uuid_v7_of(now, random_bytes(kUuidBytes)); }
+
+std::string uuid_v7_of(WallTime now, std::string bytes) {
   const auto milliseconds = static_cast<uint64_t>(
       std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count());
-  std::string bytes = random_bytes(kUuidBytes);
+  bytes.resize(kUuidBytes);
   for (size_t i = 0; i < 6; ++i) bytes[i] = static_cast<char>(milliseconds >> (8 * (5 - i)));
   return format_uuid(std::move(bytes), 7);
 }

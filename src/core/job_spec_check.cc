@@ -7,8 +7,10 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_split.h"
 #include "core/field_error.h"
+#include "core/handler_check.h"
 #include "core/limits_check.h"
 #include "core/queueing_check.h"
+#include "core/resources_check.h"
 #include "core/sha256.h"
 #include "core/signal_names.h"
 #include "core/umask.h"
@@ -44,11 +46,13 @@ absl::Status check_command(const v1::JobSpec& spec, ScriptPlace place) {
   if (auto status = check_text("payload", spec.payload(), kMaxArgsBytes); !status.ok()) {
     return status;
   }
-  const bool has_any = !spec.path().empty() || !spec.command().empty() || !spec.payload().empty();
+  const bool has_any = !spec.path().empty() || !spec.command().empty() || !spec.payload().empty() ||
+                       !spec.handler().empty();
   if (!has_any && !spec.has_script()) {
-    return invalid_field("path",
-                         "is empty, and so is command: give the path of a script below the "
-                         "worker's scripts_dir, or a command from its allowed_programs");
+    return invalid_field(
+        "path",
+        "is empty, and so is command: give the path of a script below the "
+        "worker's scripts_dir, a command from its allowed_programs, or the name of a handler");
   }
   if (auto status = check_text("command", spec.command(), kMaxPathBytes); !status.ok()) {
     return status;
@@ -264,13 +268,14 @@ absl::Status check_job_spec(const v1::JobSpec& spec, ScriptPlace place) {
   return first_error(
       check_text("name", spec.name(), kMaxJobNameBytes),
       check_text("worker_id", spec.worker_id(), kMaxJobNameBytes), check_command(spec, place),
-      check_script(spec), check_args(spec), check_env(spec),
+      check_handler_job(spec), check_script(spec), check_args(spec), check_env(spec),
       spec.cwd().empty() ? absl::OkStatus() : check_relative_path("cwd", spec.cwd()),
       check_setting(spec),
       check_text("output.archive_command", spec.output().archive_command(), kMaxPathBytes),
       check_durations(spec), check_stop_signal(spec),
-      check_text("queue", spec.queue(), kMaxJobNameBytes), check_labels(spec), check_ranges(spec),
-      check_array(spec), check_queueing(spec), check_limits(spec.limits()));
+      spec.queue().empty() ? absl::OkStatus() : check_queue_name("queue", spec.queue()),
+      check_labels(spec), check_ranges(spec), check_array(spec), check_queueing(spec),
+      check_placement(spec), check_limits(spec.limits()));
 }
 
 }  // namespace clusterd

@@ -11,6 +11,7 @@
 #include <memory>
 #include <utility>
 
+#include "core/journal_socket.h"
 #include "core/log_format.h"
 
 namespace clusterd {
@@ -32,9 +33,18 @@ std::atomic<LogFormat>& format() {
   return instance;
 }
 
-LogStyle style() {
-  static const bool for_journal = is_journal(STDERR_FILENO, std::getenv("JOURNAL_STREAM"));
-  return {format().load(std::memory_order_relaxed), for_journal};
+// Standard error is the journal.
+bool for_journal() {
+  static const bool instance = is_journal(STDERR_FILENO, std::getenv("JOURNAL_STREAM"));
+  return instance;
+}
+
+// Where its entries go; null where standard error is not a stream of its own. Never destroyed, as
+// the logger.
+const JournalSocket* journal() {
+  static const JournalSocket* const instance =
+      for_journal() && is_socket(STDERR_FILENO) ? new JournalSocket() : nullptr;
+  return instance;
 }
 
 spdlog::level::level_enum to_spdlog(LogLevel level) {
@@ -67,7 +77,15 @@ void log_message(LogLevel level, std::string_view component, std::string_view me
                  LogFields fields) {
   if (!is_logged(level)) return;
   const WallTime now = std::chrono::system_clock::now();
-  const std::string line = format_log_line(style(), level, now, component, message, fields);
+  const auto line_for = [&](LogTarget target) {
+    const LogStyle style{format().load(std::memory_order_relaxed), target};
+    return format_log_line(style, level, now, component, message, fields);
+  };
+  if (journal() != nullptr && journal()->send(journal_entry(
+                                  level, component, line_for(LogTarget::kJournalEntry), fields))) {
+    return;
+  }
+  const std::string line = line_for(for_journal() ? LogTarget::kJournalStream : LogTarget::kStream);
   logger().log(to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));
 }
 

@@ -1,6 +1,7 @@
 #include "core/log_format.h"
 
 #include <sys/stat.h>
+#include <syslog.h>
 
 #include <ctime>
 #include <initializer_list>
@@ -56,22 +57,6 @@ std::string_view word_of(LogLevel level) {
   return "error";
 }
 
-// As syslog(3) numbers them.
-std::string_view journal_mark(LogLevel level) {
-  switch (level) {
-    case LogLevel::kTrace:
-    case LogLevel::kDebug:
-      return "<7>";
-    case LogLevel::kInfo:
-      return "<6>";
-    case LogLevel::kWarning:
-      return "<4>";
-    case LogLevel::kError:
-      break;
-  }
-  return "<3>";
-}
-
 std::string time_text(WallTime when) {
   const auto milliseconds =
       std::chrono::floor<std::chrono::milliseconds>(when.time_since_epoch()).count();
@@ -113,18 +98,36 @@ std::string format_log_line(const LogStyle& style, LogLevel level, WallTime when
                             std::string_view component, std::string_view message,
                             LogFields fields) {
   std::string line;
-  if (style.for_journal) line += journal_mark(level);
+  const bool with_time = style.target == LogTarget::kStream;
+  if (style.target == LogTarget::kJournalStream) {
+    append(line, {"<", std::to_string(syslog_priority(level)), ">"});
+  }
   if (style.format == LogFormat::kText) {
-    if (!style.for_journal) append(line, {time_text(when), " ", word_of(level), " "});
+    if (with_time) append(line, {time_text(when), " ", word_of(level), " "});
     append_text(line, component, message, fields);
     return line;
   }
   line += '{';
-  if (!style.for_journal) {
+  if (with_time) {
     append(line, {"\"time\":\"", time_text(when), "\",\"level\":\"", word_of(level), "\","});
   }
   append_json(line, component, message, fields);
   return line;
+}
+
+int syslog_priority(LogLevel level) {
+  switch (level) {
+    case LogLevel::kTrace:
+    case LogLevel::kDebug:
+      return LOG_DEBUG;
+    case LogLevel::kInfo:
+      return LOG_INFO;
+    case LogLevel::kWarning:
+      return LOG_WARNING;
+    case LogLevel::kError:
+      break;
+  }
+  return LOG_ERR;
 }
 
 bool is_journal(int descriptor, const char* journal_stream) {

@@ -10,11 +10,14 @@ namespace clusterd {
 
 enum class LogFormat { kText, kJson };
 
-// How lines look. Those for the journal begin with its mark of the severity (sd-daemon(3)), and
-// leave out time and level, which it keeps beside each line.
+// Where lines go. The journal keeps time and level beside each line, so they are left out; on a
+// stream to it, a line begins with its mark of the severity (sd-daemon(3)).
+enum class LogTarget { kStream, kJournalStream, kJournalEntry };
+
+// How lines look.
 struct LogStyle {
   LogFormat format = LogFormat::kText;
-  bool for_journal = false;
+  LogTarget target = LogTarget::kStream;
 };
 
 // One line without its end:
@@ -23,6 +26,9 @@ struct LogStyle {
 [[nodiscard]] std::string format_log_line(const LogStyle& style, LogLevel level, WallTime when,
                                           std::string_view component, std::string_view message,
                                           LogFields fields);
+
+// As syslog(3) numbers severities.
+[[nodiscard]] int syslog_priority(LogLevel level);
 
 // Whether the descriptor is the stream that systemd means by `journal_stream`, the value of
 // JOURNAL_STREAM ("device:inode"); null: there is none.

@@ -1,5 +1,6 @@
 #include "core/queueing_check.h"
 
+#include <algorithm>
 #include <set>
 #include <string>
 
@@ -41,6 +42,16 @@ absl::Status check_retry(const v1::RetryPolicy& retry) {
     return invalid_field("retry.on",
                          "is empty: name FAILURE, TIMEOUT, LOSS or START_FAILURE, or leave "
                          "retry.max_attempts out");
+  }
+  if (retry.max_losses() > kMaxAttempts) {
+    return invalid_field("retry.max_losses", absl::StrCat(retry.max_losses(), ", at most ",
+                                                          kMaxAttempts, " are allowed"));
+  }
+  const auto& on = retry.on();
+  if (retry.max_losses() > 0 &&
+      std::find(on.begin(), on.end(), v1::RetryPolicy::LOSS) == on.end()) {
+    return invalid_field("retry.max_losses",
+                         absl::StrCat(retry.max_losses(), ": retry.on needs LOSS"));
   }
   return absl::OkStatus();
 }

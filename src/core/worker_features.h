@@ -9,5 +9,6 @@ inline constexpr char kDeletesOutputs[] = "delete_outputs";
 inline constexpr char kKnowsLimits[] = "limits";
 inline constexpr char kKnowsUploads[] = "scripts";  // scripts that come with their jobs
 inline constexpr char kRunsUploads[] = "uploads";   // and runs them: `jobs.allow_uploads`
+inline constexpr char kKnowsGangs[] = "gangs";      // tells a task of a gang of the others
 
 }  // namespace clusterd

@@ -25,6 +25,8 @@ constexpr std::array kForScheduler = {
     v1::JobSpec::kStartAtFieldNumber,      v1::JobSpec::kStartDelayFieldNumber,
     v1::JobSpec::kAfterFieldNumber,        v1::JobSpec::kPathFieldNumber,
     v1::JobSpec::kCommandFieldNumber,      v1::JobSpec::kPayloadFieldNumber,
+    v1::JobSpec::kPreferFieldNumber,       v1::JobSpec::kPackFieldNumber,
+    v1::JobSpec::kTolerateFieldNumber,
 };
 
 struct Lack {
@@ -50,7 +52,8 @@ Lack lack_of_jobscheduler(const v1::JobSpec& spec) {
 
 Lack lack_of(Worker::Protocol protocol, const v1::JobSpec& spec) {
   if (!is_original(protocol)) {
-    if (spec.path().empty() && spec.command().empty() && !spec.has_script()) {
+    if (spec.path().empty() && spec.command().empty() && !spec.has_script() &&
+        spec.handler().empty()) {
       return {"path", "is empty, and so is command: only a go-work worker can run a bare payload"};
     }
     return {};

@@ -44,6 +44,10 @@ void add_workers(const v1::Cluster& cluster, const v1::ListWorkersResponse& work
   page.sample(static_cast<uint64_t>(
       std::count_if(workers.workers().begin(), workers.workers().end(),
                     [](const v1::Worker& worker) { return worker.draining(); })));
+  page.gauge("clusterd_workers_quarantined", "Workers at which jobs do not start.");
+  page.sample(static_cast<uint64_t>(
+      std::count_if(workers.workers().begin(), workers.workers().end(),
+                    [](const v1::Worker& worker) { return worker.has_quarantine(); })));
   page.gauge("clusterd_worker_heartbeat_age_seconds", "Since a worker was last heard.");
   each_member(workers, [&](const v1::Worker& worker) {
     page.sample(seconds_since(worker.last_seen(), now),
@@ -77,6 +81,23 @@ void add_cluster_metrics(const v1::Cluster& cluster, const v1::ListWorkersRespon
   page.counter("clusterd_events_total", "Events since the store was made.");
   page.sample(cluster.last_event());
   add_workers(cluster, workers, now, page);
+}
+
+void add_queue_metrics(const v1::ListQueuesResponse& queues, MetricsPage& page) {
+  const auto each = [&queues, &page](uint64_t (*value)(const v1::Queue& queue)) {
+    for (const v1::Queue& queue : queues.queues()) {
+      if (queue.has_update_time()) page.sample(value(queue), {{"queue", queue.name()}});
+    }
+  };
+  page.gauge("clusterd_named_queue_jobs",
+             "Jobs that wait in a queue; each task of an array counts.");
+  each([](const v1::Queue& queue) { return queue.queued(); });
+  page.gauge("clusterd_named_queue_attempts", "Attempts of a queue that are starting or running.");
+  each([](const v1::Queue& queue) { return queue.running(); });
+  page.gauge("clusterd_named_queue_slots", "Slots that these take.");
+  each([](const v1::Queue& queue) { return queue.running_slots(); });
+  page.gauge("clusterd_named_queue_paused", "1: nothing of the queue is started.");
+  each([](const v1::Queue& queue) { return uint64_t{queue.paused() ? 1U : 0U}; });
 }
 
 }  // namespace clusterd::gateway

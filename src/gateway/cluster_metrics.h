@@ -11,4 +11,7 @@ namespace clusterd::gateway {
 void add_cluster_metrics(const v1::Cluster& cluster, const v1::ListWorkersResponse& workers,
                          std::chrono::system_clock::time_point now, MetricsPage& page);
 
+// Of named queues that somebody has set up: others are as many as clients think of.
+void add_queue_metrics(const v1::ListQueuesResponse& queues, MetricsPage& page);
+
 }  // namespace clusterd::gateway

@@ -172,15 +172,19 @@ asio::awaitable<void> Dispatcher::answer_metrics(const Exchange& exchange) const
   const v1::ListWorkersRequest workers_request;
   const auto cluster = co_await ask(exchange, "GetCluster", cluster_request);
   const auto workers = co_await ask(exchange, "ListWorkers", workers_request);
+  const v1::ListQueuesRequest queues_request;
+  const auto queues = co_await ask(exchange, "ListQueues", queues_request);
   co_await exchange.reader.stop_watch();
-  HttpResponse response = metrics_page(cluster, workers);
+  HttpResponse response = metrics_page(cluster, workers, queues);
   co_await exchange.responder.send(std::move(response));
 }
 
 HttpResponse Dispatcher::metrics_page(const absl::StatusOr<MessagePtr>& cluster,
-                                      const absl::StatusOr<MessagePtr>& workers) const {
+                                      const absl::StatusOr<MessagePtr>& workers,
+                                      const absl::StatusOr<MessagePtr>& queues) const {
   absl::Status status = cluster.status();
   status.Update(workers.status());
+  status.Update(queues.status());
   // The rest is for those alone who may see the cluster; without a term there is only the rest.
   if (absl::IsPermissionDenied(status) || absl::IsUnauthenticated(status)) return problem(status);
   MetricsPage page;
@@ -191,6 +195,7 @@ HttpResponse Dispatcher::metrics_page(const absl::StatusOr<MessagePtr>& cluster,
     add_cluster_metrics(static_cast<const v1::Cluster&>(**cluster),
                         static_cast<const v1::ListWorkersResponse&>(**workers),
                         std::chrono::system_clock::now(), page);
+    add_queue_metrics(static_cast<const v1::ListQueuesResponse&>(**queues), page);
   }
   if (metrics_) metrics_(page);
   counted_.add_to(page);

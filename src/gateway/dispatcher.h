@@ -53,7 +53,8 @@ class Dispatcher {
   [[nodiscard]] std::string label_of(const HttpRequest& request) const;
   asio::awaitable<void> answer_metrics(const Exchange& exchange) const;
   [[nodiscard]] HttpResponse metrics_page(const absl::StatusOr<MessagePtr>& cluster,
-                                          const absl::StatusOr<MessagePtr>& workers) const;
+                                          const absl::StatusOr<MessagePtr>& workers,
+                                          const absl::StatusOr<MessagePtr>& queues) const;
   asio::awaitable<absl::StatusOr<MessagePtr>> ask(const Exchange& exchange, const char* method,
                                                   const google::protobuf::Message& request) const;
   [[nodiscard]] HttpResponse fixed_answer(const HttpRequest& request) const;

@@ -181,6 +181,7 @@ std::chrono::nanoseconds call_timeout(const Message& request) {
   constexpr std::chrono::nanoseconds kDefault = seconds(75);  // the longest start_wait, and more
   constexpr std::chrono::nanoseconds kMargin = seconds(10);
   constexpr std::chrono::nanoseconds kLongest = std::chrono::minutes(15);
+  if (request.GetDescriptor()->FindFieldByName("selection")) return kLongest;  // of many jobs
   const FieldDescriptor* field = request.GetDescriptor()->FindFieldByName("timeout");
   if (!field || field->message_type() != google::protobuf::Duration::descriptor()) return kDefault;
   if (!request.GetReflection()->HasField(request, field)) return kDefault + kMargin;

@@ -43,7 +43,10 @@ class Line {
     return add("job_id", subject.job_id)
         .add("worker_id", subject.worker_id)
         .add("request_id", subject.request_id)
-        .add("script", subject.script);
+        .add("script", subject.script)
+        .add("name", subject.name)
+        .add("selection", subject.selection)
+        .add("jobs", subject.jobs);
   }
   [[nodiscard]] std::string text() const { return text_ + "}"; }
 

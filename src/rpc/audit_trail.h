@@ -20,7 +20,10 @@ struct AuditSubject {
   std::string job_id;
   std::string worker_id;
   std::string request_id;
-  std::string script;  // the path of a job's script, else its program
+  std::string script;     // the path of a job's script, else its program
+  std::string selection;  // which jobs a call about many is about
+  std::string jobs;       // how many they were
+  std::string name;       // of a schedule
 };
 
 // Where a call comes from.

@@ -2,9 +2,11 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "core/field_error.h"
 #include "core/ids.h"
 #include "core/proto_time.h"
+#include "core/resources_check.h"
 #include "rpc/digest.h"
 #include "rpc/grpc_status.h"
 #include "scheduler/call_back_address.h"
@@ -27,6 +29,18 @@ absl::Status check(const v1::RegisterWorkerRequest& request) {
   }
   if (request.capacity().slots() == 0) {
     return invalid_field("capacity.slots", "must be at least 1");
+  }
+  for (const auto& [name, count] : request.capacity().custom()) {
+    absl::Status status = check_resource_name(name);
+    if (status.ok() && (count == 0 || count > kMostUnits)) {
+      status = absl::InvalidArgumentError(
+          absl::StrCat(name, " = ", count, ": allowed are 1 to ", kMostUnits));
+    }
+    if (!status.ok()) return invalid_field("capacity.custom", std::string(status.message()));
+  }
+  for (const std::string& taint : request.taints()) {
+    const absl::Status status = check_taint(taint);
+    if (!status.ok()) return invalid_field("taints", std::string(status.message()));
   }
   if (request.has_stop_grace() && from_proto(request.stop_grace()).count() < 0) {
     return invalid_field("stop_grace", "a negative duration is not allowed, 0 is the least");

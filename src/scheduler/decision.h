@@ -38,8 +38,10 @@ struct AttemptOutcome {
 
 using Answer =
     std::variant<v1::Job, v1::Worker, v1::ListWorkersResponse, v1::Cluster, v1::ExplainJobResponse,
-                 v1::DeleteJobResponse, v1::RegisterWorkerResponse, v1::DeregisterWorkerResponse,
-                 OutputLocation, AttemptOutcome>;
+                 v1::DeleteJobResponse, v1::MatchingJobsResponse, v1::RegisterWorkerResponse,
+                 v1::DeregisterWorkerResponse, OutputLocation, AttemptOutcome, v1::Schedule,
+                 v1::ListSchedulesResponse, v1::DeleteScheduleResponse, v1::Queue,
+                 v1::ListQueuesResponse, v1::DeleteQueueResponse>;
 
 // Ends a call.
 struct Reply {
@@ -61,6 +63,12 @@ struct FindExpired {
   WallTime before;
   uint64_t max_jobs = 0;
   size_t limit = 0;
+};
+
+// Looks for a page of jobs. Calls back Scheduler::matched().
+struct FindMatching {
+  uint64_t id = 0;
+  v1::ListJobsRequest request;  // `worker_id` is an id
 };
 
 // Tells a worker which output it may delete, if the store knows of any.
@@ -139,8 +147,8 @@ struct ReleaseOriginal {
   v1::AttemptKey key;
 };
 
-using Effect = std::variant<Reply, LookUp, FindExpired, SendDoomed, Dispatch, StopAttempt,
-                            SignalAttempt, CallBack, ForgetLink, SendDown, CloseStream,
+using Effect = std::variant<Reply, LookUp, FindExpired, FindMatching, SendDoomed, Dispatch,
+                            StopAttempt, SignalAttempt, CallBack, ForgetLink, SendDown, CloseStream,
                             AdmitOriginal, DismissOriginal, ReleaseOriginal>;
 
 // What a LookUp found; the jobs in its order, NOT_FOUND where there is none.
@@ -149,6 +157,12 @@ struct LookedUp {
   std::vector<absl::StatusOr<v1::Job>> jobs;
   std::string external_job;  // id of the job that has that external id; empty: none
   RecordedTasks tasks;
+};
+
+// What a FindMatching found, newest first; `next_page_token` empty: it was the last page.
+struct MatchedJobs {
+  std::vector<std::string> job_ids;
+  std::string next_page_token;
 };
 
 // What one event leads to: `persist` is written first; `effects` happen in order once commit

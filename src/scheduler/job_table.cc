@@ -1,5 +1,7 @@
 #include "scheduler/job_table.h"
 
+#include <algorithm>
+
 #include "clusterd/job_states.h"
 
 namespace clusterd {
@@ -26,6 +28,7 @@ LiveJob& JobTable::insert(LiveJob job) {
   live = std::move(job);
   script_bytes_ += script_bytes_of(live);
   if (!live.job.external_id().empty()) by_external_id_[live.job.external_id()] = id;
+  index_schedule(live);
   count(live, 1);
   return live;
 }
@@ -35,11 +38,35 @@ void JobTable::erase(const std::string& job_id) {
   if (found == jobs_.end()) return;
   LiveJob& live = found->second;
   set_ready(live, false);
-  if (live.tasks != nullptr) set_waiting_tasks(*live.tasks, false);
+  if (live.tasks != nullptr) set_waiting_tasks(live, false);
   count(live, -1);
   by_external_id_.erase(live.job.external_id());
+  unindex_schedule(live);
   script_bytes_ -= script_bytes_of(live);
   jobs_.erase(found);
+}
+
+void JobTable::index_schedule(const LiveJob& live) {
+  if (live.job.schedule().empty() || !live.array_id.empty()) return;
+  by_schedule_[live.job.schedule()][live.job.seq()] = live.job.job_id();
+}
+
+void JobTable::unindex_schedule(const LiveJob& live) {
+  const auto found = by_schedule_.find(live.job.schedule());
+  if (found == by_schedule_.end() || !live.array_id.empty()) return;
+  found->second.erase(live.job.seq());
+  if (found->second.empty()) by_schedule_.erase(found);
+}
+
+std::vector<std::string> JobTable::unended_of_schedule(const std::string& schedule) {
+  std::vector<std::string> ids;
+  const auto found = by_schedule_.find(schedule);
+  if (found == by_schedule_.end()) return ids;
+  for (const auto& [seq, id] : found->second) {
+    const LiveJob* live = find(id);
+    if (live != nullptr && !is_final(live->job.state())) ids.push_back(id);
+  }
+  return ids;
 }
 
 void JobTable::set_state(LiveJob& live, v1::Job::State state) {
@@ -87,6 +114,7 @@ void JobTable::evict_until(uint64_t number) {
     if (found != jobs_.end() && is_final(found->second.job.state()) &&
         found->second.commit <= number) {
       by_external_id_.erase(found->second.job.external_id());
+      unindex_schedule(found->second);
       script_bytes_ -= script_bytes_of(found->second);
       jobs_.erase(found);
     }
@@ -99,16 +127,30 @@ QueueKey JobTable::key_of(const LiveJob& live) {
   return {-live.job.spec().priority(), live.job.seq(), position};
 }
 
-void JobTable::set_waiting_tasks(TaskGroup& tasks, bool waiting) {
+void JobTable::set_waiting_tasks(const LiveJob& array, bool waiting) {
+  TaskGroup& tasks = *array.tasks;
+  // A broadcast counts as one until it is known where it runs.
+  const uint64_t count = !waiting ? 0 : tasks.size() == 0 ? 1 : tasks.unstarted();
+  queues_.count_queued(queue_of(array.job.spec()),
+                       static_cast<int64_t>(count) - static_cast<int64_t>(tasks.counted_waiting));
+  tasks.counted_waiting = count;
   if (tasks.counted_as_queued == waiting) return;
   tasks.counted_as_queued = waiting;
   queued_ += waiting ? 1 : -1;
 }
 
 void JobTable::count(const LiveJob& live, int by) {
+  const v1::Job::State state = live.job.state();
+  if (live.tasks == nullptr) {
+    const std::string queue = queue_of(live.job.spec());
+    if (state == v1::Job::QUEUED) queues_.count_queued(queue, by);
+    if (state == v1::Job::STARTING || state == v1::Job::RUNNING) {
+      queues_.count_running(queue, by, std::max(1U, live.job.spec().resources().slots()));
+    }
+  }
   if (!live.array_id.empty()) return;
-  counts_[live.job.state()] += static_cast<uint64_t>(by);
-  if (live.job.state() == v1::Job::QUEUED) queued_ += static_cast<uint64_t>(by);
+  counts_[state] += static_cast<uint64_t>(by);
+  if (state == v1::Job::QUEUED) queued_ += static_cast<uint64_t>(by);
 }
 
 }  // namespace clusterd

@@ -14,6 +14,7 @@
 #include "clusterd/v1/job.pb.h"
 #include "core/clock.h"
 #include "scheduler/decision.h"
+#include "scheduler/queue_table.h"
 #include "scheduler/ready_queue.h"
 #include "scheduler/task_group.h"
 
@@ -72,8 +73,15 @@ class JobTable {
 
   // Jobs that wait for a worker; an array counts as one while a task of it waits.
   [[nodiscard]] uint64_t queued() const { return queued_; }
-  // An array begins or ceases to have tasks that wait.
-  void set_waiting_tasks(TaskGroup& tasks, bool waiting);
+  // An array begins or ceases to have tasks that wait, or has more or less of them.
+  void set_waiting_tasks(const LiveJob& array, bool waiting);
+
+  // Named queues; their counts are those of these jobs.
+  [[nodiscard]] QueueTable& queues() { return queues_; }
+  [[nodiscard]] const QueueTable& queues() const { return queues_; }
+
+  // Ids of the jobs of a schedule that have not ended, oldest first.
+  [[nodiscard]] std::vector<std::string> unended_of_schedule(const std::string& schedule);
 
   // Of all scripts that came with these jobs, in bytes.
   [[nodiscard]] uint64_t script_bytes() const { return script_bytes_; }
@@ -96,11 +104,15 @@ class JobTable {
 
  private:
   void count(const LiveJob& live, int by);
+  void index_schedule(const LiveJob& live);
+  void unindex_schedule(const LiveJob& live);
   void count_ready(LiveJob& live, bool ready);
 
   std::unordered_map<std::string, LiveJob> jobs_;
   std::unordered_map<std::string, std::string> by_external_id_;
+  std::map<std::string, std::map<uint64_t, std::string>> by_schedule_;  // by seq
   ReadyQueue ready_;
+  QueueTable queues_;
   std::map<int64_t, uint64_t> ready_by_second_;
   uint64_t queued_ = 0;
   uint64_t script_bytes_ = 0;

@@ -34,4 +34,12 @@ absl::StatusOr<LookedUp> look_up(Store& store, const LookUp& question) {
   return found;
 }
 
+absl::StatusOr<MatchedJobs> find_matching(Store& store, const FindMatching& question) {
+  auto page = store.list_jobs(question.request);
+  if (!page.ok()) return page.status();
+  MatchedJobs found{.job_ids = {}, .next_page_token = page->next_page_token()};
+  for (const v1::Job& job : page->jobs()) found.job_ids.push_back(job.job_id());
+  return found;
+}
+
 }  // namespace clusterd

@@ -5,9 +5,15 @@
 #include "absl/strings/str_cat.h"
 #include "core/limits_check.h"
 #include "core/worker_protocol.h"
+#include "scheduler/queue_table.h"
 
 namespace clusterd {
 namespace {
+
+// A task of a gang, which is there once it has been placed, is a job alone.
+uint32_t gang_size_of(const v1::JobSpec& spec) {
+  return spec.has_gang() && spec.has_array() ? spec.gang().size() : 0;
+}
 
 // The same for two jobs exactly if they ask the same of a worker.
 std::string shape_key(const v1::JobSpec& spec, const std::string& worker_id) {
@@ -22,6 +28,19 @@ std::string shape_key(const v1::JobSpec& spec, const std::string& worker_id) {
   }
   key += spec.payload().empty() ? 'n' : 'y';
   key += spec.has_script() ? 'y' : 'n';
+  key += wants.exclusive() ? 'y' : 'n';
+  key += spec.pack() ? 'y' : 'n';
+  key += spec.has_gang() ? 'y' : 'n';
+  absl::StrAppend(&key, "\n", gang_size_of(spec), "\n");
+  for (const auto& [name, count] :
+       std::map<std::string, uint32_t>(wants.custom().begin(), wants.custom().end())) {
+    absl::StrAppend(&key, name, "=", count, "\n");
+  }
+  for (const v1::Preference& preference : spec.prefer()) {
+    absl::StrAppend(&key, "\n", preference.weight(), preference.match());
+  }
+  for (const std::string& taint : spec.tolerate()) absl::StrAppend(&key, "\n\n\n", taint);
+  absl::StrAppend(&key, "\n", spec.handler().size(), ":", spec.handler());
   for (const std::string& expression : spec.require()) absl::StrAppend(&key, "\n", expression);
   for (const std::string& limit : names_of(spec.limits())) absl::StrAppend(&key, "\n\n", limit);
   return key;
@@ -33,53 +52,81 @@ Shape Shape::of(const v1::JobSpec& spec, const std::string& worker_id) {
   Shape shape{.worker_id = worker_id,
               .resources = spec.resources(),
               .require = {},
+              .prefer = {},
+              .tolerate = {spec.tolerate().begin(), spec.tolerate().end()},
+              .pack = spec.pack(),
               .limits = names_of(spec.limits()),
               .suits_clusterd = can_run(v1::Worker::CLUSTERD, spec),
               .suits_jobscheduler = can_run(v1::Worker::JOBSCHEDULER, spec),
               .suits_go_work = can_run(v1::Worker::GO_WORK, spec),
               .has_payload = !spec.payload().empty(),
-              .has_script = spec.has_script()};
+              .has_script = spec.has_script(),
+              .is_in_gang = spec.has_gang(),
+              .gang_size = gang_size_of(spec),
+              .handler = spec.handler()};
   for (const std::string& text : spec.require()) {
     auto expression = LabelExpression::parse(text);
     if (expression.ok()) shape.require.push_back(*std::move(expression));
+  }
+  for (const v1::Preference& preference : spec.prefer()) {
+    auto expression = LabelExpression::parse(preference.match());
+    if (expression.ok()) shape.prefer.emplace_back(*std::move(expression), preference.weight());
   }
   return shape;
 }
 
 void ReadyQueue::insert(const QueueKey& key, const std::string& job_id, const v1::JobSpec& spec,
                         const std::string& worker_id) {
-  std::unique_ptr<Line>& line = lines_[shape_key(spec, worker_id)];
+  Queue& queue = queues_[queue_of(spec)];
+  std::unique_ptr<Line>& line = queue.lines[shape_key(spec, worker_id)];
   if (line == nullptr) {
-    line = std::make_unique<Line>(Line{.shape = Shape::of(spec, worker_id), .jobs = {}});
+    line = std::make_unique<Line>(
+        Line{.shape = Shape::of(spec, worker_id), .jobs = {}, .hopeless_in = 0});
   } else {
-    heads_.erase(line->jobs.begin()->first);
+    queue.heads.erase(line->jobs.begin()->first);
   }
   line->jobs.emplace(key, job_id);
-  heads_.emplace(line->jobs.begin()->first, line.get());
+  queue.heads.emplace(line->jobs.begin()->first, line.get());
 }
 
 void ReadyQueue::erase(const QueueKey& key, const v1::JobSpec& spec, const std::string& worker_id) {
-  const auto found = lines_.find(shape_key(spec, worker_id));
-  if (found == lines_.end()) return;
+  const auto queue = queues_.find(queue_of(spec));
+  if (queue == queues_.end()) return;
+  auto& [lines, heads] = queue->second;
+  const auto found = lines.find(shape_key(spec, worker_id));
+  if (found == lines.end()) return;
   Line& line = *found->second;
-  heads_.erase(line.jobs.begin()->first);
+  heads.erase(line.jobs.begin()->first);
   line.jobs.erase(key);
-  if (line.jobs.empty()) {
-    lines_.erase(found);
-  } else {
-    heads_.emplace(line.jobs.begin()->first, &line);
+  if (!line.jobs.empty()) {
+    heads.emplace(line.jobs.begin()->first, &line);
+    return;
   }
+  lines.erase(found);
+  if (lines.empty()) queues_.erase(queue);
 }
 
-ReadyQueue::Head ReadyQueue::first_at_or_after(const QueueKey& from) const {
-  const auto found = heads_.lower_bound(from);
-  if (found == heads_.end()) return {};
+std::vector<std::string> ReadyQueue::queues() const {
+  std::vector<std::string> names;
+  for (const auto& [name, queue] : queues_) names.push_back(name);
+  return names;
+}
+
+ReadyQueue::Head ReadyQueue::first_at_or_after(const std::string& queue,
+                                               const QueueKey& from) const {
+  const auto named = queues_.find(queue);
+  if (named == queues_.end()) return {};
+  const auto found = named->second.heads.lower_bound(from);
+  if (found == named->second.heads.end()) return {};
   return {found->first, found->second};
 }
 
-uint64_t ReadyQueue::count_before(const QueueKey& key, uint64_t limit) const {
+uint64_t ReadyQueue::count_before(const std::string& queue, const QueueKey& key,
+                                  uint64_t limit) const {
   uint64_t count = 0;
-  for (const auto& [head, line] : heads_) {
+  const auto named = queues_.find(queue);
+  if (named == queues_.end()) return count;
+  for (const auto& [head, line] : named->second.heads) {
     if (head >= key) break;
     for (const auto& [other, job_id] : line->jobs) {
       if (other >= key || count >= limit) break;

@@ -32,6 +32,9 @@ struct Shape {
   std::string worker_id;  // the one it names; empty: any
   v1::Resources resources;
   std::vector<LabelExpression> require;
+  std::vector<std::pair<LabelExpression, int32_t>> prefer;  // with its weight
+  std::vector<std::string> tolerate;                        // taints: "key", "key=value" or "*"
+  bool pack = false;
   std::vector<std::string> limits;  // names of those that it must be kept within
   // Which workers can do what it asks, by the protocol that they speak.
   bool suits_clusterd = true;
@@ -39,12 +42,16 @@ struct Shape {
   bool suits_go_work = false;
   bool has_payload = false;
   bool has_script = false;  // that comes with the job
+  bool is_in_gang = false;
+  uint32_t gang_size = 0;  // tasks that must start at once; 0: one job alone
+  std::string handler;     // empty: it is a process
 
   // The spec has passed check_job_spec(); `worker_id` is resolved.
   static Shape of(const v1::JobSpec& spec, const std::string& worker_id);
 };
 
-// Jobs that may start as soon as a worker has room, in order, one line for each shape.
+// Jobs that may start as soon as a worker has room, in order, one line for each shape
+// within each named queue.
 //
 // The cost of a change, and of finding the next, goes with the number of shapes and not with the
 // number of jobs. Owned by JobTable; core thread only.
@@ -53,6 +60,8 @@ class ReadyQueue {
   struct Line {
     Shape shape;
     std::map<QueueKey, std::string> jobs;  // to job ids; never empty
+    // WorkerTable::generation() in which no worker could ever run them; placement's own note.
+    mutable uint64_t hopeless_in = 0;
   };
   struct Head {
     QueueKey key;
@@ -65,15 +74,22 @@ class ReadyQueue {
               const std::string& worker_id);
   void erase(const QueueKey& key, const v1::JobSpec& spec, const std::string& worker_id);
 
-  // The first job of a line whose key is not below `from`; line null: there is none.
-  [[nodiscard]] Head first_at_or_after(const QueueKey& from) const;
-  // Jobs that come before `key`, counted up to `limit`.
-  [[nodiscard]] uint64_t count_before(const QueueKey& key, uint64_t limit) const;
-  [[nodiscard]] bool empty() const { return heads_.empty(); }
+  // Names of those that hold jobs.
+  [[nodiscard]] std::vector<std::string> queues() const;
+  // The first job of a line of that queue whose key is not below `from`; line null: there is none.
+  [[nodiscard]] Head first_at_or_after(const std::string& queue, const QueueKey& from) const;
+  // Jobs of that queue that come before `key`, counted up to `limit`.
+  [[nodiscard]] uint64_t count_before(const std::string& queue, const QueueKey& key,
+                                      uint64_t limit) const;
+  [[nodiscard]] bool empty() const { return queues_.empty(); }
 
  private:
-  std::unordered_map<std::string, std::unique_ptr<Line>> lines_;  // by shape_key()
-  std::map<QueueKey, const Line*> heads_;
+  struct Queue {
+    std::unordered_map<std::string, std::unique_ptr<Line>> lines;  // by shape_key()
+    std::map<QueueKey, const Line*> heads;
+  };
+
+  std::map<std::string, Queue> queues_;  // by name; none is empty
 };
 
 }  // namespace clusterd

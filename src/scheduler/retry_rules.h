@@ -13,9 +13,28 @@ namespace clusterd {
 // `max_attempts`.
 [[nodiscard]] bool is_retried(const v1::Job& job, const v1::JobEnd& end);
 
-// How long to wait before the next attempt: `backoff` doubled for each earlier attempt, at most an
-// hour, times 1 to 1.25 by a hash of the job's id and the attempt. After a loss of a job that
-// fences itself at least fence_margin().
+// The newest attempt could not be started by the fault of its worker, so that the job goes back to
+// the queue as if it had not been tried. Not where it names its worker, not after a wish to stop,
+// and for kMostExcused attempts at most; those that tried out a sick worker, `was_probe`, do not
+// count.
+inline constexpr uint32_t kMostExcused = 10;
+[[nodiscard]] bool is_excused(const v1::Job& job, const v1::JobEnd& end, bool was_probe);
+// How long it then waits: not at all the first five times, then 1 s, doubled each time, at most 30
+// s.
+[[nodiscard]] std::chrono::nanoseconds excused_delay(const v1::Job& job);
+// Leaves out the failure before the newest one, where both were the same worker's fault: trying it
+// out for hours does not make the record grow.
+void drop_earlier_probe(v1::Job& job);
+
+// The newest attempt was lost, would be retried for that, and is not because it is the last of as
+// many as may be lost: `max_losses` of the job, else `usual_most`.
+[[nodiscard]] bool is_lost_for_good(const v1::Job& job, const v1::JobEnd& end, uint32_t usual_most);
+// Attempts of it that were lost.
+[[nodiscard]] uint32_t losses_of(const v1::Job& job);
+
+// How long to wait before the next attempt: excused_delay() of one that was excused, else `backoff`
+// doubled for each earlier attempt, at most an hour, times 1 to 1.25 by a hash of the job's id and
+// the attempt. After a loss of a job that fences itself at least fence_margin().
 [[nodiscard]] std::chrono::nanoseconds retry_delay(const v1::Job& job, const v1::JobEnd& end,
                                                    std::chrono::nanoseconds lost_after);
 

@@ -20,17 +20,20 @@ Scheduler::Scheduler(const SchedulerConfig& config, StoreContents contents, Now 
       metrics_(metrics == nullptr ? *own_metrics_ : *metrics),
       epoch_(contents.meta.epoch()),
       since_(now.wall),
+      schedules_(std::move(contents.schedules), now.boot),
       last_seq_(contents.meta.last_job_seq()),
       last_event_(contents.meta.last_event_seq()) {
   for (const auto& [state, count] : contents.ended_counts) jobs_.set_stored_count(state, count);
   for (internal::WorkerRecord& record : contents.workers) {
     WorkerEntry& worker = workers_.insert(std::move(record), now.boot);
     watch(worker);
+    if (worker.in_quarantine()) resume_quarantine(worker, now);
     if (worker.record.has_drain_deadline()) {
       const auto left = from_proto(worker.record.drain_deadline()) - now.wall;
       timers_.add({now.boot + std::max(left, left.zero()), TimerKind::kDrain, worker.id()});
     }
   }
+  for (const v1::Queue& queue : contents.queues) jobs_.queues().set_up(queue);
   for (v1::Job& job : contents.live_jobs) load_job(std::move(job), contents);
   timers_.add({now.boot, TimerKind::kRetention, ""});
 }
@@ -77,6 +80,7 @@ Decision Scheduler::begin(Now now) {
   }
   placement_changed_ = true;
   admit_remembered(out);
+  fire_schedules(out, now);
   return seal(std::move(out), now);
 }
 
@@ -237,6 +241,11 @@ void Scheduler::fire(const Timer& timer, Decision& out, Now now) {
       return check_drain(timer.subject, out, now);
     case TimerKind::kRetention:
       return look_for_expired(out, now);
+    case TimerKind::kSchedules:
+      if (schedules_at_ != timer.at) return;  // an earlier one has been set
+      return fire_schedules(out, now);
+    case TimerKind::kProbe:
+      return let_probe(timer);
   }
 }
 

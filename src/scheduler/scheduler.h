@@ -17,6 +17,7 @@
 #include "core/config.h"
 #include "scheduler/decision.h"
 #include "scheduler/job_table.h"
+#include "scheduler/schedule_table.h"
 #include "scheduler/scheduler_metrics.h"
 #include "scheduler/timer_queue.h"
 #include "scheduler/worker_table.h"
@@ -38,6 +39,14 @@ struct SubmitOrder {
   std::string trace_parent;
   RequestKey request;
   std::string external_id;  // empty: none
+  std::string schedule;     // by whose order; empty: none's
+};
+
+// A schedule to set up or to change. It has passed check_schedule(), its spec what StartJob asks.
+struct ScheduleOrder {
+  v1::Schedule schedule;
+  std::string who;
+  RequestKey request;
 };
 
 // A worker of one of the two earlier systems that asks for membership.
@@ -88,11 +97,19 @@ class Scheduler {
                   const RequestKey& key, Now now);
   Decision retry(CallId call, const v1::RetryJobRequest& request, const RequestKey& key, Now now);
   Decision erase(CallId call, const v1::DeleteJobRequest& request, const RequestKey& key, Now now);
+  // Both act on a page of jobs at a time, each with a commit of its own, and answer after the last;
+  // they go on where their caller goes away. The selection has passed check_selection().
+  Decision stop_matching(CallId call, const v1::StopMatchingJobsRequest& request,
+                         const std::string& who, const RequestKey& key, Now now);
+  Decision retry_matching(CallId call, const v1::RetryMatchingJobsRequest& request,
+                          const RequestKey& key, Now now);
   Decision query(CallId call, const v1::QueryJobRequest& request);
   Decision wait(CallId call, const v1::WaitJobRequest& request, Now now);
   Decision explain(CallId call, const v1::ExplainJobRequest& request);
   Decision locate_output(CallId call, const OutputQuery& query, Now now);
   Decision outcome_of(CallId call, const v1::AttemptKey& key, Now now);
+  // Fills in how far the jobs of a page from the store are.
+  void show_progress(v1::ListJobsResponse& page);
   Decision list_workers(CallId call, const v1::ListWorkersRequest& request);
   Decision get_worker(CallId call, const v1::GetWorkerRequest& request);
   Decision drain(CallId call, const v1::DrainWorkerRequest& request, const RequestKey& key,
@@ -101,6 +118,32 @@ class Scheduler {
                   Now now);
   Decision remove(CallId call, const v1::RemoveWorkerRequest& request, const RequestKey& key,
                   Now now);
+  // NOT_FOUND: it was not set up and holds no jobs.
+  Decision list_queues(CallId call);
+  Decision get_queue(CallId call, const v1::GetQueueRequest& request);
+  // INVALID_ARGUMENT: a name or a weight that is not allowed.
+  Decision set_queue(CallId call, const v1::SetQueueRequest& request, const RequestKey& key,
+                     Now now);
+  Decision pause_queue(CallId call, const v1::PauseQueueRequest& request, const RequestKey& key,
+                       Now now);
+  Decision resume_queue(CallId call, const v1::ResumeQueueRequest& request, const RequestKey& key,
+                        Now now);
+  // FAILED_PRECONDITION: it holds jobs.
+  Decision delete_queue(CallId call, const v1::DeleteQueueRequest& request, const RequestKey& key,
+                        Now now);
+  Decision create_schedule(CallId call, ScheduleOrder order, Now now);
+  Decision update_schedule(CallId call, ScheduleOrder order, Now now);
+  Decision list_schedules(CallId call, Now now);
+  Decision get_schedule(CallId call, const std::string& name, Now now);
+  Decision pause_schedule(CallId call, const v1::PauseScheduleRequest& request,
+                          const RequestKey& key, Now now);
+  Decision resume_schedule(CallId call, const v1::ResumeScheduleRequest& request,
+                           const RequestKey& key, Now now);
+  // `fresh_job_id` is the job's.
+  Decision trigger_schedule(CallId call, const v1::TriggerScheduleRequest& request,
+                            const std::string& fresh_job_id, const RequestKey& key, Now now);
+  Decision delete_schedule(CallId call, const v1::DeleteScheduleRequest& request,
+                           const RequestKey& key, Now now);
   // `leader`: where this scheduler is reached.
   Decision get_cluster(CallId call, v1::Caller caller, std::string leader);
   // The caller is gone: its Reply is not needed any more.
@@ -144,6 +187,7 @@ class Scheduler {
   // `found` is an error where the store could not be read.
   Decision looked_up(uint64_t id, absl::StatusOr<LookedUp> found, Now now);
   Decision expired(const std::vector<std::string>& job_ids, Now now);
+  Decision matched(uint64_t id, absl::StatusOr<MatchedJobs> page, Now now);
   void committed(uint64_t number);
 
   // --- time
@@ -209,6 +253,18 @@ class Scheduler {
     RequestKey request;
     absl::AnyInvocable<absl::Status(WorkerEntry& worker, Decision& out, Now now)> change;
   };
+  // A call about all jobs that match, which goes on a page at a time.
+  struct GroupCall {
+    std::vector<CallId> calls;  // repetitions too
+    RequestKey request;
+    bool retries = false;  // else it stops them
+    bool dry_run = false;
+    v1::StopRequest wish;      // of one that stops
+    v1::ListJobsRequest page;  // the one that is acted on, then the next
+    size_t reading = 0;        // jobs of the page that are read for their retry
+    absl::Status failure;      // ends it after this page
+    v1::MatchingJobsResponse answer;
+  };
   // Whether a worker came back with the boot and the journal that it had.
   struct SameAsBefore {
     bool boot = false;
@@ -238,8 +294,9 @@ class Scheduler {
   [[nodiscard]] std::optional<uint32_t> unrecorded_task(const std::string& job_id, LiveJob** array);
   [[nodiscard]] LiveJob* find_or_make_task(const std::string& job_id, Decision& out, Now now);
   // scheduler_submit.cc
-  void accept(CallId call, SubmitOrder order, const LookUp& question, const LookedUp& found,
-              Decision& out, Now now);
+  // The error, where it was refused.
+  absl::Status accept(CallId call, SubmitOrder order, const LookUp& question, const LookedUp& found,
+                      Decision& out, Now now);
   [[nodiscard]] absl::Status check_room() const;
   // A script that comes with the job is not too large, and neither are all of them together.
   [[nodiscard]] absl::Status check_upload(const v1::JobSpec& spec) const;
@@ -271,6 +328,11 @@ class Scheduler {
   // scheduler_placement.cc
   // Starts what fits, where anything has changed since the last time.
   void place(Decision& out, Now now);
+  // True: another round may start more.
+  bool place_round(Decision& out, Now now);
+  // False: it fits nowhere now.
+  [[nodiscard]] bool start_head(const ReadyQueue::Head& head, const WorkerTable::Reserved& reserved,
+                                Decision& out, Now now);
   void start_attempt(LiveJob& live, WorkerEntry& worker, Decision& out, Now now);
   void requeue(LiveJob& live, std::chrono::nanoseconds delay, Decision& out, Now now);
   // scheduler_tasks.cc
@@ -287,6 +349,24 @@ class Scheduler {
   void revive_tasks(LiveJob& array, const std::vector<absl::StatusOr<v1::Job>>& tasks,
                     Decision& out, Now now);
   LiveJob& revive_task(LiveJob& array, v1::Job task, Decision& out, Now now);
+  // scheduler_gangs.cc
+  // All tasks, each on the worker of its rank.
+  void start_gang(LiveJob& gang, const std::vector<WorkerEntry*>& workers, Decision& out, Now now);
+  // The task ended without success: what follows for the others.
+  void fail_gang(LiveJob& gang, const LiveJob& task, Decision& out, Now now);
+  // Names of the workers of all tasks of its gang are known; false: they are read first, and then
+  // the task is sent.
+  [[nodiscard]] bool know_peers(LiveJob& task, Decision& out);
+  void peers_read(const std::string& task_id, const std::vector<std::string>& asked,
+                  const absl::StatusOr<LookedUp>& found, Decision& out, Now now);
+  [[nodiscard]] std::string peer_name(const v1::Job& task);
+  // scheduler_queues.cc
+  using QueueChange = absl::AnyInvocable<absl::Status(v1::Queue& queue)>;
+  void change_queue(CallId call, const std::string& name, const RequestKey& key, QueueChange change,
+                    Decision& out, Now now);
+  void answer_queue(CallId call, const std::string& name, Decision& out);
+  // RESOURCE_EXHAUSTED: so many more jobs are above its cap.
+  [[nodiscard]] absl::Status check_queue_room(const v1::JobSpec& spec, uint64_t jobs) const;
   // scheduler_calls.cc
   void ask(CallId call, ParkedCall parked, Decision& out);
   Decision ask_now(CallId call, ParkedCall parked, std::optional<BootTime> until = {});
@@ -309,6 +389,7 @@ class Scheduler {
   [[nodiscard]] std::optional<std::chrono::nanoseconds> grace_of(const LiveJob& live);
   void read_and_retry(CallId call, const v1::RetryJobRequest& request, const RequestKey& key,
                       Decision& out);
+  [[nodiscard]] absl::Status check_retry_room(const v1::Job& job, const RecordedTasks& tasks) const;
   void retry_ended(CallId call, const v1::Job& job, const RecordedTasks& tasks,
                    const RequestKey& key, Decision& out, Now now);
   void retry_task(CallId call, const v1::Job& task, const RequestKey& key, Decision& out, Now now);
@@ -321,6 +402,8 @@ class Scheduler {
                     uint64_t session, Now now);
   void resend_order(const std::string& job_id, Decision& out);
   LiveJob* current_attempt(const v1::AttemptKey& key, const std::string& worker_id);
+  void take_handlers(WorkerEntry& worker, const v1::RegisterWorkerRequest& request);
+  void attempt_progressed(LiveJob& live, const v1::Progress& progress);
   void attempt_started(LiveJob& live, const v1::JobEvent& event, Decision& out, Now now);
   void attempt_refused(LiveJob& live, const absl::Status& refusal, Decision& out, Now now);
   // Another attempt, where one is due, starts no earlier than `least_delay` from now.
@@ -347,6 +430,24 @@ class Scheduler {
   void forget_worker(WorkerEntry& worker, const std::string& why, Decision& out, Now now);
   void lose_attempts(WorkerEntry& worker, const std::string& why, Decision& out, Now now);
   void check_drain(const std::string& worker_id, Decision& out, Now now);
+  // scheduler_quarantine.cc
+  // A start failed by the worker's own fault; `why` is for people.
+  void start_failed(WorkerEntry& worker, const std::string& why, Now now);
+  void start_succeeded(WorkerEntry& worker);
+  // The job's attempt here has ended, or never started.
+  void start_over(WorkerEntry& worker, const std::string& job_id, const v1::JobEnd& end, Now now);
+  // The job was given to the worker: where that is in quarantine, it is tried there.
+  static void note_probe(WorkerEntry& worker, const LiveJob& live);
+  void plan_probe(WorkerEntry& worker, Now now);
+  void let_probe(const Timer& timer);
+  void resume_quarantine(WorkerEntry& worker, Now now);
+  void end_quarantine(WorkerEntry& worker);
+  // scheduler_matching.cc
+  void begin_group(CallId call, GroupCall group, Decision& out, Now now);
+  void act_on_page(uint64_t id, GroupCall& group, const std::vector<std::string>& job_ids,
+                   Decision& out, Now now);
+  void retry_matched(uint64_t id, const absl::StatusOr<LookedUp>& found, Decision& out, Now now);
+  void next_page(uint64_t id, Decision& out, Now now);
   // scheduler_originals.cc
   absl::StatusOr<WorkerEntry*> make_room_for(const OriginalOrder& order, Decision& out, Now now);
   void admit_remembered(Decision& out);
@@ -364,6 +465,24 @@ class Scheduler {
   // scheduler_retention.cc
   void look_for_expired(Decision& out, Now now);
   void forget_left_workers(Decision& out, Now now);
+  // scheduler_schedules.cc
+  absl::Status check_new_schedule(const ScheduleOrder& order) const;
+  void answer_schedule(CallId call, const std::string& name, Decision& out, Now now);
+  void keep_schedule(const ScheduleEntry& entry, Decision& out);
+  // A job that a caller asked for at once was refused and leaves nothing.
+  void unschedule(const v1::Job& job, Decision& out);
+  // Workers that its jobs name may still come back after this term's start.
+  [[nodiscard]] bool awaits_workers(const ScheduleEntry& entry, Now now);
+  Decision pause_or_resume(CallId call, const std::string& name, bool paused, const RequestKey& key,
+                           Now now);
+  // scheduler_firing.cc
+  // Submits what is due, and sees to it that it is asked again.
+  void fire_schedules(Decision& out, Now now);
+  void watch_schedules(Now now, std::chrono::nanoseconds least_wait = {});
+  void deal_with(ScheduleEntry& entry, Decision& out, Now now);
+  // Submits the job of one time. The error says why there is none.
+  absl::Status submit_scheduled(ScheduleEntry& entry, WallTime time, bool behind_earlier,
+                                Decision& out, Now now);
   // scheduler_views.cc
   void answer_worker(CallId call, const std::string& id_or_name, Decision& out);
   [[nodiscard]] v1::ExplainJobResponse explanation(const v1::Job& job);
@@ -376,9 +495,12 @@ class Scheduler {
   WallTime since_;
   JobTable jobs_;
   WorkerTable workers_;
+  ScheduleTable schedules_;
+  std::optional<BootTime> schedules_at_;  // when they are looked at next
   TimerQueue timers_;
   std::map<CallId, ParkedCall> parked_;
   std::map<uint64_t, PendingLookUp> lookups_;
+  std::map<uint64_t, GroupCall> groups_;
   // Keys whose records are not durable yet, or wait for a first verdict; the store has the rest.
   std::unordered_map<std::string, FirstAnswer> first_answers_;
   std::map<std::string, std::set<std::string>> dependents_;  // by the job that they wait for
@@ -393,8 +515,11 @@ class Scheduler {
   uint64_t last_event_ = 0;
   uint64_t last_session_ = 0;
   uint64_t last_lookup_ = 0;
-  uint64_t commit_ = 0;          // of the last decision that persisted something
-  uint64_t workers_commit_ = 0;  // of the last change of a member
+  uint64_t last_group_ = 0;
+  uint64_t commit_ = 0;            // of the last decision that persisted something
+  uint64_t workers_commit_ = 0;    // of the last change of a member
+  uint64_t schedules_commit_ = 0;  // the same of a schedule
+  uint64_t queues_commit_ = 0;     // the same of a queue
   BootTime last_tick_{};
   std::optional<BootTime> expected_tick_;
 };

@@ -9,6 +9,7 @@
 #include "clusterd/job_tasks.h"
 #include "core/field_error.h"
 #include "core/proto_time.h"
+#include "core/worker_fault.h"
 #include "scheduler/retry_rules.h"
 #include "scheduler/scheduler.h"
 
@@ -33,6 +34,7 @@ bool set_late_end(v1::Job& job, const v1::AttemptKey& key, const v1::JobEnd& end
 }  // namespace
 
 void Scheduler::send_start(LiveJob& live, WorkerEntry& worker, Decision& out) {
+  if (live.job.spec().has_gang() && !know_peers(live, out)) return;
   v1::Attempt& record = *live.job.mutable_attempts()->rbegin();
   record.set_epoch(epoch_);
   record.set_session(worker.session);
@@ -41,6 +43,7 @@ void Scheduler::send_start(LiveJob& live, WorkerEntry& worker, Decision& out) {
   order.attempt.mutable_key()->set_attempt(live.job.attempt());
   *order.attempt.mutable_spec() = live.job.spec();
   order.attempt.set_trace_parent(live.job.trace_parent());
+  *order.attempt.mutable_units() = record.units();
   if (fences_itself(live.job.spec())) {
     const auto silence = lost_after(live.job.spec());
     *order.attempt.mutable_fence_after() = to_proto(silence - fence_margin(silence));
@@ -48,6 +51,8 @@ void Scheduler::send_start(LiveJob& live, WorkerEntry& worker, Decision& out) {
   if (const LiveJob* array = live.array_id.empty() ? nullptr : jobs_.find(live.array_id)) {
     order.attempt.set_task_index(split_task_id(live.job.job_id())->second);
     order.attempt.set_task_count(array->tasks->size());
+    const std::vector<std::string>& peers = array->tasks->peers;
+    order.attempt.mutable_peers()->Add(peers.begin(), peers.end());
     if (live.job.spec().has_script()) {
       *order.attempt.mutable_spec()->mutable_script() = array->job.spec().script();
     }
@@ -142,6 +147,7 @@ void Scheduler::resend_order(const std::string& job_id, Decision& out) {
 void Scheduler::attempt_started(LiveJob& live, const v1::JobEvent& event, Decision& out, Now now) {
   if (live.job.state() != v1::Job::STARTING) return;
   jobs_.set_state(live, v1::Job::RUNNING);
+  if (WorkerEntry* worker = workers_.find(live.job.worker_id())) start_succeeded(*worker);
   if (live.ordered_at) metrics_.dispatch_latency.observe(now.boot - *live.ordered_at);
   live.order_pending = live.job.has_stop_requested() && live.order_pending;
   *live.job.mutable_start_time() = event.time();
@@ -167,11 +173,13 @@ void Scheduler::attempt_refused(LiveJob& live, const absl::Status& refusal, Deci
     v1::JobEnd end;
     end.set_reason(v1::JobEnd::START_FAILED);
     end.set_message(std::string(refusal.message()));
+    if (is_workers_fault(refusal)) end.set_worker_at_fault(true);
     attempt_ended(live, end, now.wall, out, now);
     return;
   }
   if (WorkerEntry* worker = workers_.find(live.job.worker_id())) {
     WorkerTable::release(*worker, live.job);
+    if (is_workers_fault(refusal)) start_failed(*worker, std::string(refusal.message()), now);
   }
   placement_changed_ = true;
   const std::string job_id = live.job.job_id();
@@ -180,6 +188,7 @@ void Scheduler::attempt_refused(LiveJob& live, const absl::Status& refusal, Deci
     if (parked_.erase(waiter) > 0) reply(waiter, refusal, out);
   }
   out.persist.forget_jobs.push_back(job_id);
+  unschedule(live.job, out);
   if (!live.request_key.empty()) {  // nothing happened: a repetition tries anew
     out.persist.delete_idempotency.push_back(live.request_key);
     first_answers_.erase(live.request_key);
@@ -195,13 +204,31 @@ void Scheduler::attempt_refused(LiveJob& live, const absl::Status& refusal, Deci
 
 void Scheduler::attempt_ended(LiveJob& live, const v1::JobEnd& end, WallTime when, Decision& out,
                               Now now, std::chrono::nanoseconds least_delay) {
+  if (end.worker_at_fault() && config_.scheduling.quarantine_after == 0) {
+    v1::JobEnd plain = end;  // nobody asks whose fault it is
+    plain.clear_worker_at_fault();
+    return attempt_ended(live, plain, when, out, now, least_delay);
+  }
   v1::Attempt& attempt = *live.job.mutable_attempts()->rbegin();
   *attempt.mutable_end() = end;
   *attempt.mutable_end_time() = to_proto(when);
+  bool was_probe = false;
   if (WorkerEntry* worker = workers_.find(live.job.worker_id())) {
     WorkerTable::release(*worker, live.job);
+    was_probe = worker->probe_job == live.job.job_id();
+    start_over(*worker, live.job.job_id(), end, now);
   }
+  if (was_probe) drop_earlier_probe(live.job);
   placement_changed_ = true;
+  if (is_excused(live.job, end, was_probe)) {
+    return requeue(live, std::max(excused_delay(live.job), least_delay), out, now);
+  }
+  if (is_lost_for_good(live.job, end, config_.scheduling.max_losses)) {
+    v1::JobEnd last = end;
+    absl::StrAppend(last.mutable_message(), "; not tried again: ", losses_of(live.job),
+                    " attempts were lost with their workers, as many as max_losses allows");
+    return finish(live, last, when, out, now);
+  }
   if (!is_retried(live.job, end)) return finish(live, end, when, out, now);
   const auto delay = retry_delay(live.job, end, lost_after(live.job.spec()));
   requeue(live, std::max(delay, least_delay), out, now);
@@ -212,7 +239,7 @@ void Scheduler::finish(LiveJob& live, const v1::JobEnd& end, WallTime when, Deci
   jobs_.set_state(live, state_of(end));
   if (live.tasks == nullptr) metrics_.ended[static_cast<size_t>(live.job.state())].add();
   jobs_.set_ready(live, false);
-  if (live.tasks != nullptr) jobs_.set_waiting_tasks(*live.tasks, false);
+  if (live.tasks != nullptr) jobs_.set_waiting_tasks(live, false);
   live.job.clear_pending_reason();
   *live.job.mutable_end() = end;
   *live.job.mutable_end_time() = to_proto(when);

@@ -93,7 +93,8 @@ void Scheduler::go_on(KeyedCall& keyed, absl::StatusOr<LookedUp> found, Decision
   if (first_sha256 == keyed.request.sha256) return keyed.repeat(subject_id, out);
   reply(keyed.call,
         field_error(absl::StatusCode::kAlreadyExists, "request_id",
-                    "was used with another request, which was about " + subject_id),
+                    "was used with another request, which was about " +
+                        subject_id.substr(0, subject_id.find(':'))),
         out);
 }
 

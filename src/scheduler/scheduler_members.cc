@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "clusterd/job_states.h"
 #include "core/field_error.h"
+#include "core/handler_check.h"
 #include "core/limits_check.h"
 #include "core/proto_time.h"
 #include "core/worker_features.h"
@@ -47,6 +48,7 @@ void Scheduler::set_worker_state(WorkerEntry& worker, v1::Worker::State state,
 }
 
 absl::StatusOr<WorkerEntry*> Scheduler::admit(const RegisterOrder& order, Now now) {
+  if (auto status = check_handlers(order.request.handlers()); !status.ok()) return status;
   const v1::WorkerIdentity& identity = order.request.identity();
   WorkerEntry* known = identity.worker_id().empty() ? nullptr : workers_.find(identity.worker_id());
   if (known != nullptr) {
@@ -93,7 +95,10 @@ Decision Scheduler::register_worker(CallId call, const RegisterOrder& order, Now
   shown_worker.set_protocol(v1::Worker::CLUSTERD);
   *shown_worker.mutable_labels() = order.request.labels();
   *shown_worker.mutable_capacity() = order.request.capacity();
+  shown_worker.mutable_capacity()->clear_exclusive();
+  *shown_worker.mutable_taints() = order.request.taints();
   *shown_worker.mutable_unenforced_limits() = order.request.unenforced_limits();
+  take_handlers(worker, order.request);
   if (!knows_limits(order.request.identity())) {
     shown_worker.clear_unenforced_limits();
     for (const std::string& limit : all_limits()) shown_worker.add_unenforced_limits(limit);
@@ -148,7 +153,10 @@ Decision Scheduler::deregister_worker(CallId call, const v1::DeregisterWorkerReq
     workers_.set_stream(*worker, 0);
     worker->called_back = false;
   }
-  if (leaves) *worker->record.mutable_left_time() = to_proto(now.wall);
+  if (leaves) {
+    *worker->record.mutable_left_time() = to_proto(now.wall);
+    end_quarantine(*worker);
+  }
   set_worker_state(*worker, leaves ? v1::Worker::LEFT : v1::Worker::OFFLINE,
                    leaves ? "" : "it stopped in order");
   reconsider_outputs_of(*worker, out);
@@ -203,6 +211,7 @@ Decision Scheduler::resume(CallId call, const v1::ResumeWorkerRequest& request,
     worker.record.mutable_worker()->set_draining(false);
     worker.record.clear_drain_reason();
     worker.record.clear_drain_deadline();
+    end_quarantine(worker);
     if (worker.state() == v1::Worker::ALIVE) worker.record.mutable_worker()->clear_reason();
     send_drain(worker, later);
     return absl::OkStatus();
@@ -245,6 +254,7 @@ void Scheduler::forget_worker(WorkerEntry& worker, const std::string& why, Decis
   worker.record.mutable_worker()->set_draining(false);
   worker.record.clear_drain_reason();
   worker.record.clear_drain_deadline();
+  end_quarantine(worker);
   *worker.record.mutable_left_time() = to_proto(now.wall);
   set_worker_state(worker, v1::Worker::LEFT, "");
   std::vector<std::string> waiting;

@@ -23,6 +23,15 @@ absl::Status not_ended(const v1::Job& job) {
                                                     v1::Job::State_Name(job.state())));
 }
 
+// What a retry of the job puts into its queue.
+uint64_t tasks_to_run(const v1::Job& job, const RecordedTasks& tasks) {
+  if (!job.spec().has_array()) return 1;
+  const auto succeeded = std::count_if(tasks.begin(), tasks.end(), [](const auto& task) {
+    return task.second == v1::Job::SUCCEEDED;
+  });
+  return task_count(job.spec().array()) - static_cast<uint64_t>(succeeded);
+}
+
 absl::Status never_started(const std::string& job_id) {
   return absl::FailedPreconditionError(
       absl::StrCat("task ", job_id, " was never started; retry its array"));
@@ -45,6 +54,15 @@ Decision Scheduler::stop(CallId call, const v1::StopJobRequest& request, const s
   KeyedCall keyed = keyed_job_call(call, key, request.job_id());
   keyed.first = [this, call, request, who, key](const absl::StatusOr<LookedUp>&, Decision& later,
                                                 Now then) {
+    LiveJob* gang = nullptr;
+    if (unrecorded_task(request.job_id(), &gang) && gang->job.spec().has_gang() &&
+        !gang->job.has_unstarted_end()) {
+      return reply(call,
+                   absl::FailedPreconditionError(absl::StrCat(
+                       "task ", request.job_id(), " starts with its gang or not at all: stop job ",
+                       gang->job.job_id())),
+                   later);
+    }
     LiveJob* live = find_or_make_task(request.job_id(), later, then);
     if (live == nullptr || !on_worker(live->job, request.worker_id()) ||
         is_final(live->job.state()) || live->job.has_stop_requested()) {
@@ -115,6 +133,12 @@ Decision Scheduler::signal(CallId call, const v1::SignalJobRequest& request, int
     if (worker == nullptr || worker->stream == 0) {
       return reply(call, absl::UnavailableError("the job's worker cannot be reached"), later);
     }
+    if (!live->job.spec().handler().empty()) {
+      return reply(call,
+                   field_error(absl::StatusCode::kFailedPrecondition, "signal",
+                               "a handler's job has no process that could have one; stop it"),
+                   later);
+    }
     SignalAttempt order{.call = call, .worker_id = worker->id(), .job = shown(live->job)};
     order.request_key = key.key;
     order.request.set_epoch(epoch_);
@@ -164,6 +188,12 @@ Decision Scheduler::retry(CallId call, const v1::RetryJobRequest& request, const
       return reply(call, absl::FailedPreconditionError(absl::StrCat("job ", job_id, " succeeded")),
                    later);
     }
+    if (job.spec().has_gang()) {
+      return reply(call,
+                   absl::FailedPreconditionError(absl::StrCat(
+                       "job ", job_id, " is of a gang, which is not retried: submit it anew")),
+                   later);
+    }
     if (live != nullptr && live->tasks != nullptr) {  // its end is not durable yet
       return read_and_retry(call, request, key, later);
     }
@@ -190,10 +220,16 @@ void Scheduler::read_and_retry(CallId call, const v1::RetryJobRequest& request,
       out);
 }
 
-void Scheduler::retry_ended(CallId call, const v1::Job& job, const RecordedTasks& tasks,
-                            const RequestKey& key, Decision& out, Now now) {
+absl::Status Scheduler::check_retry_room(const v1::Job& job, const RecordedTasks& tasks) const {
   absl::Status room = check_room();
   if (room.ok()) room = check_upload(job.spec());
+  if (room.ok()) room = check_queue_room(job.spec(), tasks_to_run(job, tasks));
+  return room;
+}
+
+void Scheduler::retry_ended(CallId call, const v1::Job& job, const RecordedTasks& tasks,
+                            const RequestKey& key, Decision& out, Now now) {
+  const absl::Status room = check_retry_room(job, tasks);
   if (!room.ok()) return reply(call, room, out);
   LiveJob& live = revive(job, tasks);
   live.job.set_retries(live.job.retries() + 1);

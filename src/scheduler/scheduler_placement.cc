@@ -1,44 +1,80 @@
 // From the queue to a worker, and back for another attempt.
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "clusterd/job_states.h"
 #include "core/proto_time.h"
+#include "scheduler/placement_turns.h"
 #include "scheduler/retry_rules.h"
 #include "scheduler/scheduler.h"
 
 namespace clusterd {
+namespace {
+
+// Where the job could not be started last time by the worker's fault, so that it goes elsewhere if
+// it can; empty: nowhere.
+std::string worker_that_failed(const v1::Job& job) {
+  if (job.attempts().empty()) return "";
+  const v1::Attempt& last = *job.attempts().rbegin();
+  return last.end().worker_at_fault() ? last.worker_id() : "";
+}
+
+}  // namespace
 
 void Scheduler::place(Decision& out, Now now) {
   if (!placement_changed_ || jobs_.ready().empty()) return;
-  // Workers that the first of a line, which does not fit yet, waits for: nobody behind it gets
-  // their room.
-  std::set<const WorkerEntry*> reserved;
-  bool room = workers_.any_room();
-  QueueKey from{.descending_priority = std::numeric_limits<int32_t>::min()};
-  while (room) {
-    const ReadyQueue::Head head = jobs_.ready().first_at_or_after(from);
-    if (head.line == nullptr) break;
-    from = head.key;
-    WorkerEntry* worker = workers_.best_for(head.line->shape, reserved);
-    if (worker == nullptr) {
-      const WorkerEntry* awaited = workers_.reservation_for(head.line->shape, reserved);
-      if (awaited != nullptr) reserved.insert(awaited);
-      ++from.position;  // on to what comes behind
-      room = workers_.any_room();
-      continue;
-    }
-    LiveJob& live = *jobs_.find(head.job_id());
-    if (live.tasks == nullptr) {
-      start_attempt(live, *worker, out, now);
-    } else {
-      start_attempt(make_task(live, *live.tasks->first_unstarted()), *worker, out, now);
-      refresh(live, out, now);
-    }
+  // Ends, since each round but the last starts something.
+  while (place_round(out, now)) {
   }
   placement_changed_ = false;
+}
+
+bool Scheduler::place_round(Decision& out, Now now) {
+  WorkerTable::Reserved reserved;
+  if (!workers_.any_room(reserved)) return false;
+  PlacementTurns turns(jobs_.ready(), jobs_.queues());
+  while (workers_.any_room(reserved)) {
+    const ReadyQueue::Head head = turns.next();
+    if (head.line == nullptr) break;
+    if (head.line->hopeless_in == workers_.generation()) {
+      turns.pass(head);
+    } else if (start_head(head, reserved, out, now)) {
+      turns.started();
+    } else {
+      const bool hopeless = !workers_.reserve_for(head.line->shape, reserved);
+      if (hopeless) head.line->hopeless_in = workers_.generation();
+      turns.pass(head);
+    }
+  }
+  return turns.kept_in_vain();
+}
+
+bool Scheduler::start_head(const ReadyQueue::Head& head, const WorkerTable::Reserved& reserved,
+                           Decision& out, Now now) {
+  const Shape& shape = head.line->shape;  // gone once its last job has started
+  LiveJob& live = *jobs_.find(head.job_id());
+  if (shape.gang_size > 0) {
+    const std::vector<WorkerEntry*> workers = workers_.best_for_gang(shape, reserved);
+    if (workers.empty()) return false;
+    start_gang(live, workers, out, now);
+    return true;
+  }
+  WorkerEntry* worker = nullptr;
+  if (WorkerEntry* failed = workers_.find(worker_that_failed(live.job))) {
+    WorkerTable::Reserved others = reserved;
+    others.insert(failed);
+    worker = workers_.best_for(shape, others);
+  }
+  if (worker == nullptr) worker = workers_.best_for(shape, reserved);
+  if (worker == nullptr) return false;
+  if (live.tasks == nullptr) {
+    start_attempt(live, *worker, out, now);
+  } else {
+    start_attempt(make_task(live, *live.tasks->first_unstarted()), *worker, out, now);
+    refresh(live, out, now);
+  }
+  return true;
 }
 
 void Scheduler::start_attempt(LiveJob& live, WorkerEntry& worker, Decision& out, Now now) {
@@ -54,10 +90,13 @@ void Scheduler::start_attempt(LiveJob& live, WorkerEntry& worker, Decision& out,
   job.clear_pending_reason();
   job.clear_start_time();
   job.clear_output_path();
+  job.clear_progress();
   v1::Attempt& attempt = *job.add_attempts();
   attempt.set_number(job.attempt());
   attempt.set_worker_id(worker.id());
+  *attempt.mutable_units() = free_units(worker.units, job.spec().resources());
   WorkerTable::take(worker, job);
+  note_probe(worker, live);
   mark(live);
   task_changed(live, out, now);
   send_start(live, worker, out);

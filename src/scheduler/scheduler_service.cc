@@ -15,10 +15,12 @@
 #include "core/proto_time.h"
 #include "core/signal_names.h"
 #include "core/trace_context.h"
-#include "rpc/digest.h"
 #include "rpc/grpc_status.h"
 #include "rpc/server_time.h"
 #include "scheduler/event_relay.h"
+#include "scheduler/job_selection_check.h"
+#include "scheduler/keyed_call.h"
+#include "scheduler/list_progress.h"
 #include "scheduler/output_relay.h"
 #include "scheduler/unary_call.h"
 #include "scheduler/wait_jobs_call.h"
@@ -26,22 +28,8 @@
 namespace clusterd {
 namespace {
 
-constexpr size_t kMaxRequestIdBytes = 128;
 constexpr size_t kMaxExternalIdBytes = 256;
 constexpr int kMaxJobsWaitedFor = 1000;
-
-// What the schema has and this version does not do yet: refused rather than ignored.
-absl::Status check_supported(const v1::JobSpec& spec) {
-  const char* missing = !spec.resources().custom().empty() ? "resources.custom" : nullptr;
-  if (missing == nullptr) return absl::OkStatus();
-  return invalid_field(missing, "is not available in this version; leave it out");
-}
-
-absl::Status check_request_id(const std::string& request_id) {
-  if (request_id.size() <= kMaxRequestIdBytes) return absl::OkStatus();
-  return invalid_field("request_id", absl::StrCat("has ", request_id.size(), " bytes, at most ",
-                                                  kMaxRequestIdBytes, " are allowed"));
-}
 
 absl::Status check_external_id(const std::string& external_id) {
   if (external_id.size() > kMaxExternalIdBytes) {
@@ -96,6 +84,10 @@ AuditSubject subject_of(const Request& request) {
   AuditSubject subject{.request_id = request.request_id()};
   if constexpr (requires { request.job_id(); }) subject.job_id = request.job_id();
   if constexpr (requires { request.worker_id(); }) subject.worker_id = request.worker_id();
+  if constexpr (requires { request.selection(); }) {
+    subject.selection = text_of(request.selection());
+    if (request.dry_run()) subject.selection += " (dry run)";
+  }
   if constexpr (requires { request.spec(); }) {
     const v1::JobSpec& spec = request.spec();
     subject.worker_id = spec.worker_id();
@@ -154,32 +146,6 @@ std::string SchedulerServiceImpl::name_of(const Identity& caller) const {
   return transport_ == Transport::kGateway ? "http" : "grpc";
 }
 
-template <typename Request>
-RequestKey SchedulerServiceImpl::key_of(const Identity& caller, const char* method,
-                                        const Request& request) const {
-  if (request.request_id().empty()) return {};
-  Request without_id = request;
-  without_id.clear_request_id();
-  return {.key = name_of(caller) + '\0' + method + '\0' + request.request_id(),
-          .sha256 = sha256_of(without_id)};
-}
-
-template <typename Request, typename Response, typename Decide>
-grpc::ServerUnaryReactor* SchedulerServiceImpl::start_keyed_call(
-    grpc::CallbackServerContext* context, AuditedCall call, const char* method,
-    const Request& request, Response* response, Decide decide) {
-  const absl::Status status = check_request_id(request.request_id());
-  if (!status.ok()) return refuse(context, call, status);
-  RequestKey key = key_of(call.caller(), method, request);
-  return start_unary_call(
-      app_, response,
-      [request, key = std::move(key), decide = std::move(decide)](Scheduler& scheduler, CallId id,
-                                                                  Now now) mutable {
-        return decide(scheduler, id, request, key, now);
-      },
-      std::move(call));
-}
-
 grpc::ServerUnaryReactor* SchedulerServiceImpl::StartJob(grpc::CallbackServerContext* context,
                                                          const v1::StartJobRequest* request,
                                                          v1::Job* response) {
@@ -191,7 +157,6 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::StartJob(grpc::CallbackServerCon
                                                             ? ScriptPlace::kBelowScriptsDir
                                                             : ScriptPlace::kAnywhere);
   if (status.ok()) status = check_job_sizes(request->spec(), app_.config().scheduling);
-  if (status.ok()) status = check_supported(request->spec());
   if (status.ok()) status = check_request_id(request->request_id());
   if (status.ok()) status = check_external_id(request->external_id());
   if (status.ok()) status = app_.check_disk();
@@ -315,7 +280,7 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::ListJobs(grpc::CallbackServerCon
         *response = *std::move(page);
         hide_values(*response);
       }
-      reactor->Finish(to_grpc(status));
+      add_progress(app_, response, [reactor, status] { reactor->Finish(to_grpc(status)); });
     });
   });
   return reactor;
@@ -339,7 +304,8 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::ListTasks(grpc::CallbackServerCo
       worker_id = *resolved;
     }
     app_.read([this, reactor, request, response, worker_id] {
-      reactor->Finish(to_grpc(list_tasks(*request, worker_id, *response)));
+      const absl::Status status = list_tasks(*request, worker_id, *response);
+      add_progress(app_, response, [reactor, status] { reactor->Finish(to_grpc(status)); });
     });
   });
   return reactor;
@@ -381,6 +347,35 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::RetryJob(grpc::CallbackServerCon
   if (!call.ok()) return refuse(context, call.status());
   return start_keyed_call(context, *std::move(call), "RetryJob", *request, response,
                           std::mem_fn(&Scheduler::retry));
+}
+
+grpc::ServerUnaryReactor* SchedulerServiceImpl::StopMatchingJobs(
+    grpc::CallbackServerContext* context, const v1::StopMatchingJobsRequest* request,
+    v1::MatchingJobsResponse* response) {
+  auto call = access_.admit_change(*context, "/clusterd.v1.SchedulerService/StopMatchingJobs",
+                                   subject_of(*request));
+  if (!call.ok()) return refuse(context, call.status());
+  const absl::Status status = check_selection(request->selection(), GroupAction::kStop);
+  if (!status.ok()) return refuse(context, *call, status);
+  std::string who = name_of(call->caller());
+  return start_keyed_call(context, *std::move(call), "StopMatchingJobs", *request, response,
+                          [who = std::move(who)](Scheduler& scheduler, CallId id,
+                                                 const v1::StopMatchingJobsRequest& asked,
+                                                 const RequestKey& key, Now now) {
+                            return scheduler.stop_matching(id, asked, who, key, now);
+                          });
+}
+
+grpc::ServerUnaryReactor* SchedulerServiceImpl::RetryMatchingJobs(
+    grpc::CallbackServerContext* context, const v1::RetryMatchingJobsRequest* request,
+    v1::MatchingJobsResponse* response) {
+  auto call = access_.admit_change(*context, "/clusterd.v1.SchedulerService/RetryMatchingJobs",
+                                   subject_of(*request));
+  if (!call.ok()) return refuse(context, call.status());
+  const absl::Status status = check_selection(request->selection(), GroupAction::kRetry);
+  if (!status.ok()) return refuse(context, *call, status);
+  return start_keyed_call(context, *std::move(call), "RetryMatchingJobs", *request, response,
+                          std::mem_fn(&Scheduler::retry_matching));
 }
 
 grpc::ServerUnaryReactor* SchedulerServiceImpl::DeleteJob(grpc::CallbackServerContext* context,

@@ -50,6 +50,12 @@ class SchedulerServiceImpl final : public v1::SchedulerService::CallbackService 
   grpc::ServerUnaryReactor* DeleteJob(grpc::CallbackServerContext* context,
                                       const v1::DeleteJobRequest* request,
                                       v1::DeleteJobResponse* response) override;
+  grpc::ServerUnaryReactor* StopMatchingJobs(grpc::CallbackServerContext* context,
+                                             const v1::StopMatchingJobsRequest* request,
+                                             v1::MatchingJobsResponse* response) override;
+  grpc::ServerUnaryReactor* RetryMatchingJobs(grpc::CallbackServerContext* context,
+                                              const v1::RetryMatchingJobsRequest* request,
+                                              v1::MatchingJobsResponse* response) override;
   grpc::ServerUnaryReactor* DrainWorker(grpc::CallbackServerContext* context,
                                         const v1::DrainWorkerRequest* request,
                                         v1::Worker* response) override;
@@ -65,12 +71,55 @@ class SchedulerServiceImpl final : public v1::SchedulerService::CallbackService 
   grpc::ServerUnaryReactor* GetWorker(grpc::CallbackServerContext* context,
                                       const v1::GetWorkerRequest* request,
                                       v1::Worker* response) override;
+  grpc::ServerUnaryReactor* CreateSchedule(grpc::CallbackServerContext* context,
+                                           const v1::CreateScheduleRequest* request,
+                                           v1::Schedule* response) override;
+  grpc::ServerUnaryReactor* UpdateSchedule(grpc::CallbackServerContext* context,
+                                           const v1::UpdateScheduleRequest* request,
+                                           v1::Schedule* response) override;
+  grpc::ServerUnaryReactor* ListSchedules(grpc::CallbackServerContext* context,
+                                          const v1::ListSchedulesRequest* request,
+                                          v1::ListSchedulesResponse* response) override;
+  grpc::ServerUnaryReactor* GetSchedule(grpc::CallbackServerContext* context,
+                                        const v1::GetScheduleRequest* request,
+                                        v1::Schedule* response) override;
+  grpc::ServerUnaryReactor* PauseSchedule(grpc::CallbackServerContext* context,
+                                          const v1::PauseScheduleRequest* request,
+                                          v1::Schedule* response) override;
+  grpc::ServerUnaryReactor* ResumeSchedule(grpc::CallbackServerContext* context,
+                                           const v1::ResumeScheduleRequest* request,
+                                           v1::Schedule* response) override;
+  grpc::ServerUnaryReactor* TriggerSchedule(grpc::CallbackServerContext* context,
+                                            const v1::TriggerScheduleRequest* request,
+                                            v1::Job* response) override;
+  grpc::ServerUnaryReactor* DeleteSchedule(grpc::CallbackServerContext* context,
+                                           const v1::DeleteScheduleRequest* request,
+                                           v1::DeleteScheduleResponse* response) override;
   grpc::ServerUnaryReactor* GetCluster(grpc::CallbackServerContext* context,
                                        const v1::GetClusterRequest* request,
                                        v1::Cluster* response) override;
   grpc::ServerUnaryReactor* ListScripts(grpc::CallbackServerContext* context,
                                         const v1::ListScriptsRequest* request,
                                         v1::ListScriptsResponse* response) override;
+  // scheduler_service_queues.cc
+  grpc::ServerUnaryReactor* ListQueues(grpc::CallbackServerContext* context,
+                                       const v1::ListQueuesRequest* request,
+                                       v1::ListQueuesResponse* response) override;
+  grpc::ServerUnaryReactor* GetQueue(grpc::CallbackServerContext* context,
+                                     const v1::GetQueueRequest* request,
+                                     v1::Queue* response) override;
+  grpc::ServerUnaryReactor* SetQueue(grpc::CallbackServerContext* context,
+                                     const v1::SetQueueRequest* request,
+                                     v1::Queue* response) override;
+  grpc::ServerUnaryReactor* PauseQueue(grpc::CallbackServerContext* context,
+                                       const v1::PauseQueueRequest* request,
+                                       v1::Queue* response) override;
+  grpc::ServerUnaryReactor* ResumeQueue(grpc::CallbackServerContext* context,
+                                        const v1::ResumeQueueRequest* request,
+                                        v1::Queue* response) override;
+  grpc::ServerUnaryReactor* DeleteQueue(grpc::CallbackServerContext* context,
+                                        const v1::DeleteQueueRequest* request,
+                                        v1::DeleteQueueResponse* response) override;
   grpc::ServerWriteReactor<v1::StreamJobResponse>* StreamJob(
       grpc::CallbackServerContext* context, const v1::StreamJobRequest* request) override;
   grpc::ServerWriteReactor<v1::Event>* WatchEvents(grpc::CallbackServerContext* context,
@@ -84,6 +133,8 @@ class SchedulerServiceImpl final : public v1::SchedulerService::CallbackService 
   template <typename Request>
   [[nodiscard]] RequestKey key_of(const Identity& caller, const char* method,
                                   const Request& request) const;
+  // What a schedule must be, to be set up or changed.
+  absl::Status check(const v1::Schedule& schedule, const std::string& request_id);
   // Checks the request id and lets the scheduler decide: `decide(scheduler, call, request, key,
   // now)`.
   template <typename Request, typename Response, typename Decide>

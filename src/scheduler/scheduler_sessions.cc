@@ -178,6 +178,7 @@ Decision Scheduler::session_message(StreamId stream, const v1::SessionRequest& m
     metrics_.heartbeats.add();
     if (worker->occupied != message.heartbeat().occupied()) {
       worker->occupied = message.heartbeat().occupied();
+      workers_.members_changed();
       placement_changed_ = true;
     }
     SendDown answer{stream, message_to(*worker)};
@@ -213,6 +214,8 @@ void Scheduler::apply_events(WorkerEntry& worker, const v1::JobEvents& events, D
       if (live->job.state() == v1::Job::STARTING) {
         attempt_refused(*live, from_proto(event.refused()), out, now);
       }
+    } else if (event.has_progress()) {
+      attempt_progressed(*live, event.progress());
     } else {
       live->job.set_suspended(event.suspended());
       mark(*live);

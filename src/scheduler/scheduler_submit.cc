@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,10 +15,25 @@
 #include "core/worker_protocol.h"
 #include "scheduler/retry_rules.h"
 #include "scheduler/scheduler.h"
+#include "scheduler/worker_handlers.h"
 
 namespace clusterd {
 
 using std::chrono_literals::operator""s;
+
+namespace {
+
+// ", 2 gpu": counted resources of a worker.
+std::string units_text(const v1::Resources& has) {
+  std::string text;
+  for (const auto& [name, count] :
+       std::map<std::string, uint32_t>(has.custom().begin(), has.custom().end())) {
+    absl::StrAppend(&text, ", ", count, " ", name);
+  }
+  return text;
+}
+
+}  // namespace
 
 absl::Status Scheduler::check_room() const {
   const uint64_t most = config_.scheduling.max_queued;
@@ -59,20 +75,42 @@ absl::StatusOr<WorkerEntry*> Scheduler::directed_target(const v1::JobSpec& spec)
     refused = check_relative_path("path", spec.path());
   }
   if (!refused.ok()) return refused;
+  const Shape shape = Shape::of(spec, worker->id());
+  if (std::string taint = WorkerTable::untolerated_of(*worker, shape); !taint.empty()) {
+    return field_error(absl::StatusCode::kFailedPrecondition, "tolerate",
+                       absl::StrCat("worker ", worker->name(), " has the taint ", taint,
+                                    ", which is not among them"));
+  }
+  if (!WorkerTable::knows_gangs(*worker, shape)) {
+    return field_error(absl::StatusCode::kFailedPrecondition, "gang",
+                       absl::StrCat("worker ", worker->name(), ", version ",
+                                    worker->record.worker().version(), ", knows no gangs"));
+  }
   if (!WorkerTable::fits_empty(*worker, spec.resources())) {
     const v1::Resources& has = worker->record.worker().capacity();
-    return invalid_field("resources",
-                         absl::StrCat("the job can never fit worker ", worker->name(),
-                                      ", whose capacity is ", has.slots(), " slots, ", has.cpus(),
-                                      " cpus, ", has.memory_bytes(), " bytes of memory"));
+    return invalid_field("resources", absl::StrCat("the job can never fit worker ", worker->name(),
+                                                   ", whose capacity is ", has.slots(), " slots, ",
+                                                   has.cpus(), " cpus, ", has.memory_bytes(),
+                                                   " bytes of memory", units_text(has)));
   }
-  const Shape shape = Shape::of(spec, worker->id());
+  const v1::Resources& capacity = worker->record.worker().capacity();
+  const uint32_t room =
+      room_for(capacity, v1::Resources(), 0, spec.resources(), std::max(1U, shape.gang_size));
+  if (room < shape.gang_size) {
+    return invalid_field(
+        "gang.size", absl::StrCat(shape.gang_size, ": worker ", worker->name(), " has room for ",
+                                  room, " of such tasks at once"));
+  }
   if (!WorkerTable::takes_script(*worker, shape)) {
     return field_error(
         absl::StatusCode::kFailedPrecondition, "script",
         absl::StrCat("worker ", worker->name(), ", version ", worker->record.worker().version(),
                      ", knows no scripts that come with their jobs: it must lie "
                      "below the worker's scripts_dir"));
+  }
+  if (std::string fault = fault_of_handler(worker->record.worker(), spec.handler());
+      !fault.empty()) {
+    return invalid_field("handler", absl::StrCat("worker ", worker->name(), " ", fault));
   }
   if (std::string limit = WorkerTable::unenforced_of(*worker, shape.limits); !limit.empty()) {
     return field_error(
@@ -115,7 +153,7 @@ void Scheduler::submit_after(LookUp question, CallId call, SubmitOrder order, De
   };
   keyed.first = [this, call, order = std::move(order), question](
                     absl::StatusOr<LookedUp> found, Decision& later, Now then) mutable {
-    accept(call, std::move(order), question, *found, later, then);
+    (void)accept(call, std::move(order), question, *found, later, then);
   };
   const bool known = !request.key.empty() && first_answers_.contains(request.key);
   const bool nothing_to_read =
@@ -144,8 +182,10 @@ absl::Status Scheduler::check_dependencies(const LookUp& question, const LookedU
   return absl::OkStatus();
 }
 
-void Scheduler::accept(CallId call, SubmitOrder order, const LookUp& question,
-                       const LookedUp& found, Decision& out, Now now) {
+absl::Status Scheduler::accept(CallId call, SubmitOrder order, const LookUp& question,
+                               const LookedUp& found, Decision& out, Now now) {
+  // A gang is an array whose tasks start at once: its ranks are their indexes.
+  if (order.spec.has_gang()) order.spec.mutable_array()->set_to(order.spec.gang().size() - 1);
   for (const std::string& job_id : dependencies_to_read(order.spec)) {
     const auto& asked = question.job_ids;
     if (std::find(asked.begin(), asked.end(), job_id) != asked.end()) continue;
@@ -153,10 +193,15 @@ void Scheduler::accept(CallId call, SubmitOrder order, const LookUp& question,
     LookUp again{.request_key = order.request.key,
                  .job_ids = dependencies_to_read(order.spec),
                  .external_id = order.external_id};
-    return submit_after(std::move(again), call, std::move(order), out, now);
+    submit_after(std::move(again), call, std::move(order), out, now);
+    return absl::OkStatus();
   }
   absl::Status refused = check_external_id(order.external_id, found);
   if (refused.ok()) refused = check_room();
+  if (refused.ok()) {
+    refused =
+        check_queue_room(order.spec, order.spec.has_array() ? task_count(order.spec.array()) : 1);
+  }
   if (refused.ok()) refused = check_upload(order.spec);
   if (refused.ok()) refused = check_dependencies(question, found);
   WorkerEntry* target = nullptr;
@@ -173,7 +218,10 @@ void Scheduler::accept(CallId call, SubmitOrder order, const LookUp& question,
   if (refused.ok() && !waits && order.spec.resources().every_worker()) {
     refused = check_broadcast(order.spec);
   }
-  if (!refused.ok()) return reply(call, refused, out);
+  if (!refused.ok()) {
+    reply(call, refused, out);
+    return refused;
+  }
 
   LiveJob live;
   live.request_key = order.request.key;
@@ -183,6 +231,7 @@ void Scheduler::accept(CallId call, SubmitOrder order, const LookUp& question,
   *job.mutable_spec() = std::move(order.spec);
   job.set_submitted_by(order.submitted_by);
   job.set_external_id(order.external_id);
+  job.set_schedule(order.schedule);
   job.set_trace_parent(order.trace_parent);
   *job.mutable_submit_time() = to_proto(now.wall);
   if (target != nullptr) {
@@ -213,6 +262,7 @@ void Scheduler::accept(CallId call, SubmitOrder order, const LookUp& question,
   dependencies_read(kept, question.job_ids, found, out, now);
   place(out, now);
   answer_submitted(order.job_id, call, out, now);
+  return absl::OkStatus();
 }
 
 void Scheduler::answer_submitted(const std::string& job_id, CallId call, Decision& out, Now now) {

@@ -60,6 +60,7 @@ void Scheduler::expand_broadcast(LiveJob& live, Decision& out, Now now) {
     end.set_message(std::string(check_broadcast(live.job.spec()).message()));
     return finish(live, end, now.wall, out, now);
   }
+  jobs_.set_waiting_tasks(live, false);
   live.tasks = std::make_unique<TaskGroup>(static_cast<uint32_t>(workers.size()), 0);
   for (uint32_t position = 0; position < workers.size(); ++position) {
     v1::Job job = unstarted_task(live.job, position);
@@ -67,7 +68,6 @@ void Scheduler::expand_broadcast(LiveJob& live, Decision& out, Now now) {
     job.set_worker_id(workers[position]->id());
     refresh(add_task(live, position, std::move(job)), out, now);
   }
-  jobs_.set_waiting_tasks(*live.tasks, false);
 }
 
 void Scheduler::task_changed(LiveJob& task, Decision& out, Now now) {
@@ -87,6 +87,7 @@ void Scheduler::task_changed(LiveJob& task, Decision& out, Now now) {
     }
   }
   if (!is_final(task.job.state())) return;
+  if (task.job.state() != v1::Job::SUCCEEDED) fail_gang(*array, task, out, now);
   if (group.live_tasks.size() < kRetriesAtOnce / 2) retry_more_tasks(*array, out, now);
   settle_array(*array, out, now);
 }

@@ -10,6 +10,7 @@
 #include "core/proto_time.h"
 #include "core/worker_protocol.h"
 #include "scheduler/scheduler.h"
+#include "scheduler/worker_handlers.h"
 
 namespace clusterd {
 namespace {
@@ -31,6 +32,9 @@ std::vector<std::string> reasons_against(const WorkerTable& workers, const Worke
     reasons.emplace_back("its session is closed");
   }
   if (shown_worker.draining()) reasons.emplace_back("is drained");
+  if (shape.worker_id.empty() && worker.in_quarantine() && !worker.probe_due) {
+    reasons.push_back("is in quarantine: " + shown_worker.quarantine().reason());
+  }
   if (!worker.occupied.empty()) reasons.push_back(worker.occupied);
   if (!workers.suits(worker, shape)) {
     reasons.push_back(absl::StrCat("its protocol, ", std::string(word_of(worker.protocol())),
@@ -39,11 +43,20 @@ std::vector<std::string> reasons_against(const WorkerTable& workers, const Worke
   if (!WorkerTable::takes_script(worker, shape)) {
     reasons.emplace_back("does not run scripts that come with their jobs (jobs.allow_uploads)");
   }
+  if (std::string fault = fault_of_handler(shown_worker, shape.handler); !fault.empty()) {
+    reasons.push_back(std::move(fault));
+  } else if (std::string lack = lack_of_handler(shown_worker, shape.handler); !lack.empty()) {
+    reasons.push_back(std::move(lack));
+  }
   for (const LabelExpression& expression : shape.require) {
     if (!expression.matches(shown_worker.labels())) {
       reasons.push_back("does not meet " + expression.text());
     }
   }
+  if (std::string taint = WorkerTable::untolerated_of(worker, shape); !taint.empty()) {
+    reasons.push_back("has the taint " + taint + ", which the job does not tolerate");
+  }
+  if (!WorkerTable::knows_gangs(worker, shape)) reasons.emplace_back("knows no gangs");
   if (std::string limit = WorkerTable::unenforced_of(worker, shape.limits); !limit.empty()) {
     reasons.push_back("cannot enforce limits." + limit);
   }
@@ -117,6 +130,8 @@ Decision Scheduler::get_cluster(CallId call, v1::Caller caller, std::string lead
     taken.set_slots(taken.slots() + used.slots());
     taken.set_cpus(taken.cpus() + used.cpus());
     taken.set_memory_bytes(taken.memory_bytes() + used.memory_bytes());
+    for (const auto& [name, count] : has.custom()) (*all.mutable_custom())[name] += count;
+    for (const auto& [name, count] : used.custom()) (*taken.mutable_custom())[name] += count;
   });
   out.after = commit_;
   out.effects.emplace_back(Reply{call, Answer(std::move(cluster))});
@@ -143,7 +158,8 @@ v1::ExplainJobResponse Scheduler::explanation(const v1::Job& job) {
   }
   answer.set_summary(pending_reason(*live));
   if (!live->eligible_at) return answer;
-  answer.set_jobs_ahead(jobs_.ready().count_before(JobTable::key_of(*live), kMostCountedAhead));
+  answer.set_jobs_ahead(jobs_.ready().count_before(queue_of(live->job.spec()),
+                                                   JobTable::key_of(*live), kMostCountedAhead));
   const Shape shape = Shape::of(live->job.spec(), live->target);
   workers_.for_each([this, &answer, &shape](const WorkerEntry& worker) {
     if (worker.state() == v1::Worker::LEFT) return;
@@ -154,6 +170,12 @@ v1::ExplainJobResponse Scheduler::explanation(const v1::Job& job) {
       verdict.add_reasons(std::move(reason));
     }
     verdict.set_fits(verdict.reasons().empty());
+    if (!verdict.fits() || shape.gang_size == 0) return;
+    const v1::Worker& shown = worker.record.worker();
+    const uint32_t room = room_for(shown.capacity(), shown.in_use(), worker.jobs.size(),
+                                   shape.resources, shape.gang_size);
+    if (room >= shape.gang_size) return;
+    verdict.add_reasons(absl::StrCat("has room for ", room, " of ", shape.gang_size, " tasks"));
   });
   return answer;
 }

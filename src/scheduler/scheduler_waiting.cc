@@ -134,7 +134,7 @@ bool Scheduler::waits_for_room(const LiveJob& live) {
 
 void Scheduler::refresh(LiveJob& live, Decision& out, Now now) {
   const bool waits = waits_for_room(live);
-  if (live.tasks != nullptr) jobs_.set_waiting_tasks(*live.tasks, waits);
+  if (live.tasks != nullptr) jobs_.set_waiting_tasks(live, waits);
   const bool eligible =
       waits && live.unmet.empty() && (!live.not_before || *live.not_before <= now.boot);
   if (!eligible) return jobs_.set_ready(live, false);
@@ -180,7 +180,11 @@ std::string Scheduler::pending_reason(const LiveJob& live) {
   if (array != nullptr && array->tasks != nullptr && array->tasks->is_full()) {
     return "as many tasks run as max_parallel allows";
   }
-  return workers_.shortage(Shape::of(live.job.spec(), live.target));
+  const Shape shape = Shape::of(live.job.spec(), live.target);
+  const std::string obstacle =
+      jobs_.queues().obstacle(queue_of(live.job.spec()), std::max(1U, shape.gang_size));
+  if (!obstacle.empty()) return obstacle;
+  return workers_.shortage(shape);
 }
 
 }  // namespace clusterd

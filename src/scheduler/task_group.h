@@ -53,8 +53,10 @@ class TaskGroup {
   [[nodiscard]] std::vector<uint32_t> take_retries(size_t limit);
 
   std::set<std::string> live_tasks;  // with a record, and not ended
+  std::vector<std::string> peers;    // of a gang: names of its workers by rank; empty: not known
   uint64_t lookups = 0;              // of tasks to retry, not answered yet
   bool counted_as_queued = false;    // see JobTable::set_waiting_tasks()
+  uint64_t counted_waiting = 0;      // the same for its named queue, task by task
 
  private:
   static constexpr size_t kStates = v1::Job::State_ARRAYSIZE;

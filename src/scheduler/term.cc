@@ -199,6 +199,15 @@ void Term::perform(FindExpired effect) {
   });
 }
 
+void Term::perform(FindMatching effect) {
+  around_.read([this, effect = std::move(effect), &store = around_.store, post = around_.post] {
+    auto found = find_matching(store, effect);
+    post([this, id = effect.id, found = std::move(found)]() mutable {
+      apply(scheduler_.matched(id, std::move(found), around_.clock.now()));
+    });
+  });
+}
+
 void Term::perform(SendDoomed effect) {
   around_.read([this, effect = std::move(effect), &store = around_.store,
                 post = around_.post]() mutable {

@@ -98,6 +98,7 @@ class Term {
   void perform(Reply effect);
   void perform(LookUp effect);
   void perform(FindExpired effect);
+  void perform(FindMatching effect);
   void perform(SendDoomed effect);
   void perform(Dispatch effect);
   void perform(StopAttempt effect);

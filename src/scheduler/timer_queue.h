@@ -22,6 +22,8 @@ enum class TimerKind {
   kQueueTimeout,  // a job may have waited too long for room; subject: job id
   kDrain,         // a drained worker's deadline; subject: worker id
   kRetention,     // what is too old is looked for
+  kSchedules,     // the time of a schedule may have come
+  kProbe,         // a job is tried on a worker in quarantine; subject: worker id
 };
 
 struct Timer {

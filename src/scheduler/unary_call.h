@@ -5,6 +5,7 @@
 #include <atomic>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <variant>
 
@@ -17,6 +18,9 @@ namespace clusterd {
 // What a call has made, for the audit.
 inline AuditSubject made_by(const v1::Job& job) { return {.job_id = job.job_id()}; }
 inline AuditSubject made_by(const v1::Worker& worker) { return {.worker_id = worker.worker_id()}; }
+inline AuditSubject made_by(const v1::MatchingJobsResponse& group) {
+  return {.jobs = std::to_string(group.count())};
+}
 template <typename Response>
 AuditSubject made_by(const Response& /*response*/) {
   return {};

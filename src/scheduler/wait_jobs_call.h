@@ -11,8 +11,8 @@
 
 namespace clusterd {
 
-// A WaitJobs: waits for each job by a call of its own; when the wait is over, those that are still open are
-// taken back and their jobs are shown as they are. Deletes itself when done.
+// A WaitJobs: waits for each job by a call of its own; when the wait is over, those that are still
+// open are taken back and their jobs are shown as they are. Deletes itself when done.
 //
 // What it knows of the jobs belongs to the core thread, where all calls are answered.
 class WaitJobsCall final : public grpc::ServerUnaryReactor {

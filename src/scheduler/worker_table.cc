@@ -6,28 +6,19 @@
 #include "absl/strings/str_cat.h"
 #include "core/worker_features.h"
 #include "core/worker_protocol.h"
+#include "scheduler/resources_sum.h"
+#include "scheduler/worker_handlers.h"
 
 namespace clusterd {
 namespace {
 
-// Sums of fractions such as 0.1 + 0.2 stay comparable.
-constexpr double kCpuTolerance = 1e-9;
-
-bool is_own(const WorkerEntry& worker) { return !is_original(worker.protocol()); }
 bool meets(const WorkerEntry& worker, const std::vector<LabelExpression>& require) {
   return std::all_of(require.begin(), require.end(), [&worker](const LabelExpression& expression) {
     return expression.matches(worker.record.worker().labels());
   });
 }
 
-double free_share(const v1::Worker& worker) {
-  const double slots = std::max(1U, worker.capacity().slots());
-  return 1.0 - worker.in_use().slots() / slots;
-}
-
 }  // namespace
-
-uint32_t slots_of(const v1::Resources& wants) { return std::max(1U, wants.slots()); }
 
 bool WorkerEntry::has_feature(const std::string& name) const {
   const auto& features = record.identity().features();
@@ -55,6 +46,7 @@ WorkerEntry* WorkerTable::find_by_stream(StreamId stream) {
 void WorkerTable::set_stream(WorkerEntry& worker, StreamId stream) {
   by_stream_.erase(worker.stream);
   worker.stream = stream;
+  ++generation_;
   if (stream != 0) by_stream_[stream] = &worker;
 }
 
@@ -64,6 +56,9 @@ WorkerEntry& WorkerTable::insert(internal::WorkerRecord record, BootTime now) {
   entry.record = std::move(record);
   entry.record.mutable_worker()->clear_in_use();
   entry.record.mutable_worker()->clear_jobs();
+  for (v1::Handler& handler : *entry.record.mutable_worker()->mutable_handlers()) {
+    handler.clear_running();
+  }
   entry.last_heard = now;
   members_changed();
   return entry;
@@ -81,21 +76,26 @@ std::string WorkerTable::free_name(const std::string& wished, const std::string&
 void WorkerTable::take(WorkerEntry& worker, const v1::Job& job) {
   if (!worker.jobs.insert(job.job_id()).second) return;
   v1::Worker& shown = *worker.record.mutable_worker();
-  v1::Resources& used = *shown.mutable_in_use();
-  used.set_slots(used.slots() + slots_of(job.spec().resources()));
-  used.set_cpus(used.cpus() + job.spec().resources().cpus());
-  used.set_memory_bytes(used.memory_bytes() + job.spec().resources().memory_bytes());
+  add_to(*shown.mutable_in_use(), job.spec().resources());
+  count_handler(shown, job.spec(), 1);
   shown.set_jobs(shown.jobs() + 1);
+  if (job.attempts().empty()) return;
+  for (const v1::AssignedUnits& units : job.attempts().rbegin()->units()) {
+    worker.units[units.name()].insert(units.ids().begin(), units.ids().end());
+  }
 }
 
 void WorkerTable::release(WorkerEntry& worker, const v1::Job& job) {
   if (worker.jobs.erase(job.job_id()) == 0) return;
   v1::Worker& shown = *worker.record.mutable_worker();
-  v1::Resources& used = *shown.mutable_in_use();
-  used.set_slots(used.slots() - slots_of(job.spec().resources()));
-  used.set_cpus(worker.jobs.empty() ? 0 : used.cpus() - job.spec().resources().cpus());
-  used.set_memory_bytes(used.memory_bytes() - job.spec().resources().memory_bytes());
+  take_from(*shown.mutable_in_use(), job.spec().resources());
+  if (worker.jobs.empty()) shown.mutable_in_use()->set_cpus(0);
+  count_handler(shown, job.spec(), -1);
   shown.set_jobs(shown.jobs() - 1);
+  if (job.attempts().empty()) return;
+  for (const v1::AssignedUnits& units : job.attempts().rbegin()->units()) {
+    for (const uint32_t id : units.ids()) worker.units[units.name()].erase(id);
+  }
 }
 
 const WorkerTable::Kinds& WorkerTable::kinds() const {
@@ -121,7 +121,12 @@ bool WorkerTable::suits(const WorkerEntry& worker, const Shape& shape) const {
 
 bool WorkerTable::matches(const WorkerEntry& worker, const Shape& shape) const {
   if (!shape.worker_id.empty() && shape.worker_id != worker.id()) return false;
+  if (shape.worker_id.empty() && worker.in_quarantine() && !worker.probe_due) return false;
   if (!suits(worker, shape) || !takes_script(worker, shape)) return false;
+  if (!untolerated_of(worker, shape).empty() || !knows_gangs(worker, shape)) return false;
+  // Tried is one job at a time.
+  if (shape.gang_size > 0 && shape.worker_id.empty() && worker.in_quarantine()) return false;
+  if (!offers_handler(worker.record.worker(), shape.handler)) return false;
   return meets(worker, shape.require) && unenforced_of(worker, shape.limits).empty();
 }
 
@@ -139,73 +144,36 @@ std::string WorkerTable::unenforced_of(const WorkerEntry& worker,
   return "";
 }
 
-std::string WorkerTable::lack_of(const WorkerEntry& worker, const v1::Resources& wants) {
-  const v1::Resources& has = worker.record.worker().capacity();
-  const v1::Resources& used = worker.record.worker().in_use();
-  if (used.slots() + slots_of(wants) > has.slots()) {
-    return absl::StrCat("needs ", slots_of(wants), " slots, ", has.slots() - used.slots(), " of ",
-                        has.slots(), " are free");
-  }
-  if (wants.cpus() > 0 && used.cpus() + wants.cpus() > has.cpus() + kCpuTolerance) {
-    return absl::StrCat("needs ", wants.cpus(), " cpus, ", has.cpus() - used.cpus(), " of ",
-                        has.cpus(), " are free");
-  }
-  if (wants.memory_bytes() > 0 && used.memory_bytes() + wants.memory_bytes() > has.memory_bytes()) {
-    return absl::StrCat("needs ", wants.memory_bytes(), " bytes of memory, ",
-                        has.memory_bytes() - used.memory_bytes(), " of ", has.memory_bytes(),
-                        " are free");
+std::string WorkerTable::untolerated_of(const WorkerEntry& worker, const Shape& shape) {
+  for (const std::string& taint : worker.record.worker().taints()) {
+    const std::string key = taint.substr(0, taint.find('='));
+    const bool tolerated = std::any_of(
+        shape.tolerate.begin(), shape.tolerate.end(), [&](const std::string& tolerates) {
+          return tolerates == "*" || tolerates == taint || tolerates == key;
+        });
+    if (!tolerated) return taint;
   }
   return "";
 }
 
+bool WorkerTable::knows_gangs(const WorkerEntry& worker, const Shape& shape) {
+  return !shape.is_in_gang || worker.has_feature(kKnowsGangs);
+}
+
+std::string WorkerTable::lack_of(const WorkerEntry& worker, const v1::Resources& wants) {
+  const v1::Worker& shown = worker.record.worker();
+  return clusterd::lack_of(shown.capacity(), shown.in_use(), worker.jobs.size(), wants);
+}
+
 bool WorkerTable::fits_empty(const WorkerEntry& worker, const v1::Resources& wants) {
-  const v1::Resources& has = worker.record.worker().capacity();
-  return slots_of(wants) <= has.slots() && wants.cpus() <= has.cpus() + kCpuTolerance &&
-         wants.memory_bytes() <= has.memory_bytes();
-}
-
-WorkerEntry* WorkerTable::best_for(const Shape& shape,
-                                   const std::set<const WorkerEntry*>& reserved) {
-  WorkerEntry* best = nullptr;
-  const auto consider = [&](WorkerEntry& worker) {
-    if (!worker.takes_jobs() || !lack_of(worker, shape.resources).empty()) return;
-    if (reserved.contains(&worker) || !matches(worker, shape)) return;
-    if (best == nullptr || is_own(worker) > is_own(*best) ||
-        (is_own(worker) == is_own(*best) &&
-         free_share(worker.record.worker()) > free_share(best->record.worker()))) {
-      best = &worker;
-    }
-  };
-  if (shape.worker_id.empty()) {
-    for (auto& [id, worker] : workers_) consider(worker);
-  } else if (WorkerEntry* worker = find(shape.worker_id)) {
-    consider(*worker);
-  }
-  return best;
-}
-
-const WorkerEntry* WorkerTable::reservation_for(const Shape& shape,
-                                                const std::set<const WorkerEntry*>& reserved) {
-  const WorkerEntry* best = nullptr;
-  const auto consider = [&](const WorkerEntry& worker) {
-    if (!worker.takes_jobs() || !fits_empty(worker, shape.resources)) return;
-    if (reserved.contains(&worker) || !matches(worker, shape)) return;
-    if (best == nullptr || free_share(worker.record.worker()) > free_share(best->record.worker())) {
-      best = &worker;
-    }
-  };
-  if (shape.worker_id.empty()) {
-    for (const auto& [id, worker] : workers_) consider(worker);
-  } else if (const WorkerEntry* worker = find(shape.worker_id)) {
-    consider(*worker);
-  }
-  return best;
+  return fits(worker.record.worker().capacity(), v1::Resources(), 0, wants);
 }
 
 std::vector<WorkerEntry*> WorkerTable::matching(const Shape& shape) {
   std::vector<WorkerEntry*> found;
   for (auto& [id, worker] : workers_) {
-    if (worker.takes_jobs() && matches(worker, shape) && fits_empty(worker, shape.resources)) {
+    if (worker.takes_jobs() && !worker.in_quarantine() && matches(worker, shape) &&
+        fits_empty(worker, shape.resources)) {
       found.push_back(&worker);
     }
   }
@@ -226,41 +194,57 @@ std::string WorkerTable::shortage(const Shape& shape) {
     if (!worker->occupied.empty()) {
       return absl::StrCat("waits for worker ", worker->name(), ", which ", worker->occupied);
     }
-    return worker->stream == 0 ? "waits for its worker to reconnect"
-                               : "waits for room on its worker";
+    if (worker->stream == 0) return "waits for its worker to reconnect";
+    return shape.gang_size > 0 ? gang_shortage(shape) : "waits for room on its worker";
   }
   bool any_takes = false;
   bool any_meets = false;
   bool any_matches = false;
   bool any_takes_script = false;
+  bool any_tolerated = false;
   bool any_fits = false;
+  const WorkerEntry* sick = nullptr;
+  bool any_offers = false;
   for (const auto& [id, worker] : workers_) {
     if (!worker.takes_jobs()) continue;
+    if (worker.in_quarantine() && !worker.probe_due) {
+      const bool fits = meets(worker, shape.require) && fits_empty(worker, shape.resources);
+      if (fits && suits(worker, shape)) sick = &worker;
+      continue;
+    }
     any_takes = true;
     any_meets = any_meets || meets(worker, shape.require);
+    any_offers = any_offers || offers_handler(worker.record.worker(), shape.handler);
     any_takes_script = any_takes_script || takes_script(worker, shape);
+    any_tolerated = any_tolerated || untolerated_of(worker, shape).empty();
     if (!matches(worker, shape)) continue;
     any_matches = true;
     any_fits = any_fits || fits_empty(worker, shape.resources);
   }
+  if (any_fits && shape.gang_size > 0) return gang_shortage(shape);
   if (any_fits) return "waits for a worker with room";
+  if (sick != nullptr) {
+    return absl::StrCat("worker ", sick->name(),
+                        " is in quarantine: ", sick->record.worker().quarantine().reason());
+  }
   if (any_matches) return "no worker that takes jobs is large enough";
+  if (any_takes && !any_offers) {
+    return shape.handler.empty()
+               ? "no worker that takes jobs runs others than those of its handlers"
+               : "no worker that takes jobs offers handler " + shape.handler;
+  }
   if (any_takes && !shape.suits_clusterd) {
     return "no worker that takes jobs is one of the go-work protocol";
   }
   if (any_takes && !any_takes_script) {
     return "no worker that takes jobs runs scripts that come with them (jobs.allow_uploads)";
   }
+  if (any_takes && !any_tolerated) {
+    return "all workers that take jobs have taints that it does not tolerate";
+  }
   if (any_meets && shape.limits.empty()) return "no worker that takes jobs can do what it asks";
   if (any_meets) return "no worker that takes jobs can enforce its limits";
   return any_takes ? "no worker that takes jobs meets require" : "no worker takes jobs";
-}
-
-bool WorkerTable::any_room() const {
-  return std::any_of(workers_.begin(), workers_.end(), [](const auto& entry) {
-    const v1::Worker& worker = entry.second.record.worker();
-    return entry.second.takes_jobs() && worker.in_use().slots() < worker.capacity().slots();
-  });
 }
 
 void WorkerTable::for_each(const std::function<void(WorkerEntry&)>& visit) {

@@ -14,6 +14,7 @@
 #include "core/clock.h"
 #include "scheduler/decision.h"
 #include "scheduler/ready_queue.h"
+#include "scheduler/resources_sum.h"
 
 namespace clusterd {
 
@@ -29,12 +30,19 @@ struct WorkerEntry {
   std::string occupied;                   // why it takes no job at the moment; empty: it does
   bool begin_anew = false;                // attempts of it were given up: only a new session counts
   std::unordered_set<std::string> jobs;   // whose newest attempt is STARTING or RUNNING here
+  UnitsInUse units;                       // that these jobs have to themselves
+  std::vector<BootTime> failed_starts;    // by its own fault, since the last one that succeeded
+  std::optional<BootTime> probe_at;       // in quarantine: when a job is tried here
+  bool probe_due = false;                 // in quarantine: the next job that fits is tried here
+  std::string probe_job;                  // in quarantine: is being tried; empty: none
 
   [[nodiscard]] const std::string& id() const { return record.worker().worker_id(); }
   [[nodiscard]] const std::string& name() const { return record.worker().name(); }
   [[nodiscard]] v1::Worker::State state() const { return record.worker().state(); }
   [[nodiscard]] v1::Worker::Protocol protocol() const { return record.worker().protocol(); }
   [[nodiscard]] bool has_feature(const std::string& name) const;
+  // Kept from jobs that name no worker, but for one that is tried from time to time.
+  [[nodiscard]] bool in_quarantine() const { return record.worker().has_quarantine(); }
   // Takes new jobs at this moment.
   [[nodiscard]] bool takes_jobs() const {
     return state() == v1::Worker::ALIVE && stream != 0 && !record.worker().draining() &&
@@ -65,16 +73,27 @@ class WorkerTable {
   static void release(WorkerEntry& worker, const v1::Job& job);
 
   // The worker is the one that the shape names, if it names one, can do what the job asks for,
-  // meets its expressions and can enforce its limits. One that names none goes by what it is: with
-  // a payload to go-work workers where the cluster has any, without one to others where it has any.
+  // meets its expressions, can enforce its limits and has no taint that the job does not tolerate.
+  // One that names none goes by what it is: with a payload to go-work workers where the cluster has
+  // any, without one to others where it has any; and to no worker in quarantine, unless a job is
+  // due to be tried there.
   [[nodiscard]] bool matches(const WorkerEntry& worker, const Shape& shape) const;
   // A part of it: the worker's protocol is one for such jobs.
   [[nodiscard]] bool suits(const WorkerEntry& worker, const Shape& shape) const;
   // Another part: where the script comes with the job, the worker runs such ones. One that the job
   // names must only know of them: it says by itself where its scripts must lie.
   [[nodiscard]] static bool takes_script(const WorkerEntry& worker, const Shape& shape);
+  // Another: the first of its taints that the job does not tolerate; empty: there is none.
+  [[nodiscard]] static std::string untolerated_of(const WorkerEntry& worker, const Shape& shape);
+  // Another: it can tell a task of a gang of the others.
+  [[nodiscard]] static bool knows_gangs(const WorkerEntry& worker, const Shape& shape);
   // A member has come, or its state has changed.
-  void members_changed() { kinds_.reset(); }
+  void members_changed() {
+    kinds_.reset();
+    ++generation_;
+  }
+  // Another one means that other workers may take jobs, or others than before suit them.
+  [[nodiscard]] uint64_t generation() const { return generation_; }
   // Some member speaks go-work.
   [[nodiscard]] bool has_go_work() const { return kinds().go_work; }
   // The first of these limits that the worker cannot enforce; empty: there is none.
@@ -85,20 +104,33 @@ class WorkerTable {
   // It would fit if nothing else ran here.
   [[nodiscard]] static bool fits_empty(const WorkerEntry& worker, const v1::Resources& wants);
 
-  // Of the workers that match and are not `reserved`, where it fits now: one of our own before
-  // others, then the one with the largest free share of slots; null: none.
-  [[nodiscard]] WorkerEntry* best_for(const Shape& shape,
-                                      const std::set<const WorkerEntry*>& reserved);
-  // Of the same, the one that will have room soonest, as far as can be told: it would fit if
-  // nothing else ran there, and most of its slots are free. Null: none.
-  [[nodiscard]] const WorkerEntry* reservation_for(const Shape& shape,
-                                                   const std::set<const WorkerEntry*>& reserved);
+  // --- worker_choice.cc
+  // Workers that the first of a line, which does not fit yet, waits for: nobody behind it gets
+  // their room.
+  using Reserved = std::set<const WorkerEntry*>;
+  // Of the workers that match and are not `reserved`, where it fits now: the one that it prefers
+  // most, of these one of our own before others, then the one with the largest free share of slots,
+  // or with `pack` the fewest free slots; null: none.
+  [[nodiscard]] WorkerEntry* best_for(const Shape& shape, const Reserved& reserved);
+  // The same for all tasks of a gang, by rank; empty: they do not fit at once.
+  [[nodiscard]] std::vector<WorkerEntry*> best_for_gang(const Shape& shape,
+                                                        const Reserved& reserved);
+  // Keeps the worker, or for a gang the workers, that will have room soonest, as far as can be
+  // told: it would fit if nothing else ran there, and most of the slots are free. False: no worker
+  // that takes jobs could ever run it.
+  bool reserve_for(const Shape& shape, Reserved& reserved);
+  // Some worker that is not `reserved` takes jobs and has a free slot.
+  [[nodiscard]] bool any_room(const Reserved& reserved) const;
+  // How many such tasks fit at once on the workers that match, at most `limit`; `empty`: if
+  // nothing else ran there.
+  [[nodiscard]] uint32_t room_for_gang(const Shape& shape, bool empty, uint32_t limit);
+  // What a gang lacks, in one sentence.
+  [[nodiscard]] std::string gang_shortage(const Shape& shape);
+
   // The workers that take jobs, match, and would fit it if nothing else ran there; by id.
   [[nodiscard]] std::vector<WorkerEntry*> matching(const Shape& shape);
   // What a job of this shape lacks, in one sentence.
   [[nodiscard]] std::string shortage(const Shape& shape);
-  // Some worker takes jobs and has a free slot.
-  [[nodiscard]] bool any_room() const;
 
   void for_each(const std::function<void(WorkerEntry&)>& visit);
 
@@ -113,10 +145,8 @@ class WorkerTable {
 
   std::map<std::string, WorkerEntry> workers_;
   std::unordered_map<StreamId, WorkerEntry*> by_stream_;
+  uint64_t generation_ = 1;
   mutable std::optional<Kinds> kinds_;  // worked out when it is asked for
 };
-
-// Slots that a job takes: 0 is read as 1.
-[[nodiscard]] uint32_t slots_of(const v1::Resources& wants);
 
 }  // namespace clusterd

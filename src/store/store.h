@@ -39,7 +39,11 @@ struct StoreBatch {
   std::vector<std::string> delete_workers;
   std::vector<internal::IdempotencyRecord> put_idempotency;
   std::vector<std::string> delete_idempotency;
-  std::vector<v1::Event> put_events;  // by seq; the newest `max_events` are kept
+  std::vector<v1::Schedule> put_schedules;
+  std::vector<std::string> delete_schedules;  // by name
+  std::vector<v1::Queue> put_queues;          // what was set up of them
+  std::vector<std::string> delete_queues;     // by name
+  std::vector<v1::Event> put_events;          // by seq; the newest `max_events` are kept
   std::vector<DoomedOutput> delete_doomed;
   // Deletes request keys older than this whose subject has no record any more, tasks of deleted
   // arrays, and gives room back to the file system; some hundreds of records each time.
@@ -47,8 +51,9 @@ struct StoreBatch {
 
   [[nodiscard]] bool empty() const {
     return put_jobs.empty() && delete_jobs.empty() && forget_jobs.empty() && put_workers.empty() &&
-           delete_workers.empty() && put_idempotency.empty() && delete_idempotency.empty() &&
-           put_events.empty() && delete_doomed.empty() && !upkeep;
+           delete_workers.empty() && put_schedules.empty() && delete_schedules.empty() &&
+           put_queues.empty() && delete_queues.empty() && put_idempotency.empty() &&
+           delete_idempotency.empty() && put_events.empty() && delete_doomed.empty() && !upkeep;
   }
 };
 
@@ -58,6 +63,8 @@ struct StoreContents {
   std::vector<v1::Job> live_jobs;  // every job and task that has not ended, by seq and index
   std::map<std::string, RecordedTasks> recorded_tasks;  // of each live job that has tasks
   std::vector<internal::WorkerRecord> workers;
+  std::vector<v1::Schedule> schedules;              // by name
+  std::vector<v1::Queue> queues;                    // by name
   std::map<v1::Job::State, uint64_t> ended_counts;  // jobs (not tasks) that have ended, by state
   std::vector<std::string> set_aside;               // what did not parse: "jobs 0192…: truncated"
 };

@@ -58,6 +58,9 @@ absl::StatusOr<internal::LaunchPlan> Admission::check(
   const v1::JobSpec& spec = attempt.spec();
   if (auto status = check_key(attempt.key()); !status.ok()) return status;
   if (auto status = check_job_spec(spec); !status.ok()) return status;
+  if (!spec.handler().empty()) {
+    return invalid_field("handler", "\"" + spec.handler() + "\": this worker offers none");
+  }
   internal::LaunchPlan plan;
   *plan.mutable_key() = attempt.key();
   plan.set_trace_parent(attempt.trace_parent());

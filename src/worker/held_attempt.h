@@ -54,6 +54,7 @@ struct HeldAttempt {
   v1::JobEnd end;
   google::protobuf::Timestamp end_time;
   std::vector<v1::OutputStream> outputs;  // lengths as last heard
+  std::optional<v1::Progress> progress;   // the newest
   bool end_kept = false;                  // its final lengths are beside its output
   bool acknowledged = false;
 };

@@ -8,7 +8,9 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/strings/str_join.h"
 #include "core/field_error.h"
+#include "core/resources_check.h"
 #include "core/trace_context.h"
 
 namespace clusterd {
@@ -116,6 +118,14 @@ std::vector<std::string> make_environment(const v1::StartAttempt& attempt,
   if (attempt.has_task_index()) {
     variables["CLUSTERD_TASK_INDEX"] = std::to_string(attempt.task_index());
     variables["CLUSTERD_TASK_COUNT"] = std::to_string(attempt.task_count());
+  }
+  for (const v1::AssignedUnits& units : attempt.units()) {
+    variables[ids_variable(units.name())] = absl::StrJoin(units.ids(), ",");
+  }
+  if (attempt.spec().has_gang()) {
+    variables["CLUSTERD_RANK"] = std::to_string(attempt.task_index());
+    variables["CLUSTERD_SIZE"] = std::to_string(attempt.task_count());
+    variables["CLUSTERD_PEERS"] = absl::StrJoin(attempt.peers(), ",");
   }
   std::vector<std::string> environment;
   environment.reserve(variables.size());

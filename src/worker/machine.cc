@@ -37,7 +37,7 @@ v1::WorkerIdentity machine_identity() {
   const std::string machine = first_word("/etc/machine-id");
   identity.set_machine_id(machine.empty() ? "host:" + host_name() : machine);
   identity.set_version(version());
-  for (const char* feature : {kDeletesOutputs, kKnowsLimits, kKnowsUploads}) {
+  for (const char* feature : {kDeletesOutputs, kKnowsLimits, kKnowsUploads, kKnowsGangs}) {
     identity.add_features(feature);
   }
   return identity;
@@ -51,6 +51,7 @@ v1::Resources machine_capacity(const WorkerConfig::Capacity& configured) {
   const auto memory =
       static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   capacity.set_memory_bytes(configured.memory_bytes != 0 ? configured.memory_bytes : memory);
+  capacity.mutable_custom()->insert(configured.custom.begin(), configured.custom.end());
   return capacity;
 }
 

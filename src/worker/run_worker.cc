@@ -1,9 +1,6 @@
 #include "worker/run_worker.h"
 
-#include <grpcpp/ext/proto_server_reflection_plugin.h>
-#include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/server.h>
-#include <grpcpp/server_builder.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -26,7 +23,6 @@
 #include "core/reloader.h"
 #include "core/service_manager.h"
 #include "core/signal_wait.h"
-#include "core/worker_features.h"
 #include "gateway/metrics_server.h"
 #include "rpc/access_control.h"
 #include "rpc/call_metrics.h"
@@ -34,17 +30,16 @@
 #include "rpc/credentials.h"
 #include "rpc/grpc_log.h"
 #include "rpc/link_security.h"
-#include "worker/ecs_metadata.h"
 #include "worker/executable_file.h"
 #include "worker/first_process.h"
 #include "worker/job_readiness.h"
 #include "worker/launcher_connection.h"
-#include "worker/machine.h"
 #include "worker/original_services.h"
 #include "worker/scratch_paths.h"
 #include "worker/worker_core.h"
 #include "worker/worker_files.h"
 #include "worker/worker_folders.h"
+#include "worker/worker_joining.h"
 #include "worker/worker_service.h"
 
 namespace clusterd {
@@ -69,34 +64,6 @@ uint64_t raise_open_files() {
   return before;
 }
 
-// gRPC server with the service, health and reflection; fills in the port where it was 0.
-absl::StatusOr<std::unique_ptr<grpc::Server>> serve(const ListenerConfig& listener,
-                                                    const LinkSecurity& security,
-                                                    const AccessControl& access,
-                                                    const std::vector<grpc::Service*>& services,
-                                                    CallMetrics& calls, Address& address) {
-  grpc::EnableDefaultHealthCheckService(true);
-  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  grpc::ServerBuilder builder;
-  apply_server_limits(builder);
-  calls.watch(builder);
-  if (listener.use_tls) apply_connection_age(builder, listener.max_connection_age);
-  int port = 0;
-  const std::string host = address.host.empty() ? "::" : address.host;
-  builder.AddListeningPort(format_address({host, address.port}),
-                           security.server_credentials(/*demand_certificate=*/true, access), &port);
-  for (grpc::Service* service : services) builder.RegisterService(service);
-  std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  if (server == nullptr || port == 0) {
-    return absl::UnavailableError(
-        "[grpc_server] addr = \"" + listener.addr +
-        "\": cannot listen there; is another program there, such as a "
-        "scheduler with that as its [http_server] or [grpc_server] addr?");
-  }
-  address.port = static_cast<uint16_t>(port);
-  return server;
-}
-
 // Null where none is wanted.
 absl::StatusOr<std::unique_ptr<MetricsServer>> serve_metrics(const std::string& addr,
                                                              const WorkerCore& core,
@@ -114,69 +81,12 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> serve_metrics(const std::string& 
   });
 }
 
-// Where the scheduler calls back: as configured, else where we listen. For a wildcard the host is
-// the ECS task's, in one, else left to the scheduler, which sees where the call came from.
-std::string advertised(const WorkerConfig::GrpcServer& config, const Address& listening) {
-  if (!config.advertise_addr.empty()) return config.advertise_addr;
-  const bool wildcard =
-      listening.host.empty() || listening.host == "0.0.0.0" || listening.host == "::";
-  if (!wildcard) return format_address(listening);
-  const auto host = ecs_task_address();
-  if (host.ok()) return format_address({*host, listening.port});
-  if (!absl::IsNotFound(host.status())) {
-    log_warning("worker", "no address from the ECS task metadata; set advertise_addr",
-                {{"error", host.status()}});
-  }
-  return format_address({"", listening.port});
-}
-
 // "host:port+1" of the first address, where a go-work scheduler takes what its leader does not.
 std::string next_port(const std::string& text) {
   auto address = parse_address(text);
   if (!address.ok()) return text;
   ++address->port;
   return format_address(*address);
-}
-
-// The configured name, else that in the certificate, else the host's. `is_ours` where it is for
-// nobody else to choose.
-absl::StatusOr<std::string> worker_name(const WorkerConfig& config, const LinkSecurity& security,
-                                        bool& is_ours) {
-  const std::string certified = security.own_name();
-  const std::string& configured = config.worker.name;
-  is_ours = !configured.empty() || !certified.empty();
-  if (certified.empty()) return configured.empty() ? host_name() : configured;
-  if (configured.empty() || configured == certified) return certified;
-  return absl::InvalidArgumentError("worker.name: \"" + configured +
-                                    "\" is not the name in its certificate, \"" + certified +
-                                    "\"; leave it out, or issue another certificate");
-}
-
-absl::StatusOr<SessionOptions> session_options(const WorkerConfig& config,
-                                               const LinkSecurity& security,
-                                               const std::string& data_dir) {
-  SessionOptions options;
-  options.addresses = config.scheduler.addr;
-  options.data_dir = data_dir;
-  options.credentials = [&security] {
-    return security.channel_credentials({ExpectedPeer::Kind::kScheduler, ""});
-  };
-  auto kept = read_identity(data_dir);
-  if (!kept.ok()) return kept.status();
-  options.kept = *std::move(kept);
-  v1::RegisterWorkerRequest& offer = options.offer;
-  *offer.mutable_identity() = machine_identity();
-  if (config.jobs.allow_uploads) offer.mutable_identity()->add_features(kRunsUploads);
-  offer.mutable_identity()->set_worker_id(options.kept.worker_id());
-  bool name_is_ours = false;
-  auto name = worker_name(config, security, name_is_ours);
-  if (!name.ok()) return name.status();
-  offer.set_name(*std::move(name));
-  offer.set_name_is_configured(name_is_ours);
-  offer.mutable_labels()->insert(config.worker.labels.begin(), config.worker.labels.end());
-  *offer.mutable_capacity() = machine_capacity(config.capacity);
-  *offer.mutable_stop_grace() = to_proto(config.jobs.stop_grace);
-  return options;
 }
 
 absl::StatusOr<OriginalOptions> original_options(const WorkerConfig& config,
@@ -196,7 +106,7 @@ absl::StatusOr<OriginalOptions> original_options(const WorkerConfig& config,
     return security.channel_credentials({ExpectedPeer::Kind::kScheduler, ""});
   };
   options.name = *std::move(name);
-  options.address = advertised(config.grpc_server, listening);
+  options.address = advertised_address(config.grpc_server, listening);
   options.task_script = config.compat.task_script;
   options.keep_ends = config.retention.max_age;
   return options;
@@ -211,9 +121,9 @@ absl::Status use_scheduler(const WorkerConfig& config, const LinkSecurity& secur
     if (options.ok()) core.use_original(*std::move(options));
     return options.status();
   }
-  auto session = session_options(config, security, data_dir);
+  auto session = make_session_options(config, security, data_dir);
   if (!session.ok()) return session.status();
-  session->offer.set_address(advertised(config.grpc_server, listening));
+  session->offer.set_address(advertised_address(config.grpc_server, listening));
   core.use_session(*std::move(session));
   return absl::OkStatus();
 }
@@ -358,7 +268,7 @@ int run_worker(const WorkerConfig& config, const WorkerStart& start) {
   }
   CallMetrics calls(
       {"clusterd.v1.WorkerService", "jobscheduler.Worker", "worker.v1.WorkerService"});
-  auto server = serve(config.grpc_server, **security, access, services, calls, *address);
+  auto server = serve_worker(config.grpc_server, **security, access, services, calls, *address);
   if (!server.ok()) return fail(server.status());
   (*security)->serve_at({format_address(*address)});
   const auto metrics = serve_metrics(config.metrics.addr, core, calls, **security);

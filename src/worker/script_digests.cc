@@ -14,6 +14,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "core/field_error.h"
+#include "core/worker_fault.h"
 #include "worker/trusted_file.h"
 
 namespace clusterd {
@@ -23,7 +24,7 @@ constexpr size_t kHexDigits = 64;
 constexpr size_t kMaxFileBytes = 16 << 20;
 
 absl::Status at_fault(std::string_view what) {
-  return field_error(absl::StatusCode::kFailedPrecondition, "jobs.digests", what);
+  return by_workers_fault(field_error(absl::StatusCode::kFailedPrecondition, "jobs.digests", what));
 }
 
 std::optional<std::string> from_hex(std::string_view hex) {

@@ -17,6 +17,7 @@
 
 #include "core/field_error.h"
 #include "core/utf8.h"
+#include "core/worker_fault.h"
 #include "worker/unique_fd.h"
 
 namespace clusterd {
@@ -29,20 +30,10 @@ constexpr int kTriesWhenExchanged = 3;
 
 std::string quoted(const std::string& text) { return "\"" + text + "\""; }
 
-absl::Status not_found(const std::string& field, const std::string& path, const std::string& folder,
-                       int error) {
-  switch (error) {
-    case EXDEV:
-      return invalid_field(field, quoted(path) + " leads outside the scripts folder");
-    case ENOENT:
-    case ENOTDIR:
-      return invalid_field(field,
-                           quoted(path) + " does not exist below the scripts folder, " + folder);
-    case ELOOP:
-      return invalid_field(field, quoted(path) + " is a loop of symbolic links");
-    default:
-      return invalid_field(field, quoted(path) + " cannot be opened: " + std::strerror(error));
-  }
+bool has_content(const std::string& folder) {
+  std::error_code error;
+  const bool empty = std::filesystem::is_empty(folder, error);
+  return !empty && !error;
 }
 
 // The absolute path of what `fd` is open on, as the kernel knows it.
@@ -121,11 +112,36 @@ struct ScriptFolder::Found {
   bool executable = false;
 };
 
-ScriptFolder::ScriptFolder(std::string folder) : folder_(std::move(folder)) {}
+ScriptFolder::ScriptFolder(std::string folder)
+    : folder_(std::move(folder)), had_content_(has_content(folder_)) {}
+
+absl::Status ScriptFolder::not_opened(const std::string& field, const std::string& path,
+                                      int error) const {
+  switch (error) {
+    case EXDEV:
+      return invalid_field(field, quoted(path) + " leads outside the scripts folder");
+    case ENOENT:
+    case ENOTDIR: {
+      const std::string what =
+          quoted(path) + " does not exist below the scripts folder, " + folder_;
+      if (!had_content_ || has_content(folder_)) return invalid_field(field, what);
+      return by_workers_fault(
+          invalid_field(field, what + ", which is empty and was not: is it mounted?"));
+    }
+    case ELOOP:
+      return invalid_field(field, quoted(path) + " is a loop of symbolic links");
+    case EACCES:
+    case ENAMETOOLONG:
+      return invalid_field(field, quoted(path) + " cannot be opened: " + std::strerror(error));
+    default:  // the disk, the network behind it, too many open files
+      return by_workers_fault(
+          invalid_field(field, quoted(path) + " cannot be opened: " + std::strerror(error)));
+  }
+}
 
 absl::Status ScriptFolder::check_folder(const std::string& field, int root_fd) const {
   struct stat info {};
-  if (fstat(root_fd, &info) != 0) return not_found(field, folder_, folder_, errno);
+  if (fstat(root_fd, &info) != 0) return not_opened(field, folder_, errno);
   return check_writer(field, "the scripts folder " + folder_, info);
 }
 
@@ -151,26 +167,27 @@ absl::StatusOr<ScriptFolder::Found> ScriptFolder::find_once(const std::string& f
                                                             const std::string& path) const {
   const UniqueFd root(open(folder_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!root.valid()) {
-    return invalid_field(
-        field, "the scripts folder " + folder_ + " cannot be opened: " + std::strerror(errno));
+    return by_workers_fault(invalid_field(
+        field, "the scripts folder " + folder_ + " cannot be opened: " + std::strerror(errno)));
   }
   auto status = check_folder(field, root.get());
-  if (!status.ok()) return status;
+  if (!status.ok()) return by_workers_fault(std::move(status));
   open_how how{};
   how.flags = O_PATH | O_CLOEXEC;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
   const UniqueFd file(
       static_cast<int>(syscall(SYS_openat2, root.get(), path.c_str(), &how, sizeof how)));
-  if (!file.valid()) return not_found(field, path, folder_, errno);
+  if (!file.valid()) return not_opened(field, path, errno);
 
   const auto root_path = real_path(root.get());
   if (!root_path.ok()) return root_path.status();
   auto file_path = real_path(file.get());
   if (!file_path.ok()) return file_path.status();
   Found found{*std::move(file_path), {}, false};
-  if (fstat(file.get(), &found.info) != 0) return not_found(field, path, folder_, errno);
+  if (fstat(file.get(), &found.info) != 0) return not_opened(field, path, errno);
   const std::string prefix = *root_path == "/" ? "/" : *root_path + "/";
   if (found.path != *root_path) {
+    had_content_ = true;
     if (found.path.rfind(prefix, 0) != 0) return exchanged(field, path);  // moved away just now
     status = check_writers(field, root.get(), found.path.substr(prefix.size()), found.info);
     if (!status.ok()) return status;

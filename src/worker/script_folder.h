@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -22,7 +23,12 @@ struct ResolvedScript {
 // runs is the path found there. The folder and each component below it must be writable by nobody
 // but root and this process's user.
 //
-// Holds a name only; any thread. Reads the file system: not for the core thread.
+// Errors that are no fault of the request, because the folder is gone or cannot be read, are marked
+// as the worker's (core/worker_fault.h); so is a file that is missing where the folder is empty and
+// was not before, as the place is at which it was mounted.
+//
+// Holds a name, and whether there was anything in it; any thread. Reads the file system: not for
+// the core thread.
 class ScriptFolder {
  public:
   // `folder` is absolute.
@@ -51,12 +57,16 @@ class ScriptFolder {
 
  private:
   struct Found;
+  // Why openat2 did not open it.
+  [[nodiscard]] absl::Status not_opened(const std::string& field, const std::string& path,
+                                        int error) const;
   [[nodiscard]] absl::Status check_folder(const std::string& field, int root_fd) const;
   [[nodiscard]] absl::StatusOr<Found> find(const std::string& field, const std::string& path) const;
   [[nodiscard]] absl::StatusOr<Found> find_once(const std::string& field,
                                                 const std::string& path) const;
 
   std::string folder_;
+  mutable std::atomic<bool> had_content_;
 };
 
 }  // namespace clusterd

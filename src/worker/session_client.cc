@@ -168,7 +168,10 @@ void SessionClient::on_message(uint64_t attempt, const v1::SessionResponse& mess
               {"epoch", welcome.epoch()},
               {"session", session_}});
     owner_.on_contact(opening_since_);
-    return owner_.on_opened(welcome.epoch(), session_);
+    owner_.on_opened(welcome.epoch(), session_);
+    // The registration before made it a worker like any other.
+    if (draining_) tell_leaving(/*leaving=*/false, [] {});
+    return;
   }
   const bool current = phase_ == Phase::kOpen && message.epoch() == membership_.epoch() &&
                        message.session() == session_;
@@ -316,11 +319,16 @@ std::optional<BootTime> SessionClient::on_turn() {
 }
 
 void SessionClient::deregister(bool leaving, absl::AnyInvocable<void()> done) {
-  leaving_ = true;
+  leaving_ = leaving_ || leaving;
+  draining_ = !leaving;
   if (phase_ != Phase::kOpen) {
-    close();
+    if (leaving) close();  // else the next session says so
     return done();
   }
+  tell_leaving(leaving, std::move(done));
+}
+
+void SessionClient::tell_leaving(bool leaving, absl::AnyInvocable<void()> done) {
   struct Call {
     grpc::ClientContext context;
     v1::DeregisterWorkerRequest request;

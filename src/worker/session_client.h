@@ -84,6 +84,7 @@ class SessionClient final : public Membership {
   void pump();
   void write(v1::SessionRequest request);
   // Ends what is open or under way; nothing is begun any more.
+  void tell_leaving(bool leaving, absl::AnyInvocable<void()> done);
   void close();
   void finish_stop();
   [[nodiscard]] const std::string& address() const;
@@ -97,8 +98,9 @@ class SessionClient final : public Membership {
   std::minstd_rand jitter_;
 
   Phase phase_ = Phase::kIdle;
-  bool leaving_ = false;  // deregistered: no further session
-  uint64_t attempt_ = 0;  // what is not of the current attempt is ignored
+  bool leaving_ = false;   // deregistered: no further session
+  bool draining_ = false;  // OFFLINE in each session, until it leaves
+  uint64_t attempt_ = 0;   // what is not of the current attempt is ignored
   uint64_t failures_ = 0;
   size_t next_address_ = 0;
   std::string last_error_;

@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/field_error.h"
 #include "core/sha256.h"
+#include "core/worker_fault.h"
 #include "worker/trusted_file.h"
 #include "worker/unique_fd.h"
 #include "worker/worker_files.h"
@@ -32,7 +33,8 @@ constexpr size_t kMost = 1'000;
 constexpr std::chrono::minutes kInUse(10);  // from a check to the start, and some more
 
 absl::Status at_fault(absl::StatusCode code, const std::string& what) {
-  return field_error(code, kField, what);
+  absl::Status status = field_error(code, kField, what);
+  return code == absl::StatusCode::kUnavailable ? by_workers_fault(std::move(status)) : status;
 }
 
 absl::Status not_written(const std::string& path) {

@@ -168,7 +168,7 @@ std::optional<BootTime> WorkerCore::on_turn() {
 }
 
 void WorkerCore::check_idle(Now now) {
-  if (idle_ == nullptr) return;
+  if (idle_.empty()) return;
   // With nothing left to run, the scheduler has a moment to acknowledge the ends; the journal
   // keeps those that it does not.
   const BootTime acknowledged_by = now.boot + kAcknowledgedWithin;
@@ -176,7 +176,7 @@ void WorkerCore::check_idle(Now now) {
   if (decider_.live() == 0 && waits_longer) idle_limit_ = acknowledged_by;
   if (decider_.held() > 0 && (!idle_limit_ || now.boot < *idle_limit_)) return;
   idle_limit_.reset();
-  std::exchange(idle_, nullptr)();
+  for (auto& idle : std::exchange(idle_, {})) idle();
 }
 
 std::optional<BootTime> WorkerCore::on_files_turn() {
@@ -229,14 +229,14 @@ void WorkerCore::check_start(CheckStart check) {
   WorkerNames names{self.identity.worker_id(), self.name};
   const LineOwner owner = line_owner();
   log_order(check.attempt, owner);
-  files_.post(
-      [this, names = std::move(names), check = std::move(check), unenforced = unenforced_, owner] {
-        auto plan = admission_.check(check.attempt, names, unenforced);
-        if (!plan.ok()) log_refusal(check.attempt, plan.status(), owner);
-        core_.post([this, id = check.check, plan = std::move(plan)]() mutable {
-          decider_.on_checked(id, std::move(plan), clock_.now());
-        });
-      });
+  files_.post([this, names = std::move(names), check = std::move(check), unenforced = unenforced_,
+               owner] {
+    auto plan = check_ ? check_(check.attempt) : admission_.check(check.attempt, names, unenforced);
+    if (!plan.ok()) log_refusal(check.attempt, plan.status(), owner);
+    core_.post([this, id = check.check, plan = std::move(plan)]() mutable {
+      decider_.on_checked(id, std::move(plan), clock_.now());
+    });
+  });
 }
 
 void WorkerCore::keep_end(KeepEnd keep) {
@@ -368,7 +368,14 @@ void WorkerCore::list_jobs(Done<v1::ListAttemptsResponse> done) {
 void WorkerCore::list_scripts(v1::ListWorkerScriptsRequest request,
                               Done<v1::ListWorkerScriptsResponse> done) {
   files_.post([this, request = std::move(request), done = std::move(done)]() mutable {
+    if (check_) return done(v1::ListWorkerScriptsResponse());
     done(admission_.list_scripts(request));
+  });
+}
+
+void WorkerCore::report_progress(v1::AttemptKey key, v1::Progress progress) {
+  core_.post([this, key = std::move(key), progress = std::move(progress)] {
+    decider_.on_progress(key, progress, clock_.now());
   });
 }
 
@@ -394,8 +401,10 @@ void WorkerCore::stop_all_jobs() {
 void WorkerCore::call_when_idle(std::optional<std::chrono::nanoseconds> limit,
                                 absl::AnyInvocable<void()> idle) {
   core_.post([this, limit, idle = std::move(idle)]() mutable {
-    idle_ = std::move(idle);
-    if (limit) idle_limit_ = clock_.now().boot + *limit;
+    idle_.push_back(std::move(idle));
+    if (!limit) return;
+    const BootTime latest = clock_.now().boot + *limit;
+    if (!idle_limit_ || latest < *idle_limit_) idle_limit_ = latest;
   });
 }
 

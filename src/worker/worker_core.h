@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -49,8 +50,16 @@ class WorkerCore {
   [[nodiscard]] LauncherObserver launcher_observer(absl::AnyInvocable<void()> on_replaced);
   void use_launcher(ProcessLauncher* launcher);
 
+  // Starts are judged by `check` and not by what the configuration allows: the worker is a program
+  // with handlers. Called on the `files` thread.
+  using Check = std::function<absl::StatusOr<internal::LaunchPlan>(const v1::StartAttempt&)>;
+  void use_check(Check check) { check_ = std::move(check); }
+
   // The launcher writes its log so from now on.
   void use_launcher_log(const LogConfig& settings);
+
+  // How far a running attempt is. Any thread.
+  void report_progress(v1::AttemptKey key, v1::Progress progress);
 
   // ---- the scheduler's calls
   void start_jobs(v1::StartJobsRequest request, Done<v1::StartJobsResponse> done);
@@ -107,6 +116,7 @@ class WorkerCore {
   const std::string data_dir_;
   const Clock& clock_;
   Admission admission_;  // `files` thread only, but for what does not change
+  Check check_;          // in its place; null: none
   std::atomic<uint64_t> last_reader_id_ = 0;
   WorkerMetrics metrics_;
 
@@ -115,9 +125,9 @@ class WorkerCore {
   ProcessLauncher* launcher_ = nullptr;
   CallId last_call_ = 0;
   absl::flat_hash_map<CallId, Done<v1::StartJobsResponse>> calls_;
-  std::unique_ptr<Membership> membership_;  // null until use_session or use_original
-  OriginalMembership* original_ = nullptr;  // the same, where it is one
-  absl::AnyInvocable<void()> idle_;         // null: nobody asked
+  std::unique_ptr<Membership> membership_;        // null until use_session or use_original
+  OriginalMembership* original_ = nullptr;        // the same, where it is one
+  std::vector<absl::AnyInvocable<void()>> idle_;  // empty: nobody asked
   std::optional<BootTime> idle_limit_;
   std::unique_ptr<OutputReaders> readers_;
   absl::AnyInvocable<void()> on_replaced_;

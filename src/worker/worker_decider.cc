@@ -38,6 +38,10 @@ void WorkerDecider::on_session_opened(uint64_t epoch, uint64_t session, Now now)
   phase_ = SessionPhase::kOpen;
   epoch_ = std::max(epoch_, epoch);
   session_ = session;
+  for (const auto& [id, held] : attempts_) {
+    if (held.phase != HeldAttempt::Phase::kRunning || !held.progress) continue;
+    *add_event(held, to_proto(now.wall)).mutable_progress() = *held.progress;
+  }
   for (auto& [call, request] : std::exchange(parked_, {})) {
     if (auto* start = std::get_if<v1::StartJobsRequest>(&request)) {
       on_start(call, std::move(*start), now);
@@ -265,6 +269,13 @@ void WorkerDecider::stop_all(Now now) {
     if (held.phase != HeldAttempt::Phase::kEnded) live_keys.push_back(id);
   }
   for (const Key& id : live_keys) stop_one(id, now);
+}
+
+void WorkerDecider::on_progress(const v1::AttemptKey& key, const v1::Progress& progress, Now now) {
+  const auto found = attempts_.find(to_id(key));
+  if (found == attempts_.end() || found->second.phase != HeldAttempt::Phase::kRunning) return;
+  found->second.progress = progress;
+  *add_event(found->second, to_proto(now.wall)).mutable_progress() = progress;
 }
 
 void WorkerDecider::on_tick(Now now) {

@@ -59,6 +59,9 @@ class WorkerDecider {
   void on_checked(CheckId check, absl::StatusOr<internal::LaunchPlan> plan, Now now);
   void on_end_kept(const v1::AttemptKey& key, Now now);
 
+  // How far a running attempt says that it is. The newest is told; again in each session.
+  void on_progress(const v1::AttemptKey& key, const v1::Progress& progress, Now now);
+
   // Asks the launcher to stop all that runs: the worker goes and takes its jobs along. From then
   // on no new one is taken: FAILED_PRECONDITION.
   void stop_all(Now now);

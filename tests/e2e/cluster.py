@@ -331,6 +331,20 @@ class Cluster:
                     os.rmdir(cgroup)
         return not self.cgroups(*workers)
 
+    def kill_machine(self, name):
+        """Leaves what a power loss leaves, which is nothing; when it happened."""
+        when = time.monotonic()
+        for pid in [self.workers[name].pid, *self.launchers(name)]:
+            os.kill(pid, signal.SIGKILL)
+        folder = str(self.scripts)
+        for pid, _, where in list(processes()):
+            if where.startswith(folder):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        self.workers[name].process.wait()
+        wait_until(lambda: self.remove_cgroups(name), "no process keeps its cgroup")
+        return when
+
     def leftovers(self):
         """Processes of this cluster: they run in its folder or name it."""
         folder = str(self.folder)

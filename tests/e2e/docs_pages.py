@@ -14,7 +14,7 @@ import re
 import subprocess
 
 COMMANDS = {"console", "sh"}
-OTHER_LANGUAGES = {"ini", "json", "python", "text", "toml"}
+OTHER_LANGUAGES = {"cmake", "cpp", "ini", "json", "python", "text", "toml"}
 FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$",
                    re.MULTILINE | re.DOTALL)
 DIRECTIVE = re.compile(r"<!-- (?P<name>own terminal until|not run): (?P<value>.+?) -->\n+ *\Z")

@@ -202,6 +202,16 @@ class ProgramsTest(ExamplesCase):
         self.assertEqual(self.run_to_its_end("nightly_report.sh", self.cluster.folder), first)
         self.cluster.http.post(f"/v1/jobs/{first.strip()}/stop", {})
 
+    def test_a_nightly_schedule_is_set_up_once(self):
+        for _ in range(2):
+            printed = self.run_to_its_end("nightly_schedule.sh", self.cluster.folder,
+                                          "Europe/Berlin")
+            self.assertRegex(printed, r"\Anightly-report: next at \d{4}-\S+T02:07:00\+0[12]:00\n\Z")
+        schedules = self.cluster.http.get("/v1/schedules").json()["schedules"]
+        self.assertEqual([schedule["name"] for schedule in schedules], ["nightly-report"])
+        self.assertEqual(self.cluster.http.request(
+            "DELETE", "/v1/schedules/nightly-report").status, 200)
+
     @needs("git")
     def test_a_commit_is_tested_once(self):
         repository, _ = make_repository(self.cluster.folder / "ci-runner", "echo ok; exit 3")

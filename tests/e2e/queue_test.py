@@ -14,8 +14,7 @@ import subprocess
 import time
 import unittest
 
-from cluster import (Cluster, executable, is_sanitized, peak_memory_bytes, processes,
-                     wait_until)
+from cluster import (Cluster, executable, is_sanitized, peak_memory_bytes, wait_until)
 from http_client import HttpClient, HttpConnection
 
 LONG = bool(os.environ.get("CLUSTERD_LONG"))
@@ -171,27 +170,13 @@ class LossTest(unittest.TestCase):
         self.cluster.script("tick.sh", self.TICK)
         self.cluster.start_worker("w1", slots=4)
 
-    def kill_machine(self, name):
-        """Leaves what a power loss leaves, which is nothing; when it happened."""
-        when = time.monotonic()
-        for pid in [self.cluster.workers[name].pid, *self.cluster.launchers(name)]:
-            os.kill(pid, signal.SIGKILL)
-        folder = str(self.cluster.scripts)
-        for pid, _, where in list(processes()):
-            if where.startswith(folder):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-        self.cluster.workers[name].process.wait()
-        wait_until(lambda: self.cluster.remove_cgroups(name), "no process keeps its cgroup")
-        return when
-
     def test_jobs_are_known_to_be_lost_two_seconds_after_a_power_loss(self):
         self.start_cluster({"worker_timeout": "1s", "lost_after": "1s",
                             "heartbeat_interval": "250ms"})
         jobs = [self.cluster.start("tick.sh", self.trace, 1000) for _ in range(4)]
         for job_id in jobs:
             self.cluster.wait_for_state(job_id, "RUNNING")
-        silent = self.kill_machine("w1")
+        silent = self.cluster.kill_machine("w1")
         ends = [self.cluster.wait(job_id) for job_id in jobs]
         self.assertLess(time.monotonic() - silent, 2.0)
         self.assertEqual({(job["state"], job["end"]["reason"]) for job in ends},
@@ -207,7 +192,7 @@ class LossTest(unittest.TestCase):
             self.cluster.wait_for_state(job_id, "RUNNING")
         self.cluster.wait(retried)
         self.cluster.start_worker("w2", slots=4)
-        silent = self.kill_machine("w1")
+        silent = self.cluster.kill_machine("w1")
         job = self.cluster.wait(plain)
         self.assertLess(time.monotonic() - silent, 4.0)
         self.assertEqual((job["state"], job["end"]["reason"]), ("LOST", "WORKER_LOST"))

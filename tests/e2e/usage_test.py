@@ -27,9 +27,10 @@ class UsageTest(unittest.TestCase):
         job_id = cls.cluster.start("hello.sh")
         cls.cluster.wait(job_id)
         cls.values = {"JOB": job_id, "WORKER": "w1", "SIGNAL": "HUP", "NAME": "ann",
-                      "PATH": "hello.sh"}
+                      "PATH": "hello.sh", "SCHEDULE": "nightly", "QUEUE": "web"}
         cls.required = {("token", "create"): ("--role", "reader", "--file",
-                                              str(cls.cluster.folder / "tokens"))}
+                                              str(cls.cluster.folder / "tokens")),
+                        ("schedule", "create"): ("--cron", "@daily")}
 
     def help_of(self, path):
         result = self.cluster.cli(*path, "--help")

@@ -41,15 +41,21 @@ std::vector<pid_t> processes_with(const std::string& text) {
   return found;
 }
 
+std::string new_folder_in(const std::string& parent) {
+  std::string name = parent + "/launcher-test-XXXXXX";
+  REQUIRE(::mkdtemp(name.data()) != nullptr);
+  return name;
+}
+
 }  // namespace
 
 LauncherFixture::LauncherFixture(std::string cgroups) : cgroup_mode_(std::move(cgroups)) {
   const char* base = std::getenv("TMPDIR");
-  std::string name = std::string(base == nullptr ? "/tmp" : base) + "/launcher-test-XXXXXX";
-  REQUIRE(::mkdtemp(name.data()) != nullptr);
-  folder_ = name;
+  const std::string temporary = base == nullptr ? "/tmp" : base;
+  folder_ = new_folder_in(temporary);
   REQUIRE(::mkdir(data_dir().c_str(), 0700) == 0);
-  REQUIRE(::mkdir(runtime_dir().c_str(), 0700) == 0);
+  constexpr const char* kTmpfs = "/dev/shm";
+  runtime_dir_ = new_folder_in(::access(kTmpfs, W_OK) == 0 ? kTmpfs : temporary);
 }
 
 LauncherFixture::~LauncherFixture() {
@@ -74,6 +80,7 @@ LauncherFixture::~LauncherFixture() {
   }
   std::error_code ignored;
   std::filesystem::remove_all(folder_, ignored);
+  std::filesystem::remove_all(runtime_dir_, ignored);
 }
 
 void LauncherFixture::upgrade_launcher() {

@@ -76,13 +76,14 @@ class LauncherFixture {
   [[nodiscard]] static size_t living_of_session(pid_t session);
   [[nodiscard]] const std::string& folder() const { return folder_; }
   [[nodiscard]] std::string data_dir() const { return folder_ + "/data"; }
-  [[nodiscard]] std::string runtime_dir() const { return folder_ + "/run"; }
+  [[nodiscard]] const std::string& runtime_dir() const { return runtime_dir_; }
 
  private:
   void note(const internal::LaunchedAttempt& attempt);
 
   const std::string cgroup_mode_;
   std::string folder_;
+  std::string runtime_dir_;  // on a tmpfs where there is one, as /run of most machines
   SystemClock clock_;
   std::mutex mutex_;
   std::condition_variable changed_;

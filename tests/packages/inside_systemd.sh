@@ -35,6 +35,9 @@ clusterd doctor || [ $? = 1 ]
 touch /tmp/first
 [ "$(clusterd run -q --command sh gated.sh first | head -n 1)" = "begun as clusterd-jobs" ]
 
+# Its entries in the journal have fields of their own.
+within 30 sh -c 'journalctl -q --no-pager -u clusterd-worker CLUSTERD_COMPONENT=worker | grep -q .'
+
 # A restart of the worker's service leaves its jobs, limited ones too.
 job="$(clusterd job start --limit-memory 64MiB --command sh gated.sh second)"
 within 30 runs "$job"

@@ -10,8 +10,10 @@ namespace clusterd {
 namespace {
 
 StoreContents loaded(MemoryStore& store, std::vector<v1::Job> jobs,
-                     std::vector<internal::WorkerRecord> workers) {
+                     std::vector<internal::WorkerRecord> workers,
+                     std::vector<v1::Schedule> schedules) {
   StoreBatch batch;
+  batch.put_schedules = std::move(schedules);
   batch.put_jobs = std::move(jobs);
   batch.put_workers = std::move(workers);
   REQUIRE(store.commit({&batch, 1}).ok());
@@ -49,8 +51,10 @@ ClusterOfFakes::ClusterOfFakes(const SchedulerConfig::Scheduling& scheduling)
 
 ClusterOfFakes::ClusterOfFakes(const SchedulerConfig::Scheduling& scheduling,
                                std::vector<v1::Job> jobs,
-                               std::vector<internal::WorkerRecord> workers)
-    : scheduler(with(scheduling), loaded(store, std::move(jobs), std::move(workers)), now),
+                               std::vector<internal::WorkerRecord> workers,
+                               std::vector<v1::Schedule> schedules)
+    : scheduler(with(scheduling),
+                loaded(store, std::move(jobs), std::move(workers), std::move(schedules)), now),
       jobs_made_(store.jobs().size()) {
   apply(scheduler.begin(now));
 }
@@ -62,6 +66,10 @@ std::string ClusterOfFakes::join(const std::string& name, uint32_t slots,
   order.request.set_name(name);
   order.request.set_address(name + ":1");
   order.request.mutable_capacity()->set_slots(slots);
+  order.request.mutable_capacity()->mutable_custom()->insert(units.begin(), units.end());
+  order.request.mutable_labels()->insert(labels.begin(), labels.end());
+  order.request.mutable_taints()->Add(taints.begin(), taints.end());
+  order.request.mutable_handlers()->Assign(handlers.begin(), handlers.end());
   if (stop_grace) *order.request.mutable_stop_grace() = to_proto(*stop_grace);
   order.request.mutable_identity()->set_boot_id("boot");
   order.request.mutable_identity()->set_journal_id("journal");
@@ -216,6 +224,8 @@ void ClusterOfFakes::perform(std::vector<Effect> effects) {
       apply(scheduler.looked_up(question->id, look_up(store, *question), now));
     } else if (auto* find = std::get_if<FindExpired>(&effect)) {
       apply(scheduler.expired(*store.find_expired(find->before, find->max_jobs, find->limit), now));
+    } else if (auto* matching = std::get_if<FindMatching>(&effect)) {
+      apply(scheduler.matched(matching->id, find_matching(store, *matching), now));
     } else if (auto* doomed = std::get_if<SendDoomed>(&effect)) {
       auto ids = store.find_doomed(doomed->worker_id, 1000);
       for (const std::string& id : *ids) {
@@ -269,6 +279,39 @@ std::optional<v1::Job> ClusterOfFakes::stored(const std::string& job_id) {
   const auto found = jobs.find(job_id);
   if (found == jobs.end()) return std::nullopt;
   return found->second;
+}
+
+v1::Queue ClusterOfFakes::set_queue(const std::string& name, uint32_t weight, uint32_t max_running,
+                                    uint64_t max_queued) {
+  v1::SetQueueRequest request;
+  request.mutable_queue()->set_name(name);
+  request.mutable_queue()->set_weight(weight);
+  request.mutable_queue()->set_max_running(max_running);
+  request.mutable_queue()->set_max_queued(max_queued);
+  const CallId call = next_call++;
+  apply(scheduler.set_queue(call, request, {}, now));
+  INFO(reply(call)->status().ToString());
+  REQUIRE(reply(call)->ok());
+  return std::get<v1::Queue>(**reply(call));
+}
+
+v1::Queue ClusterOfFakes::queue(const std::string& name) {
+  v1::GetQueueRequest request;
+  request.set_name(name);
+  const CallId call = next_call++;
+  apply(scheduler.get_queue(call, request));
+  INFO(reply(call)->status().ToString());
+  REQUIRE(reply(call)->ok());
+  return std::get<v1::Queue>(**reply(call));
+}
+
+v1::ExplainJobResponse ClusterOfFakes::explain(const std::string& job_id) {
+  v1::ExplainJobRequest request;
+  request.set_job_id(job_id);
+  const CallId call = next_call++;
+  apply(scheduler.explain(call, request));
+  REQUIRE(reply(call)->ok());
+  return std::get<v1::ExplainJobResponse>(**reply(call));
 }
 
 v1::Job ClusterOfFakes::query(const std::string& job_id) {

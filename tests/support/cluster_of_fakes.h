@@ -19,7 +19,8 @@ class ClusterOfFakes {
   explicit ClusterOfFakes(const SchedulerConfig::Scheduling& scheduling = {});
   // The same with what a store holds.
   ClusterOfFakes(const SchedulerConfig::Scheduling& scheduling, std::vector<v1::Job> jobs,
-                 std::vector<internal::WorkerRecord> workers = {});
+                 std::vector<internal::WorkerRecord> workers = {},
+                 std::vector<v1::Schedule> schedules = {});
 
   // Registers a worker of that name, or does so again, opens its session and answers the call back.
   // Returns its id. `unenforced`: the limits that it cannot enforce; absent: it knows none at all.
@@ -60,6 +61,12 @@ class ClusterOfFakes {
 
   [[nodiscard]] const absl::StatusOr<Answer>* reply(CallId call) const;
   [[nodiscard]] v1::Job job_reply(CallId call) const;
+  // Sets a queue up, and its answer.
+  v1::Queue set_queue(const std::string& name, uint32_t weight, uint32_t max_running = 0,
+                      uint64_t max_queued = 0);
+  // The queue as it is now.
+  [[nodiscard]] v1::Queue queue(const std::string& name);
+  [[nodiscard]] v1::ExplainJobResponse explain(const std::string& job_id);
   // The job as a query shows it now.
   [[nodiscard]] v1::Job query(const std::string& job_id);
   [[nodiscard]] absl::Status query_status(const std::string& job_id);
@@ -71,7 +78,11 @@ class ClusterOfFakes {
   MemoryStore store;  // what is durable
   Scheduler scheduler;
   CallId next_call = 1;
+  std::vector<v1::Handler> handlers;  // of those who join or come back from now on
   std::vector<std::string> features;  // of those who join or come back from now on, beside "limits"
+  std::map<std::string, uint32_t> units;      // counted resources of those who join from now on
+  std::map<std::string, std::string> labels;  // the same
+  std::vector<std::string> taints;            // the same
   std::vector<Dispatch> dispatched;
   std::vector<StopAttempt> stops;
   std::vector<CallBack> call_backs;

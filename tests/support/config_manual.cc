@@ -42,6 +42,7 @@ std::string default_text(const ConfigKey& key) {
                                                        : list_text(*values);
             },
             [](const std::map<std::string, std::string>*) { return std::string("{}"); },
+            [](const std::map<std::string, uint32_t>*) { return std::string("{}"); },
             [](const double* value) { return number_text(*value); },
             [](const std::chrono::nanoseconds* value) { return quoted(format_duration(*value)); },
             [is_size](const auto* value) {
@@ -78,6 +79,8 @@ std::string text_form(const ConfigKey& key) {
       return "address or network";
     case ConfigForm::kVariable:
       return "variable";
+    case ConfigForm::kTaint:
+      return "key or key=value";
     case ConfigForm::kPlain:
     case ConfigForm::kSize:
       return "text";
@@ -108,6 +111,9 @@ std::string allowed_text(const ConfigKey& key) {
             },
             [&key](const std::map<std::string, std::string>*) {
               return "table: " + text_form(key) + " = text";
+            },
+            [&key](const std::map<std::string, uint32_t>*) {
+              return "table: name = integer, " + bounds_text(key);
             },
             [&key](const double*) { return "number, " + bounds_text(key); },
             [&key](const std::chrono::nanoseconds*) { return "time, " + bounds_text(key); },

@@ -35,6 +35,7 @@ std::string kind_of(const v1::Job& job) {
   v1::JobSpec wants;
   *wants.mutable_resources() = job.spec().resources();
   *wants.mutable_require() = job.spec().require();
+  *wants.mutable_gang() = job.spec().gang();
   if (!job.spec().worker_id().empty()) wants.set_worker_id(job.worker_id());
   const Shape shape = Shape::of(job.spec(), wants.worker_id());
   return absl::StrCat(wants.SerializeAsString(), absl::StrJoin(shape.limits, ","),
@@ -60,13 +61,17 @@ std::vector<Waiting> waiting_jobs(Scheduler& scheduler, const MemoryStore& store
       continue;
     }
     const auto& answer = answer_in<v1::ExplainJobResponse>(decision);
-    const bool bounded = answer.summary().find("max_parallel") != std::string::npos;
-    if (answer.workers().empty() || bounded) continue;
+    const bool bounded = answer.summary().find("max_parallel") != std::string::npos ||
+                         answer.summary().starts_with("queue ");
+    const bool holds = job.spec().has_gang() && answer.summary().starts_with("queue ");
+    if (answer.workers().empty() || (bounded && !holds)) continue;
     Waiting& entry = waiting.emplace_back();
     const auto parts = split_task_id(job.job_id());
     entry.place = {-job.spec().priority(), job.seq(), parts ? parts->second : 0};
     entry.ahead = answer.jobs_ahead();
-    for (const auto& worker : answer.workers()) entry.fitting_workers += worker.fits() ? 1 : 0;
+    for (const auto& worker : answer.workers()) {
+      entry.fitting_workers += worker.fits() && !bounded ? 1 : 0;
+    }
     entry.job = job;
   }
   std::sort(waiting.begin(), waiting.end(),
@@ -81,14 +86,30 @@ std::string job_stuck_though_it_fits(Scheduler& scheduler, const MemoryStore& st
   const bool any_fits = std::any_of(waiting.begin(), waiting.end(),
                                     [](const Waiting& job) { return job.fitting_workers > 0; });
   if (!any_fits) return "";
-  std::set<std::string> kinds;
-  for (size_t i = 0; i < waiting.size(); ++i) {
-    const Waiting& job = waiting[i];
-    // Each kind that comes before may keep one worker; so may what the store does not know of yet.
-    const uint64_t unknown = job.ahead > i ? job.ahead - i : 0;
-    const uint64_t kept = kinds.size() + unknown;
-    if (!kinds.insert(kind_of(job.job)).second) continue;  // behind one of its kind
-    if (job.fitting_workers <= kept) continue;
+  // Between queues the order is another one: any kind of another queue may come before.
+  std::map<std::string, std::set<std::string>> kinds_of;
+  uint64_t gangs = 0;  // each keeps no more workers than it has tasks
+  for (const Waiting& job : waiting) {
+    kinds_of[job.job.spec().queue()].insert(kind_of(job.job));
+    if (job.job.spec().has_gang()) gangs += job.job.spec().gang().size();
+  }
+  uint64_t kinds = 0;
+  for (const auto& [queue, some] : kinds_of) kinds += some.size();
+  std::map<std::string, std::set<std::string>> before;
+  std::map<std::string, uint64_t> places;
+  std::set<std::string> held;  // queues whose cap a gang waits for
+  for (const Waiting& job : waiting) {
+    const std::string& queue = job.job.spec().queue();
+    const uint64_t place = places[queue]++;
+    const std::string kind = kind_of(job.job);
+    // What the store does not know of yet may be a gang, which keeps many.
+    const bool all_known = job.ahead <= place;
+    const uint64_t others = kinds - kinds_of[queue].size();
+    // Each kind that comes before may keep one worker.
+    const uint64_t kept = before[queue].size() + others + gangs;
+    if (!before[queue].insert(kind).second) continue;  // behind one of its kind
+    if (job.job.spec().has_gang()) held.insert(queue);
+    if (!all_known || held.contains(queue) || job.fitting_workers <= kept) continue;
     return absl::StrCat("stuck though it fits: ", job.job.job_id(), ", ", job.fitting_workers,
                         " workers have room for it, at most ", kept, " may be kept for others");
   }

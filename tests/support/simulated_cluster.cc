@@ -31,7 +31,7 @@ SchedulerConfig quick_config() {
 }  // namespace
 
 SimulatedCluster::SimulatedCluster(uint64_t seed)
-    : time_(seed), store_(1000), config_(quick_config()) {
+    : time_(seed), store_(1000), config_(quick_config()), is_rich_(seed % 4 == 0 || seed % 4 == 3) {
   const int64_t workers = time_.pick(2, 5);
   for (int64_t i = 0; i < workers; ++i) {
     workers_.push_back(std::make_unique<SimulatedWorker>(
@@ -44,12 +44,17 @@ std::string SimulatedCluster::run() {
   for (auto& worker : workers_) {
     time_.after(time_.pick_ms(0, 3000), [&worker = *worker] { worker.boot(); });
   }
+  if (is_rich_) {
+    set_queue("a", 3, 2);
+    set_queue("b", 1, 0);
+  }
   next_caller();
   next_fault();
   time_.after(kTroubles, [this] { faulty_ = false; });
   const BootTime end = time_.now().boot + kTroubles + kPatience;
   while (truth_.breach().empty() && time_.now().boot < end && time_.step()) {
     check_capacity();
+    check_queues();
     check_placement();
     if (!faulty_ && live_ == 0) break;
   }
@@ -300,6 +305,8 @@ void SimulatedCluster::next_caller() {
       retry_some();
     } else if (kind <= 95) {
       delete_some();
+    } else if (is_rich_ && time_.chance(50)) {
+      pause_some();
     } else {
       drain_some();
     }
@@ -312,7 +319,7 @@ void SimulatedCluster::next_fault() {
     if (!faulty_) return;
     SimulatedWorker& worker =
         *workers_.at(static_cast<size_t>(time_.pick(0, static_cast<int64_t>(workers_.size()) - 1)));
-    switch (time_.pick(1, 8)) {
+    switch (time_.pick(1, 9)) {
       case 1:
         store_.fail_commit(1, MemoryStore::Failure::kNothingKept);
         break;
@@ -330,6 +337,9 @@ void SimulatedCluster::next_fault() {
         break;
       case 6:
         worker.restart_process();
+        break;
+      case 8:
+        worker.fall_sick(time_.pick_ms(100, 40'000));
         break;
       case 7:
         worker.reboot(time_.pick_ms(100, 30'000));
@@ -353,6 +363,7 @@ v1::JobSpec SimulatedCluster::random_spec() {
   spec.set_priority(static_cast<int32_t>(time_.pick(-2, 2)));
   choose_kind(spec);
   choose_conditions(spec);
+  if (is_rich_) choose_company(spec);
   return spec;
 }
 
@@ -387,6 +398,16 @@ void SimulatedCluster::choose_conditions(v1::JobSpec& spec) {
     dependency.set_job_id(some_job());
     dependency.set_on(static_cast<v1::Dependency::On>(time_.pick(1, 3)));
   }
+}
+
+void SimulatedCluster::choose_company(v1::JobSpec& spec) {
+  if (time_.chance(60)) spec.set_queue(time_.chance(50) ? "a" : "b");
+  const bool has_tasks = spec.has_array() || spec.resources().every_worker();
+  if (has_tasks || !time_.chance(25)) return;
+  spec.mutable_gang()->set_size(static_cast<uint32_t>(time_.pick(1, 5)));
+  if (time_.chance(30)) spec.mutable_gang()->set_on_failure(v1::GangSpec::CONTINUE);
+  spec.clear_retry();
+  *spec.mutable_queue_timeout() = to_proto(seconds(90));  // it may never fit
 }
 
 void SimulatedCluster::allow_overlap(const std::string& job_id) {
@@ -495,6 +516,36 @@ void SimulatedCluster::resume_worker(const std::string& name) {
        });
 }
 
+void SimulatedCluster::set_queue(const std::string& name, uint32_t weight, uint32_t max_running) {
+  v1::SetQueueRequest request;
+  request.mutable_queue()->set_name(name);
+  request.mutable_queue()->set_weight(weight);
+  request.mutable_queue()->set_max_running(max_running);
+  call([request](Scheduler& scheduler, CallId id,
+                 Now now) { return scheduler.set_queue(id, request, {}, now); },
+       [](const absl::StatusOr<Answer>&) {});
+}
+
+void SimulatedCluster::pause_some() {
+  v1::PauseQueueRequest request;
+  request.set_name(time_.chance(50) ? "a" : "b");
+  call([request](Scheduler& scheduler, CallId id,
+                 Now now) { return scheduler.pause_queue(id, request, {}, now); },
+       [](const absl::StatusOr<Answer>&) {});
+  time_.after(time_.pick_ms(100, 20'000), [this, name = request.name()] { resume_queue(name); });
+}
+
+void SimulatedCluster::resume_queue(const std::string& name) {
+  v1::ResumeQueueRequest request;
+  request.set_name(name);
+  call([request](Scheduler& scheduler, CallId id,
+                 Now now) { return scheduler.resume_queue(id, request, {}, now); },
+       [this, name](const absl::StatusOr<Answer>& answer) {
+         if (answer.ok()) return;
+         time_.after(seconds(1), [this, name] { resume_queue(name); });
+       });
+}
+
 // ---- what must hold
 
 void SimulatedCluster::check_capacity() {
@@ -511,6 +562,36 @@ void SimulatedCluster::check_capacity() {
   }
 }
 
+void SimulatedCluster::check_queues() {
+  if (term_ == nullptr) return;
+  const Decision view = term_->scheduler().list_queues(0);
+  const auto& answer = std::get<Reply>(view.effects.at(0)).answer;
+  for (const v1::Queue& queue : std::get<v1::ListQueuesResponse>(*answer).queues()) {
+    if (queue.max_running() > 0 && queue.running() > queue.max_running()) {
+      truth_.breach(
+          absl::StrCat("queue ", queue.name(), " runs more than its cap: ", queue.running()));
+    }
+    if (queue.running() > 10'000 || queue.queued() > 10'000 || queue.running_slots() > 10'000) {
+      truth_.breach("a queue counts below nothing: " + queue.ShortDebugString());
+    }
+  }
+}
+
+void SimulatedCluster::check_gangs() {
+  std::map<std::string, uint32_t> sizes;
+  store_.visit_jobs([&sizes](const v1::Job& job) {
+    if (job.spec().has_gang() && job.spec().has_array()) {
+      sizes[job.job_id()] = job.spec().gang().size();
+    }
+  });
+  for (const auto& [job_id, size] : sizes) {
+    const auto tasks = store_.recorded_tasks(job_id);
+    if (tasks->empty() || tasks->size() == size) continue;
+    truth_.breach(
+        absl::StrCat("a part of a gang has started: ", job_id, ", ", tasks->size(), " of ", size));
+  }
+}
+
 void SimulatedCluster::check_placement() {
   if (term_ == nullptr || term_->changes() == checked_changes_) return;
   checked_changes_ = term_->changes();
@@ -519,6 +600,7 @@ void SimulatedCluster::check_placement() {
 }
 
 void SimulatedCluster::check_records() {
+  if (is_rich_) check_gangs();
   const std::string full = worker_above_capacity(term_->scheduler(), store_);
   if (!full.empty()) truth_.breach(full);
   for (const std::string& job_id : accepted_) {

@@ -64,10 +64,15 @@ class SimulatedCluster {
   v1::JobSpec random_spec();
   void choose_kind(v1::JobSpec& spec);
   void choose_conditions(v1::JobSpec& spec);
+  // Its queue, and whether it is a gang.
+  void choose_company(v1::JobSpec& spec);
   void stop_some();
   void retry_some();
   void delete_some();
   void drain_some();
+  void set_queue(const std::string& name, uint32_t weight, uint32_t max_running);
+  void pause_some();
+  void resume_queue(const std::string& name);
   void resume_worker(const std::string& name);
   // Attempts of it may overlap: it says so, or somebody retried it by hand.
   void allow_overlap(const std::string& job_id);
@@ -75,6 +80,8 @@ class SimulatedCluster {
 
   // --- what must hold
   void check_capacity();
+  void check_queues();
+  void check_gangs();
   void check_placement();
   void check_records();
   void check_end(const v1::Job& job);
@@ -94,6 +101,7 @@ class SimulatedCluster {
   uint64_t last_stream_ = 0;
   uint64_t last_job_ = 0;
   uint64_t last_key_ = 0;
+  const bool is_rich_;  // with named queues and gangs; one history in two has none
   bool faulty_ = true;
   uint64_t live_ = 0;  // jobs and tasks that have not ended, as of the last commit
   uint64_t checked_changes_ = 0;

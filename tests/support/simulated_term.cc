@@ -76,6 +76,12 @@ void SimulatedTerm::perform(Effect effect) {
       const auto ids = store_.find_expired(find.before, find.max_jobs, find.limit);
       apply(scheduler_.expired(*ids, now()));
     });
+  } else if (auto* matching = std::get_if<FindMatching>(&effect)) {
+    after(time_.pick_ms(0, 5), [this, matching = std::move(*matching)] {
+      auto found = find_matching(store_, matching);
+      after(time_.pick_ms(0, 5),
+            [this, id = matching.id, found] { apply(scheduler_.matched(id, found, now())); });
+    });
   } else if (auto* doomed = std::get_if<SendDoomed>(&effect)) {
     const auto ids = store_.find_doomed(doomed->worker_id, 1000);
     if (ids->empty()) return;

@@ -1,6 +1,8 @@
 #include "support/simulated_worker.h"
 
+#include "core/field_error.h"
 #include "core/proto_time.h"
+#include "core/worker_fault.h"
 
 namespace clusterd {
 namespace {
@@ -68,6 +70,7 @@ v1::WorkerIdentity SimulatedWorker::identity() const {
   identity.set_journal_id(name_ + " journal " + std::to_string(boots_));
   identity.set_machine_id(name_);
   identity.add_features("delete_outputs");
+  identity.add_features("gangs");
   return identity;
 }
 
@@ -149,6 +152,11 @@ void SimulatedWorker::leave() {
     ++lives_;
     reconnect();
   });
+}
+
+void SimulatedWorker::fall_sick(std::chrono::nanoseconds how_long) {
+  truth_.note("sick " + name_);
+  sick_until_ = time_.now().boot + how_long;
 }
 
 void SimulatedWorker::when_awake(VirtualTime::Task task) {
@@ -253,9 +261,16 @@ absl::Status SimulatedWorker::start(const v1::StartJobsRequest& request,
     *verdict.mutable_key() = order.key();
     const Key key{order.key().job_id(), order.key().attempt()};
     if (held_.contains(key) || forgotten_.contains(key)) continue;
+    const bool knows_all = static_cast<uint32_t>(order.peers_size()) == order.task_count();
+    if (order.spec().has_gang() && !knows_all) truth_.breach("knows not all of its gang");
     if (order.spec().path() == "refused.sh") {
       verdict.mutable_refusal()->set_code(static_cast<int>(absl::StatusCode::kInvalidArgument));
       verdict.mutable_refusal()->set_message("path: refused");
+      continue;
+    }
+    if (time_.now().boot < sick_until_ && time_.chance(50)) {
+      *verdict.mutable_refusal() =
+          to_proto(by_workers_fault(absl::InvalidArgumentError("path: the folder is gone")));
       continue;
     }
     held_[key] = {.order = order, .token = ++tokens_};
@@ -271,6 +286,11 @@ void SimulatedWorker::run(const Key& key) {
   Held& held = held_.at(key);
   if (held.order.spec().path() == "broken.sh") {
     return finish(key, end_with(v1::JobEnd::START_FAILED));
+  }
+  if (time_.now().boot < sick_until_) {
+    v1::JobEnd end = end_with(v1::JobEnd::START_FAILED);
+    end.set_worker_at_fault(true);
+    return finish(key, end);
   }
   const bool fenced = held.order.has_fence_after() &&
                       time_.now().boot >= contact_ + from_proto(held.order.fence_after());

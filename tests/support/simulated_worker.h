@@ -18,7 +18,8 @@
 namespace clusterd {
 
 // A worker and its launcher in virtual time: keeps the contract of a session and of attempts, and
-// can hang, lose its network, restart, reboot and leave.
+// can hang, lose its network, restart, reboot, leave, and fall sick: nothing starts here for a
+// while.
 //
 // Owned by a simulation. `arguments` of a job say what its process does: milliseconds to run, then
 // the exit code.
@@ -42,6 +43,7 @@ class SimulatedWorker {
   void restart_process();  // the launcher and the jobs go on
   void reboot(std::chrono::nanoseconds down);
   void leave();
+  void fall_sick(std::chrono::nanoseconds how_long);
 
   // --- from the scheduler
   [[nodiscard]] bool is_reachable() const { return up_ && !cut_off_ && !hung_; }
@@ -98,6 +100,7 @@ class SimulatedWorker {
   bool hung_ = false;
   bool cut_off_ = false;
   bool left_ = false;
+  BootTime sick_until_;
   uint64_t boots_ = 0;
   uint64_t lives_ = 0;  // of the process; what is of an earlier one is void
   std::string worker_id_;

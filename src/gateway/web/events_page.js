@@ -3,7 +3,7 @@ import { get, isAbort, readEvents } from "./api.js";
 import { clock, outcome, title, words } from "./format.js";
 import { html, useEffect, useRef, useState } from "./html.js";
 import { useEvents } from "./live.js";
-import { Empty, Id, State, useThrottled } from "./parts.js";
+import { Empty, Id, keptAway, State, useThrottled } from "./parts.js";
 import { goWith, useRoute } from "./router.js";
 
 const MOST = 500;
@@ -15,7 +15,7 @@ function what(event) {
   const { job, worker, deleted_job_id: deleted } = event;
   if (deleted) return html`job <${Id} of=${deleted} /> was deleted`;
   if (worker) {
-    return html`<${State} of=${worker.state} note=${worker.draining ? "drained" : ""} />
+    return html`<${State} of=${worker.state} note=${keptAway(worker)} />
       worker <a href=${`/workers/${encodeURIComponent(worker.name)}`}>${worker.name}</a>${worker.reason ? html` <span class="dim">${worker.reason}</span>` : null}`;
   }
   return html`<${State} of=${job.state} />

@@ -85,6 +85,7 @@ export const quoted = (word) =>
 
 // The command as a shell would be given it; no shell sees it.
 export function commandLine(spec) {
+  if (spec.handler) return ["handler", spec.handler, ...(spec.args ?? [])].map(quoted).join(" ");
   return [spec.command, spec.path, ...(spec.args ?? [])].filter(Boolean).map(quoted).join(" ");
 }
 
@@ -94,7 +95,7 @@ export const shortId = (id) => {
   return index === undefined ? short : `${short}.${index}`;
 };
 
-export const title = (job) => job.spec?.name || job.spec?.path || job.spec?.command || shortId(job.job_id);
+export const title = (job) => job.spec?.name || job.spec?.path || job.spec?.command || job.spec?.handler || shortId(job.job_id);
 
 const SIGNALS = {
   1: "HUP", 2: "INT", 3: "QUIT", 4: "ILL", 6: "ABRT", 7: "BUS", 8: "FPE", 9: "KILL",

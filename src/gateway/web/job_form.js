@@ -2,7 +2,7 @@
 import { milliseconds, quoted, splitWords } from "./format.js";
 
 export const EMPTY_FORM = {
-  worker: "", kind: "script", path: "", program: "", command: "", args: "", name: "", env: "", cwd: "",
+  worker: "", kind: "script", path: "", program: "", handler: "", command: "", args: "", name: "", env: "", cwd: "",
   stdin: "", timeout: "", queueTimeout: "", stopGrace: "", priority: "", queue: "", labels: "", require: "",
   slots: "", cpus: "", memory: "", arrayFrom: "", arrayTo: "", arrayParallel: "", attempts: "",
   retryOn: ["FAILURE"], separate: false, startAt: "",
@@ -94,10 +94,12 @@ function addTimes(form, spec) {
 
 // The JobSpec as JSON. Throws a FormFault.
 export function specOf(form) {
-  const spec = form.kind === "program" ? { command: form.program.trim() } : { path: form.path.trim() };
+  const spec = form.kind === "program" ? { command: form.program.trim() }
+    : form.kind === "handler" ? { handler: form.handler.trim() } : { path: form.path.trim() };
   if (form.kind === "script" && form.command.trim()) spec.command = form.command.trim();
   if (form.kind === "script" && !spec.path) throw new FormFault("path", "which script?");
   if (form.kind === "program" && !spec.command) throw new FormFault("command", "which program?");
+  if (form.kind === "handler" && !spec.handler) throw new FormFault("handler", "which handler?");
   if (form.worker) spec.worker_id = form.worker;
   for (const name of ["name", "cwd", "queue"]) if (form[name].trim()) spec[name] = form[name].trim();
   const args = wordsOf(form.args);
@@ -126,11 +128,12 @@ const seconds = (value) => (value ? `${milliseconds(value) / 1000}s` : "");
 
 // The form that means a JobSpec; `worker` by the name that the form uses.
 export function formOf(spec, worker) {
-  const isProgram = !spec.path;
+  const isProgram = !spec.path && !spec.handler;
   return {
     ...EMPTY_FORM,
     worker: worker ?? "",
-    kind: isProgram ? "program" : "script",
+    kind: spec.handler ? "handler" : isProgram ? "program" : "script",
+    handler: spec.handler ?? "",
     path: spec.path ?? "",
     program: isProgram ? (spec.command ?? "") : "",
     command: isProgram ? "" : (spec.command ?? ""),

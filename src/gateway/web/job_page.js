@@ -4,7 +4,7 @@ import {
   ago, bytes, commandLine, count, counted, duration, isFinal, JOB_STATES, milliseconds, outcome, REASONS,
   runtime, title, words,
 } from "./format.js";
-import { html, useState } from "./html.js";
+import { html, useEffect, useState } from "./html.js";
 import { Timeline } from "./job_timeline.js";
 import { JobTable, Pager, TaskCounts, useLiveList, useWorkerNames } from "./jobs_page.js";
 import { mayChange, useEvents, useNow } from "./live.js";
@@ -86,6 +86,16 @@ const Asked = ({ job, names }) => {
     html`<div key=${name} class=${WIDE.includes(name) ? "wide" : null}><dt>${name}</dt><dd>${value}</dd></div>`);
 };
 
+// How far it says that it is. No event tells of it, so it is asked for every two seconds.
+const Progress = ({ job, reload, now }) => {
+  useEffect(() => { reload(); }, [Math.floor(now / 2_000)]);
+  const { done = "0", total = "0", message = "" } = job.progress ?? {};
+  if (!job.progress) return null;
+  return html`<p class="progress" role="status">
+    ${Number(total) > 0 ? html`<progress max=${Number(total)} value=${Number(done)} aria-label="Progress" /> ` : null}
+    ${count(done)}${Number(total) > 0 ? ` of ${count(total)}` : ""}${message ? `: ${message}` : ""}</p>`;
+};
+
 // Why a job that does not run yet is where it is, asked anew while it waits.
 const Explain = ({ job }) => {
   const { value, error, reload } = useLoad(() => get(`/v1/jobs/${segment(job.job_id)}/explain`), [job.job_id, job.state, job.pending_reason]);
@@ -164,6 +174,7 @@ export const JobPage = ({ id }) => {
     ${job.stop_requested && !isFinal(job.state) ? html`<p class="notice" role="status">A stop was requested ${ago(job.stop_requested.when, now)}${job.stop_requested.who ? ` by ${job.stop_requested.who}` : ""}${job.stop_requested.reason ? `: ${job.stop_requested.reason}` : ""}.</p>` : null}
     ${job.unreachable_since ? html`<p class="notice warn" role="status">Its worker has been silent since <${Time} at=${job.unreachable_since} />. The job goes on there.</p>` : null}
     <${Timeline} job=${job} now=${now} />
+    ${job.state === "RUNNING" && job.spec.handler ? html`<${Progress} job=${job} reload=${reload} now=${now} />` : null}
     ${job.end ? html`<${Ended} end=${job.end} state=${job.state} />` : null}
     ${job.state === "QUEUED" ? html`<${Explain} job=${job} />` : null}
     ${hasTasks ? html`<${Tasks} job=${job} names=${names} />` : html`<${OutputPanel} job=${job} onEnd=${reload} />`}

@@ -32,9 +32,12 @@ const Field = ({ name, label, hint, fault, children }) => html`
 const described = (name, hint, fault) =>
   [hint && `h-${name}`, fault && `e-${name}`].filter(Boolean).join(" ") || null;
 
+const handlersOf = (workers) =>
+  [...new Set(workers.flatMap((worker) => (worker.handlers ?? []).map(({ name }) => name)))].sort();
+
 // What the form's fields are to the scheduler.
 const fieldNames = (form) => ({
-  worker: "worker_id", path: "path", program: "command", command: form.kind === "script" ? "command" : "",
+  worker: "worker_id", path: "path", program: "command", handler: "handler", command: form.kind === "script" ? "command" : "",
   queueTimeout: "queue_timeout", stopGrace: "stop_grace", slots: "resources.slots", cpus: "resources.cpus",
   memory: "resources.memory_bytes", arrayFrom: "array.from", arrayTo: "array.to", arrayParallel: "array.max_parallel",
   attempts: "retry.max_attempts", separate: "output.mode", startAt: "start_at",
@@ -64,12 +67,15 @@ function Inputs({ form, set, faults, scripts, workers }) {
         ${workers.map((worker) => html`<option key=${worker.name} value=${worker.name} selected=${form.worker === worker.name}>${worker.name}${worker.state === "ALIVE" ? "" : ` (${words(worker.state).toLowerCase()})`}</option>`)}
       </select>`)}
       <div class="field" role="radiogroup" aria-label="Kind"><span class="label-text">Runs</span><span class="radios">
-        ${[["script", "a script"], ["program", "a program"]].map(([kind, name]) => html`<label key=${kind}><input type="radio" name="kind" checked=${form.kind === kind} onChange=${() => set({ kind })} /> ${name}</label>`)}</span></div>
+        ${[["script", "a script"], ["program", "a program"], ["handler", "a handler"]].map(([kind, name]) => html`<label key=${kind}><input type="radio" name="kind" checked=${form.kind === kind} onChange=${() => set({ kind })} /> ${name}</label>`)}</span></div>
       ${form.kind === "script" ? html`
         ${input("path", "Script", "below the worker's scripts folder", { list: "scripts", required: true,
           onChange: (event) => { if (!form.command) set({ command: interpreterOf(event.target.value) }); } })}
         <datalist id="scripts">${scripts.map((path) => html`<option key=${path} value=${path} />`)}</datalist>
         ${input("command", "Interpreter", "one of the worker's allowed_commands; empty: the file itself is executed")}`
+      : form.kind === "handler" ? html`
+        ${input("handler", "Handler", "a function of a program that is a worker", { list: "handlers", required: true })}
+        <datalist id="handlers">${handlersOf(workers).map((name) => html`<option key=${name} value=${name} />`)}</datalist>`
       : input("program", "Program", "one of the worker's allowed_programs", { required: true })}
       ${input("args", "Arguments", "split at spaces; quotes as in a shell, but no shell sees them")}
       ${input("name", "Name", "for people and lists")}

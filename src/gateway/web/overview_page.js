@@ -4,7 +4,7 @@ import { endsPerMinute, EndsChart, JobsChart, SlotsChart } from "./charts.js";
 import { ago, count, duration, outcome, runtime } from "./format.js";
 import { html } from "./html.js";
 import { useEvents, useLive, useNow } from "./live.js";
-import { Empty, Fault, JobLink, Share, State, useLoad, useThrottled } from "./parts.js";
+import { Empty, Fault, JobLink, keptAway, Share, State, useLoad, useThrottled } from "./parts.js";
 
 const SHOWN = 8;
 
@@ -53,7 +53,7 @@ const WorkerList = ({ workers }) => html`
     ${workers.length === 0 ? html`<${Empty}>No worker yet. Start one with <code>clusterd worker</code>.<//>` : html`
       <table class="plain"><tbody>
         ${workers.slice(0, SHOWN).map((worker) => html`<tr key=${worker.worker_id}>
-          <td><${State} of=${worker.state} note=${worker.draining ? "drained" : ""} /></td>
+          <td><${State} of=${worker.state} note=${keptAway(worker)} /></td>
           <td class="grow"><a href=${`/workers/${encodeURIComponent(worker.name)}`}>${worker.name}</a></td>
           <td><${Share} used=${worker.in_use?.slots ?? 0} all=${worker.capacity?.slots ?? 0} unit=" slots" /></td>
         </tr>`)}

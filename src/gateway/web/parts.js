@@ -13,6 +13,9 @@ const MARKS = {
 export const State = ({ of, note }) => html`
   <span class=${`state state-${of}`}><span class="state-mark" aria-hidden="true">${MARKS[of] ?? ""}</span>${words(of)}${note ? html` <span class="state-note">${note}</span>` : null}</span>`;
 
+// Why a worker that is there gets no jobs.
+export const keptAway = (worker) => [worker.draining && "drained", worker.quarantine && "quarantined"].filter(Boolean).join(", ");
+
 export const Labels = ({ of }) => {
   const entries = Object.entries(of ?? {}).sort();
   return html`${entries.map(([key, value]) => html`<span class="label" key=${key}>${key}${value ? html`<span class="label-value">${value}</span>` : null}</span>`)}`;

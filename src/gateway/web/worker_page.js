@@ -4,7 +4,7 @@ import { ago, bytes, count } from "./format.js";
 import { html, useState } from "./html.js";
 import { JobTable } from "./jobs_page.js";
 import { mayChange, useEvents, useNow } from "./live.js";
-import { CopyButton, Empty, Fault, Labels, Share, State, Time, useLoad, useThrottled } from "./parts.js";
+import { CopyButton, Empty, Fault, keptAway, Labels, Share, State, Time, useLoad, useThrottled } from "./parts.js";
 import { WorkerActs } from "./workers_page.js";
 
 const SHOWN_JOBS = 20;
@@ -74,11 +74,12 @@ export const WorkerPage = ({ id }) => {
   return html`
     <div class="page-head">
       <h1><span class="dim">Worker</span> ${worker.name}</h1>
-      <${State} of=${worker.state} note=${worker.draining ? "drained" : ""} />
+      <${State} of=${worker.state} note=${keptAway(worker)} />
       <${WorkerActs} worker=${worker} onDone=${(fresh) => setValue(fresh)} onFault=${setFault} />
       ${mayChange() ? html`<a class="button" href=${`/new${query({ worker: worker.name })}`}>Start a job on it</a>` : null}
     </div>
     ${worker.reason ? html`<p class="notice">${worker.reason}</p>` : null}
+    ${worker.quarantine ? html`<p class="notice">In quarantine since <${Time} at=${worker.quarantine.since} />, because jobs do not start here: ${worker.quarantine.reason}. ${count(worker.quarantine.probes)} tried since.</p>` : null}
     <${Fault} error=${fault ?? error} />
     <div class="columns two">
       <section class="panel"><div class="panel-head"><h2>Now</h2></div><${Facts} worker=${worker} now=${now} /></section>

@@ -3,7 +3,7 @@ import { change, get, segment } from "./api.js";
 import { ago, bytes, count } from "./format.js";
 import { html, useState } from "./html.js";
 import { maySteer, useEvents, useNow } from "./live.js";
-import { ActButton, Dialog, Empty, Fault, Labels, Share, State, useLoad, useThrottled } from "./parts.js";
+import { ActButton, Dialog, Empty, Fault, keptAway, Labels, Share, State, useLoad, useThrottled } from "./parts.js";
 import { goWith, useRoute } from "./router.js";
 
 const workerPath = (worker, act) => `/v1/workers/${segment(worker.worker_id)}/${act}`;
@@ -44,8 +44,8 @@ export const WorkerActs = ({ worker, onDone, onFault }) => {
   if (!maySteer()) return null;
   const post = (act) => async () => onDone(await change("POST", workerPath(worker, act)));
   return html`<span class="acts">
-    ${worker.draining
-      ? html`<${ActButton} act=${post("resume")} onFault=${onFault}>Resume<//>`
+    ${worker.draining || worker.quarantine ? html`<${ActButton} act=${post("resume")} onFault=${onFault}>Resume<//>` : null}
+    ${worker.draining ? null
       : html`<button type="button" onClick=${() => setDraining(true)} aria-label=${`Drain ${worker.name}`}>Drain…</button>`}
     ${worker.state !== "ALIVE" ? html`<${ActButton} kind="danger" onFault=${onFault} title="Forget this worker"
       act=${async () => onDone(await change("DELETE", `/v1/workers/${segment(worker.worker_id)}`))}>Remove<//>` : null}
@@ -60,8 +60,8 @@ const matches = (worker, text) =>
 
 const Row = ({ worker, now, onDone, onFault }) => html`
   <tr data-worker=${worker.name}>
-    <td><${State} of=${worker.state} note=${worker.draining ? "drained" : ""} />
-      ${worker.reason ? html`<div class="dim small">${worker.reason}</div>` : null}</td>
+    <td><${State} of=${worker.state} note=${keptAway(worker)} />
+      ${worker.reason || worker.quarantine ? html`<div class="dim small">${worker.reason || worker.quarantine.reason}</div>` : null}</td>
     <td><a href=${`/workers/${encodeURIComponent(worker.name)}`}>${worker.name}</a> <${Labels} of=${worker.labels} /></td>
     <td><${Share} used=${worker.in_use?.slots ?? 0} all=${worker.capacity?.slots ?? 0} /></td>
     <td class="number">${worker.capacity?.cpus ? `${worker.in_use?.cpus ?? 0} of ${worker.capacity.cpus}` : "–"}</td>

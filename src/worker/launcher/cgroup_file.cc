@@ -28,6 +28,8 @@ std::string reread_cgroup_file(int file) {
     const ssize_t size = ::pread(file, block.data(), block.size(), static_cast<off_t>(text.size()));
     if (size <= 0) return text;
     text.append(block.data(), static_cast<size_t>(size));
+    // The kernel stops early for nothing but a line that finds no room.
+    if (static_cast<size_t>(size) < block.size() / 2) return text;
   }
 }
 

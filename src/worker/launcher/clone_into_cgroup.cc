@@ -1,5 +1,6 @@
 #include "worker/launcher/clone_into_cgroup.h"
 
+#include <linux/close_range.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <sys/syscall.h>
@@ -55,7 +56,7 @@ constexpr bool kCanClone = true;
     return -1;
   }
   clone_args arguments{};
-  arguments.flags = CLONE_VM | CLONE_VFORK | CLONE_INTO_CGROUP;
+  arguments.flags = CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_INTO_CGROUP;
   arguments.exit_signal = SIGCHLD;
   arguments.cgroup = static_cast<uint64_t>(cgroup);
   const int64_t result = raw_clone3(&arguments);
@@ -66,6 +67,10 @@ constexpr bool kCanClone = true;
   if (result > 0) return static_cast<pid_t>(result);
   errno = static_cast<int>(-result);
   return -1;
+}
+
+bool leave_descriptors(int end) {
+  return ::syscall(SYS_close_range, static_cast<unsigned>(end), ~0U, CLOSE_RANGE_UNSHARE) == 0;
 }
 
 }  // namespace clusterd

@@ -21,7 +21,7 @@ constexpr int64_t kGrowthIntervalMs = 2;
 constexpr int64_t kRetryMs = 200;
 // After so little it is worth while to let more come together: each look wakes this thread and
 // holds up the writer. A pipe takes 1 MiB meanwhile.
-constexpr uint64_t kLittleBytes = 64 << 10;
+constexpr uint64_t kLittleBytes = 256 << 10;
 constexpr int kGatherMs = 1;
 constexpr int64_t kLookAtSpaceMs = 1000;
 constexpr uint64_t kTailBytes = 4096;

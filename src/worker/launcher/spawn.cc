@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "core/worker_fault.h"
 #include "worker/launcher/child_setting.h"
 #include "worker/launcher/spawn_child.h"
 #include "worker/launcher/spawn_failure.h"
@@ -21,7 +22,7 @@ namespace {
 
 // What the child gets as standard input, output and error.
 struct StandardFiles {
-  UniqueFd input;
+  UniqueFd input;  // invalid: /dev/null
   std::vector<UniqueFd> outputs;
 };
 
@@ -37,12 +38,10 @@ absl::Status append_intent(const SpawnOrder& order) {
   return errno_status("cannot write the launcher's journal");
 }
 
-absl::StatusOr<UniqueFd> open_input(const std::string& bytes) {
-  if (bytes.empty()) {
-    UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    if (!null.valid()) return errno_status("/dev/null");
-    return null;
-  }
+// Invalid where there are none: /dev/null will do.
+absl::StatusOr<UniqueFd> open_input(const std::string& bytes, const HandoverFds& handover) {
+  if (bytes.empty() && handover.null() < 0) return absl::UnavailableError("/dev/null is not there");
+  if (bytes.empty()) return UniqueFd();
   UniqueFd file(::memfd_create("stdin", MFD_CLOEXEC));
   if (!file.valid() ||
       ::write(file.get(), bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()) ||
@@ -52,13 +51,18 @@ absl::StatusOr<UniqueFd> open_input(const std::string& bytes) {
   return file;
 }
 
+bool make_fifo(const std::string& path) {
+  if (::mkfifo(path.c_str(), 0600) == 0) return true;
+  // One of an earlier journal.
+  return errno == EEXIST && ::unlink(path.c_str()) == 0 && ::mkfifo(path.c_str(), 0600) == 0;
+}
+
 absl::Status make_pipes(const SpawnOrder& order, StandardFiles* files,
                         std::vector<OutputPipe>* pipes) {
   const internal::JournalIntent& intent = order.intent;
   for (const v1::OutputStream::Stream stream : streams_of(intent)) {
     const std::string path = fifo_path(intent, stream);
-    (void)::unlink(path.c_str());  // of an earlier journal
-    if (::mkfifo(path.c_str(), 0600) != 0) return errno_status(path);
+    if (!make_fifo(path)) return errno_status(path);
     absl::StatusOr<UniqueFd> pipe = open_fifo(path);
     if (!pipe.ok()) return pipe.status();
     files->outputs.emplace_back(::open(path.c_str(), O_RDWR | O_CLOEXEC));
@@ -102,7 +106,7 @@ ChildBounds bounds_of(const v1::Limits& limits, const ChildBaseline& baseline) {
 
 // Starts the process and fills `result`; its status is set where that failed.
 void start_process(SpawnOrder& order, const ChildBaseline& baseline, const StandardFiles& files,
-                   bool can_clone, SpawnResult* result) {
+                   HandoverFds& handover, bool can_clone, SpawnResult* result) {
   const SpawnTarget target = target_of(order.plan);
   ChildSetting setting;
   result->status = setting.prepare(order.plan);
@@ -110,8 +114,12 @@ void start_process(SpawnOrder& order, const ChildBaseline& baseline, const Stand
   ChildBounds bounds = bounds_of(order.plan.limits(), baseline);
   if (result->cgroup != nullptr) {
     result->status = result->cgroup->open_doors(can_clone, &bounds.doors);
-    if (!result->status.ok()) return;
+    if (!result->status.ok()) {
+      result->status = by_workers_fault(std::move(result->status));
+      return;
+    }
   }
+  for (int& door : bounds.doors) door = handover.put(door);
   bounds.doors.push_back(-1);
   const std::vector<char*> argv = pointers_to(*order.plan.mutable_argv());
   const std::vector<char*> environment = pointers_to(*order.plan.mutable_environment());
@@ -123,15 +131,16 @@ void start_process(SpawnOrder& order, const ChildBaseline& baseline, const Stand
               spawned.body.boot_id.begin());
   FixedRecord<JournalSpawnFailed> failed{};
   failed.body.handle = order.handle;
+  const int output = handover.put(files.outputs.front().get());
   ChildPlan plan{
       .executable = order.plan.executable().c_str(),
       .argv = argv.data(),
       .environment = environment.data(),
       .working_folder = order.plan.working_folder().c_str(),
-      .input = files.input.get(),
-      .output = files.outputs.front().get(),
-      .error = files.outputs.back().get(),
-      .journal = order.journal_fd,
+      .input = files.input.valid() ? handover.put(files.input.get()) : handover.null(),
+      .output = output,
+      .error = files.outputs.size() == 1 ? output : handover.put(files.outputs.back().get()),
+      .journal = handover.put(order.journal_fd),
       .oom_score_adj = baseline.oom_score_adj.empty() ? nullptr : baseline.oom_score_adj.c_str(),
       .cgroup = result->cgroup != nullptr && can_clone ? result->cgroup->clone_target() : -1,
       .ignored_signals = ignored.data(),
@@ -139,8 +148,11 @@ void start_process(SpawnOrder& order, const ChildBaseline& baseline, const Stand
       .failed = &failed};
   bounds.add_to(order.plan.limits(), &plan);
   setting.add_to(plan);
+  plan.sealed_script = handover.put(plan.sealed_script);
   plan.child = order.child;
+  plan.end_of_files = handover.end();
   const pid_t pid = vfork_child(plan);
+  handover.clear();
   if (order.child != nullptr) *order.child = 0;
   if (pid < 0) {
     result->status = describe_spawn_failure(SpawnStage::kPrepare, errno, target);
@@ -201,22 +213,24 @@ absl::StatusOr<UniqueFd> reopen_fifo(const std::string& path, bool* was_lost) {
   return open_fifo(path);
 }
 
-SpawnResult spawn(SpawnOrder order, const ChildBaseline& baseline, CgroupPool& cgroups) {
+SpawnResult spawn(SpawnOrder order, const ChildBaseline& baseline, CgroupPool& cgroups,
+                  HandoverFds& handover) {
   SpawnResult result;
   result.handle = order.handle;
   absl::StatusOr<std::unique_ptr<JobCgroup>> cgroup = cgroups.take(order.plan.limits());
   if (!cgroup.ok()) {
-    result.status = absl::UnavailableError(
-        absl::StrCat("limits cannot be enforced: ", cgroup.status().message()));
+    result.status = by_workers_fault(absl::UnavailableError(
+        absl::StrCat("limits cannot be enforced: ", cgroup.status().message())));
     return result;
   }
   result.cgroup = *std::move(cgroup);
   if (result.cgroup != nullptr) *order.intent.mutable_cgroup() = result.cgroup->use();
   result.status = append_intent(order);
+  if (!result.status.ok()) result.status = by_workers_fault(std::move(result.status));
   if (!result.status.ok()) return without_cgroup(std::move(result), cgroups);
   result.in_journal = true;
   StandardFiles files;
-  absl::StatusOr<UniqueFd> input = open_input(order.plan.stdin());
+  absl::StatusOr<UniqueFd> input = open_input(order.plan.stdin(), handover);
   result.status = input.status();
   if (input.ok()) {
     files.input = *std::move(input);
@@ -225,7 +239,11 @@ SpawnResult spawn(SpawnOrder order, const ChildBaseline& baseline, CgroupPool& c
   if (result.status.ok() && order.scratch != nullptr) {
     result.status = order.scratch->make(order.plan);
   }
-  if (result.status.ok()) start_process(order, baseline, files, cgroups.can_clone(), &result);
+  // The journal, the pipes in runtime_dir, the scratch folder: nothing of it is the job's.
+  if (!result.status.ok()) result.status = by_workers_fault(std::move(result.status));
+  if (result.status.ok()) {
+    start_process(order, baseline, files, handover, cgroups.can_clone(), &result);
+  }
   if (!result.status.ok()) {
     if (order.scratch != nullptr && !order.intent.scratch_folder().empty()) {
       order.scratch->remove(order.intent.scratch_folder());

@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "clusterd/internal/launcher.pb.h"
 #include "worker/launcher/cgroup_pool.h"
+#include "worker/launcher/handover_fds.h"
 #include "worker/launcher/journal_record.h"
 #include "worker/launcher/scratch_folders.h"
 #include "worker/unique_fd.h"
@@ -72,6 +73,6 @@ struct SpawnResult {
 // Takes a cgroup, writes INTENT, makes scratch folder, FIFOs and input, starts the process. Blocks
 // in vfork and execve: on spawn threads only. Where it fails, the cgroup goes back.
 [[nodiscard]] SpawnResult spawn(SpawnOrder order, const ChildBaseline& baseline,
-                                CgroupPool& cgroups);
+                                CgroupPool& cgroups, HandoverFds& handover);
 
 }  // namespace clusterd

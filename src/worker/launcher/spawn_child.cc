@@ -136,13 +136,19 @@ bool hand_over_script(ChildPlan& plan) {
   give_up(plan, SpawnStage::kExecute, true);
 }
 
+[[noreturn]] void run_with_own_files(ChildPlan& plan) {
+  if (!leave_descriptors(plan.end_of_files)) give_up(plan, SpawnStage::kPrepare, false);
+  run_child(plan);
+}
+
 }  // namespace
 
 [[gnu::noinline]] pid_t vfork_child(ChildPlan& plan) {
-  // The child runs nothing but run_child(), which ends in execve() or _exit().
+  // The child runs nothing but these, which end in execve() or _exit().
   if (plan.cgroup >= 0) {
     return vfork_into_cgroup(
-        plan.cgroup, [](void* given) { run_child(*static_cast<ChildPlan*>(given)); }, &plan);
+        plan.cgroup, [](void* given) { run_with_own_files(*static_cast<ChildPlan*>(given)); },
+        &plan);
   }
   const pid_t pid = ::vfork();    // NOLINT(clang-analyzer-security.insecureAPI.vfork)
   if (pid == 0) run_child(plan);  // NOLINT(clang-analyzer-unix.Vfork)

@@ -40,6 +40,7 @@ struct ChildPlan {
   const rlimit* core = nullptr;  // null: leave it, as the next
   const int* nice = nullptr;
   int cgroup = -1;                       // to be cloned into; −1: none
+  int end_of_files = 0;                  // all descriptors that it needs are below
   const int* doors = nullptr;            // files of cgroups to enter; ends with −1
   const int* ignored_signals = nullptr;  // ends with 0
   FixedRecord<JournalSpawned>* spawned = nullptr;

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/utf8.h"
+#include "core/worker_fault.h"
 
 namespace clusterd {
 namespace {
@@ -124,18 +125,25 @@ std::string input_failure(const SpawnTarget& target, int error) {
   return absl::StrCat(target.executable, ": input or output: ", std::strerror(error));
 }
 
-}  // namespace
-
-SpawnTarget target_of(const internal::LaunchPlan& plan) {
-  return {.executable = plan.executable(),
-          .working_folder = plan.working_folder(),
-          .script = plan.script().path(),
-          .input_file = plan.stdin_file(),
-          .scratch = plan.scratch_folder(),
-          .user = plan.run_as().name()};
+// What another job would meet here too. What the job names, its files, interpreter and arguments,
+// is its own; ENOMEM may come of its limit.
+bool is_of_worker(SpawnStage stage, int error, const SpawnTarget& target) {
+  switch (stage) {
+    case SpawnStage::kFolder:
+    case SpawnStage::kScript:
+    case SpawnStage::kExecute:
+      return error == EIO || error == ESTALE || error == ENOTCONN || error == EAGAIN ||
+             error == EMFILE || error == ENFILE;
+    case SpawnStage::kInput:
+      return target.input_file.empty();
+    case SpawnStage::kLimits:
+      return false;
+    default:
+      return true;
+  }
 }
 
-absl::Status describe_spawn_failure(SpawnStage stage, int error, const SpawnTarget& target) {
+absl::Status describe(SpawnStage stage, int error, const SpawnTarget& target) {
   const char* reason = std::strerror(error);
   const std::string& executable = target.executable;
   switch (stage) {
@@ -168,6 +176,22 @@ absl::Status describe_spawn_failure(SpawnStage stage, int error, const SpawnTarg
       return absl::FailedPreconditionError(execute_failure(error, executable, target.user));
   }
   return absl::InternalError(reason);
+}
+
+}  // namespace
+
+SpawnTarget target_of(const internal::LaunchPlan& plan) {
+  return {.executable = plan.executable(),
+          .working_folder = plan.working_folder(),
+          .script = plan.script().path(),
+          .input_file = plan.stdin_file(),
+          .scratch = plan.scratch_folder(),
+          .user = plan.run_as().name()};
+}
+
+absl::Status describe_spawn_failure(SpawnStage stage, int error, const SpawnTarget& target) {
+  absl::Status status = describe(stage, error, target);
+  return is_of_worker(stage, error, target) ? by_workers_fault(std::move(status)) : status;
 }
 
 }  // namespace clusterd

@@ -20,7 +20,8 @@ struct SpawnTarget {
 
 [[nodiscard]] SpawnTarget target_of(const internal::LaunchPlan& plan);
 
-// Why a program could not be started, in words that name the file at fault.
+// Why a program could not be started, in words that name the file at fault. Marked where the worker
+// is to blame and not the job (core/worker_fault.h).
 [[nodiscard]] absl::Status describe_spawn_failure(SpawnStage stage, int error,
                                                   const SpawnTarget& target);
 

@@ -10,7 +10,8 @@ namespace clusterd {
 Spawner::Spawner(size_t threads, ChildBaseline baseline, CgroupPool& cgroups, OnResult on_result)
     : baseline_(std::move(baseline)), cgroups_(cgroups), on_result_(std::move(on_result)) {
   for (size_t i = 0; i < threads; ++i) {
-    threads_.emplace_back([this] { work(); });
+    HandoverFds& handover = handover_.emplace_back();
+    threads_.emplace_back([this, &handover] { work(handover); });
     pthread_setname_np(threads_.back().native_handle(), "spawn");
   }
 }
@@ -44,7 +45,7 @@ bool Spawner::cancel(uint64_t handle) {
          }) > 0;
 }
 
-void Spawner::work() {
+void Spawner::work(HandoverFds& handover) {
   while (true) {
     Item item;
     {
@@ -59,7 +60,7 @@ void Spawner::work() {
     } else {
       SpawnWatch::Spawning spawning(watch_);
       item.order.child = &spawning.child();
-      on_result_(spawn(std::move(item.order), baseline_, cgroups_));
+      on_result_(spawn(std::move(item.order), baseline_, cgroups_, handover));
     }
   }
 }

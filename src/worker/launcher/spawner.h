@@ -43,7 +43,7 @@ class Spawner {
     absl::AnyInvocable<void()> task;  // set: it is no order
   };
 
-  void work();
+  void work(HandoverFds& handover);
   void push(Item item);
 
   const ChildBaseline baseline_;
@@ -54,6 +54,7 @@ class Spawner {
   std::deque<Item> items_;  // guarded by mutex_
   bool stopping_ = false;   // guarded by mutex_
   SpawnWatch watch_;
+  std::deque<HandoverFds> handover_;  // each thread's own
   std::vector<std::thread> threads_;
 };
 

@@ -127,6 +127,8 @@ class Supervisor {
   void release_cgroup(Attempt& attempt);
   void discard_scratch(const internal::JournalIntent& intent);
   void end_unstarted(Attempt& attempt, v1::JobEnd::Reason reason, std::string_view message);
+  // It could not be started, for this reason.
+  void end_not_started(Attempt& attempt, const absl::Status& why);
 
   // Output (supervisor_output.cc).
   void carry_output(Attempt& attempt, std::vector<OutputPipe> pipes);

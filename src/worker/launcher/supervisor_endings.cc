@@ -10,6 +10,7 @@
 #include "clusterd/job_states.h"
 #include "core/proto_time.h"
 #include "core/utf8.h"
+#include "core/worker_fault.h"
 #include "worker/launcher/job_end.h"
 #include "worker/launcher/supervisor.h"
 #include "worker/process_info.h"
@@ -244,6 +245,15 @@ void Supervisor::end_unstarted(Attempt& attempt, v1::JobEnd::Reason reason,
   v1::JobEnd end;
   end.set_reason(reason);
   end.set_message(to_valid_utf8(message));
+  end_attempt(attempt, std::move(end));
+}
+
+void Supervisor::end_not_started(Attempt& attempt, const absl::Status& why) {
+  write(JournalType::kIntent, attempt.record.intent.SerializeAsString());
+  v1::JobEnd end;
+  end.set_reason(v1::JobEnd::START_FAILED);
+  end.set_message(to_valid_utf8(std::string(why.message())));
+  if (is_workers_fault(why)) end.set_worker_at_fault(true);
   end_attempt(attempt, std::move(end));
 }
 

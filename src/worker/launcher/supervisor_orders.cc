@@ -116,7 +116,7 @@ void Supervisor::on_spawn_result(SpawnResult result) {
   } else if (attempt.fence_when_started) {
     forget_fenced(attempt);
   } else {
-    end_unstarted(attempt, v1::JobEnd::START_FAILED, std::string(result.status.message()));
+    end_not_started(attempt, result.status);
   }
 }
 

@@ -66,7 +66,7 @@ void Supervisor::adopt(JournalAttempt record, Inherited& inherited) {
     const absl::Status status = describe_spawn_failure(
         known.spawn_failed->stage, known.spawn_failed->error,
         {.executable = known.intent.executable(), .user = known.intent.run_as().name()});
-    end_unstarted(attempt, v1::JobEnd::START_FAILED, std::string(status.message()));
+    end_not_started(attempt, status);
     return;
   }
   if (!known.spawned) {

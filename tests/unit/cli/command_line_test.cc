@@ -2,6 +2,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "cli/group_selection.h"
+
 namespace clusterd {
 namespace {
 
@@ -79,6 +81,20 @@ TEST_CASE("job start passes everything after a program's name on untouched", "[c
   CHECK(joined.args == Words{"--color"});
 }
 
+TEST_CASE("job start passes everything after a handler's name on untouched", "[command_line]") {
+  const auto apart = parse<JobStartCommand>({"job", "start", "--handler", "thumbnail", "--json"});
+  const auto joined = parse<JobStartCommand>({"job", "start", "--json", "--handler=thumbnail"});
+
+  CHECK(apart.is_handler);
+  CHECK_FALSE(apart.is_program);
+  CHECK_FALSE(apart.json);
+  CHECK(apart.target == "thumbnail");
+  CHECK(apart.args == Words{"--json"});
+  CHECK(joined.json);
+  CHECK(joined.is_handler);
+  CHECK(joined.target == "thumbnail");
+}
+
 TEST_CASE("a double dash lets a path begin with a dash", "[command_line]") {
   const auto command = parse<JobStartCommand>({"job", "start", "--json", "--", "-odd.sh", "--"});
 
@@ -115,6 +131,34 @@ TEST_CASE("job start takes all its options", "[command_line]") {
   CHECK(command.wait);
   CHECK(command.json);
   CHECK(command.target == "s.sh");
+}
+
+TEST_CASE("jobs are selected instead of named", "[command_line]") {
+  const auto stop = parse<JobStopCommand>({"job", "stop", "--label", "team=a", "--label", "b",
+                                           "--queue", "q", "--name", "n", "--worker", "w",
+                                           "--state", "queued", "--dry-run", "-q"});
+  const auto retry = parse<JobRetryCommand>({"job", "retry", "--failed", "--name", "n"});
+
+  const auto selection = group_selection(stop.job_ids, stop.group);
+  REQUIRE(selection.ok());
+  REQUIRE(selection->has_value());
+  CHECK((*selection)->label_size() == 2);
+  CHECK((*selection)->name() == "n");
+  CHECK((*selection)->queue() == "q");
+  CHECK((*selection)->worker_id() == "w");
+  CHECK((*selection)->state(0) == v1::Job::QUEUED);
+  CHECK(stop.group.dry_run);
+  CHECK(stop.group.quiet);
+  CHECK(retry.failed);
+  CHECK(retry.group.name == "n");
+
+  GroupFlags flags;
+  CHECK(absl::IsInvalidArgument(group_selection({}, flags).status()));  // neither
+  CHECK_FALSE(group_selection({"j"}, flags)->has_value());
+  flags.dry_run = true;
+  CHECK(absl::IsInvalidArgument(group_selection({"j"}, flags).status()));
+  flags.name = "n";
+  CHECK(absl::IsInvalidArgument(group_selection({"j"}, flags).status()));  // both
 }
 
 TEST_CASE("the other job and cluster commands take their options", "[command_line]") {

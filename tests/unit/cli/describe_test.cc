@@ -23,6 +23,54 @@ v1::Job failed_job() {
 // No terminal, at a time of no meaning.
 View plain_view() { return {.terminal = {}, .now = WallTime(std::chrono::hours(24)), .names = {}}; }
 
+TEST_CASE("a handler's job is shown with how far it is", "[describe]") {
+  v1::Job job;
+  job.set_job_id("j1");
+  job.set_state(v1::Job::RUNNING);
+  job.mutable_spec()->set_handler("thumbnail");
+  job.mutable_spec()->add_args("a.png");
+  job.mutable_progress()->set_done(12);
+  job.mutable_progress()->set_total(100);
+  job.mutable_progress()->set_message("resizing");
+
+  CHECK_THAT(describe_job(job, plain_view()), Catch::Contains("12 of 100: resizing"));
+  CHECK_THAT(describe_job(job, plain_view()), Catch::Contains("handler thumbnail a.png"));
+  CHECK_THAT(describe_jobs({job}, plain_view()), Catch::Contains("RUNNING 12/100"));
+  job.mutable_progress()->clear_total();
+  CHECK(progress_of(job.progress()) == "12: resizing");
+}
+
+TEST_CASE("queues are shown with what runs and waits against their caps", "[describe]") {
+  v1::ListQueuesResponse queues;
+  v1::Queue& queue = *queues.add_queues();
+  queue.set_name("batch");
+  queue.set_max_running(4);
+  queue.set_running(2);
+  queue.set_running_slots(6);
+  queue.set_queued(9);
+  queue.set_weight(3);
+  queue.set_paused(true);
+  queue.set_reason("disk full");
+
+  const std::string table = describe_queues(queues, plain_view());
+  CHECK_THAT(table, Catch::Contains("NAME   RUNNING  SLOTS  QUEUED  WEIGHT  STATE"));
+  CHECK_THAT(table, Catch::Contains("batch  2/4      6      9       3       paused: disk full"));
+}
+
+TEST_CASE("workers are shown with their resources and taints where they have any", "[describe]") {
+  v1::ListWorkersResponse workers;
+  v1::Worker& worker = *workers.add_workers();
+  worker.set_name("w");
+  CHECK(describe_workers(workers, plain_view()).find("TAINTS") == std::string::npos);
+  CHECK(describe_workers(workers, plain_view()).find("RESOURCES") == std::string::npos);
+
+  (*worker.mutable_capacity()->mutable_custom())["gpu"] = 2;
+  (*worker.mutable_in_use()->mutable_custom())["gpu"] = 1;
+  worker.add_taints("team=ml");
+  CHECK_THAT(describe_workers(workers, plain_view()), Catch::Contains("gpu 1/2"));
+  CHECK_THAT(describe_workers(workers, plain_view()), Catch::Contains("team=ml"));
+}
+
 TEST_CASE("a summary says how a job ended", "[describe]") {
   v1::Job job = failed_job();
   CHECK(summary_of(job) == "FAILED: exit code 37");

@@ -53,6 +53,21 @@ TEST_CASE("limits are absent, or as given", "[job_spec]") {
              Catch::Contains("--limit-memory: \"much\" is not a size"));
 }
 
+TEST_CASE("a handler is named alone", "[job_spec]") {
+  JobStartCommand command;
+  command.is_handler = true;
+  command.target = "thumbnail";
+  command.args = {"a.png"};
+
+  const auto spec = build_job_spec(command, kNoEnvironment);
+
+  REQUIRE(spec.ok());
+  CHECK(spec->handler() == "thumbnail");
+  CHECK(spec->path().empty());
+  CHECK(spec->command().empty());
+  CHECK(spec->args(0) == "a.png");
+}
+
 TEST_CASE("a script goes into path, a program into command", "[job_spec]") {
   JobStartCommand command = script();
   command.command = "bash";
@@ -157,6 +172,44 @@ TEST_CASE("standard input above 64 KiB is refused", "[job_spec]") {
   CHECK(spec.status().code() == absl::StatusCode::kInvalidArgument);
 }
 
+TEST_CASE("options of placement go into the spec", "[job_spec]") {
+  JobStartCommand command = script();
+  command.queueing.resources = {"gpu=2", "license=1"};
+  command.queueing.exclusive = true;
+  command.queueing.prefer = {"zone=a:10", "!spot:-5", "ssd=3"};
+  command.queueing.pack = true;
+  command.queueing.tolerate = {"gpu", "*"};
+  command.queueing.gang = 4;
+  command.queueing.gang_goes_on = true;
+
+  const auto spec = build_job_spec(command, kNoEnvironment);
+
+  REQUIRE(spec.ok());
+  CHECK(spec->resources().custom().at("gpu") == 2);
+  CHECK(spec->resources().custom().at("license") == 1);
+  CHECK(spec->resources().exclusive());
+  REQUIRE(spec->prefer_size() == 3);
+  CHECK(spec->prefer(0).match() == "zone=a");
+  CHECK(spec->prefer(0).weight() == 10);
+  CHECK(spec->prefer(1).match() == "!spot");
+  CHECK(spec->prefer(1).weight() == -5);
+  CHECK(spec->prefer(2).match() == "ssd");
+  CHECK(spec->prefer(2).weight() == 3);
+  CHECK(spec->pack());
+  CHECK(spec->tolerate_size() == 2);
+  CHECK(spec->gang().size() == 4);
+  CHECK(spec->gang().on_failure() == v1::GangSpec::CONTINUE);
+
+  for (const char* wrong : {"gpu", "=1", "gpu=x"}) {
+    command = script();
+    command.queueing.resources = {wrong};
+    CHECK(build_job_spec(command, kNoEnvironment).status().message().find("--resource") == 0);
+  }
+  command = script();
+  command.queueing.prefer = {"zone=a"};
+  CHECK(build_job_spec(command, kNoEnvironment).status().message().find("--prefer") == 0);
+}
+
 TEST_CASE("options of the queue go into the spec", "[job_spec]") {
   JobStartCommand command = script();
   command.queueing.array = "1-9:2%3";
@@ -169,10 +222,12 @@ TEST_CASE("options of the queue go into the spec", "[job_spec]") {
   command.queueing.max_attempts = 3;
   command.queueing.retry_on = {"loss", "start-failure"};
   command.queueing.backoff = "2s";
+  command.queueing.max_losses = 2;
 
   const auto spec = build_job_spec(command, kNoEnvironment);
 
   REQUIRE(spec.ok());
+  CHECK(spec->retry().max_losses() == 2);
   CHECK(spec->array().from() == 1);
   CHECK(spec->array().to() == 9);
   CHECK(spec->array().step() == 2);

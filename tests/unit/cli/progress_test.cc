@@ -26,6 +26,18 @@ TEST_CASE("progress has counts, rate and time left", "[progress]") {
         "100/100 done, 0 running, 2.0/s");
 }
 
+TEST_CASE("a job that says how far it is has that in the place of tasks", "[progress]") {
+  v1::Job job;
+  job.set_state(v1::Job::RUNNING);
+  CHECK(progress_text(job, 0, 0s, std::nullopt) == "RUNNING");
+  job.mutable_progress()->set_done(50);
+  job.mutable_progress()->set_total(100);
+  CHECK(progress_text(job, 0, 0s, std::nullopt) == "50 of 100");
+  CHECK(progress_text(job, 0, 0s, 100).starts_with("[===============>"));
+  job.set_state(v1::Job::SUCCEEDED);
+  CHECK(progress_text(job, 0, 0s, std::nullopt) == "SUCCEEDED");
+}
+
 TEST_CASE("a terminal has a bar, a narrow one has none", "[progress]") {
   CHECK(progress_text(array(50, 0, 0, 50), 50, 0s, 100).starts_with("[===============>"));
   CHECK(progress_text(array(50, 0, 0, 50), 50, 0s, 60).starts_with("50/100 done"));

@@ -68,7 +68,8 @@ void check_command(const CLI::App& app, const Words& path, Tried& tried) {
       ++tried.missing;
       check_refused(joined(path, required(app, option)), name);
     }
-    if (!option->nonpositional() || name == "--help" || name == "--program") continue;
+    if (!option->nonpositional() || name == "--help") continue;
+    if (name == "--program" || name == "--handler") continue;  // what comes first, not an option
     ++tried.options;
     if (!takes_value(*option)) {
       check_refused(joined(path, joined({name + "=maybe"}, required(app, nullptr))), name);

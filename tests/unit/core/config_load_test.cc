@@ -138,10 +138,12 @@ addr = ["a:50000", "b:50000"]
 name = "node-1"
 labels = { zone = "a", gpu = "yes" }
 on_stop = "stop"
+taints = ["gpu", "team=ml"]
 [capacity]
 slots = 3
 cpus = 2
 memory = "4GiB"
+custom = { gpu = 2, license-a = 10 }
 [jobs]
 scripts_dir = "s"
 data_dir = "d"
@@ -184,6 +186,8 @@ level = "warning"
   CHECK(config->capacity.slots == 3);
   CHECK(config->capacity.cpus == 2.0);
   CHECK(config->capacity.memory_bytes == 4ULL << 30U);
+  CHECK(config->capacity.custom == std::map<std::string, uint32_t>{{"gpu", 2}, {"license-a", 10}});
+  CHECK(config->worker.taints == std::vector<std::string>{"gpu", "team=ml"});
   CHECK(config->jobs.scripts_dir == "s");
   CHECK(config->jobs.data_dir == "d");
   CHECK(config->jobs.runtime_dir == "r");
@@ -247,6 +251,8 @@ TEST_CASE("each error of a scheduler file names file, line, column, key and what
            "24h"},
           {"[scheduling]\nmax_queued = 0",
            "f.toml:2:14: scheduling.max_queued: 0 is out of range; allowed is 1 to 100000000"},
+          {"[scheduling]\nmax_schedules = 100001",
+           "f.toml:2:17: scheduling.max_schedules: 100001 is out of range; allowed is 0 to 100000"},
           {"[scheduling]\nmax_queued = 1.5",
            "f.toml:2:14: scheduling.max_queued: is a number; allowed is an integer"},
           {"[store]\nmin_free = \"64Mi\"",
@@ -311,6 +317,22 @@ TEST_CASE("each error of a worker file names file, line, column, key and what is
           {"[capacity]\ncpus = nan",
            "f.toml:2:8: capacity.cpus: nan is out of range; allowed is 0 to 1000000"},
           {"[capacity]\ncpus = \"2\"", "f.toml:2:8: capacity.cpus: is a text; allowed is a number"},
+          {"[worker]\ntaints = [\"a b\"]",
+           "f.toml:2:11: worker.taints: \"a b\": allowed are key and key=value, of letters, "
+           "digits, "
+           "'.', '_' and '-'"},
+          {"[capacity]\ncustom = { gpu = 0 }",
+           "f.toml:2:18: capacity.custom: 0 is out of range; allowed is 1 to 10000"},
+          {"[capacity]\ncustom = { gpu = \"2\" }",
+           "f.toml:2:18: capacity.custom: is a text; allowed is a table of integers, as in { gpu = "
+           "2 }"},
+          {"[capacity]\ncustom = { \"a/b\" = 1 }",
+           "f.toml:2:12: capacity.custom: \"a/b\": allowed are 1 to 64 letters, digits, '.', '_' "
+           "and "
+           "'-'"},
+          {"[capacity]\ncustom = { a-b = 1, a_b = 1 }",
+           "f.toml:2:10: capacity.custom: \"a_b\" and another one have the same variable, "
+           "CLUSTERD_A_B_IDS"},
           {"[jobs]\nscripts_dir = \"\"",
            "f.toml:2:15: jobs.scripts_dir: \"\": allowed is a text that is not empty"},
           {"[jobs]\nallowed_commands = [\"bin/sh\"]",

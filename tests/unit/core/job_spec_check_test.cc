@@ -119,6 +119,20 @@ std::vector<Fault> faults_of_the_queue() {
        "retry.max_attempts", "at least 2"},
       {"attempts without on", [](auto& s) { s.mutable_retry()->set_max_attempts(2); }, "retry.on",
        "FAILURE"},
+      {"losses without LOSS",
+       [](auto& s) {
+         s.mutable_retry()->set_max_attempts(2);
+         s.mutable_retry()->add_on(v1::RetryPolicy::FAILURE);
+         s.mutable_retry()->set_max_losses(2);
+       },
+       "retry.max_losses", "needs LOSS"},
+      {"losses",
+       [](auto& s) {
+         s.mutable_retry()->set_max_attempts(2);
+         s.mutable_retry()->add_on(v1::RetryPolicy::LOSS);
+         s.mutable_retry()->set_max_losses(1001);
+       },
+       "retry.max_losses", "1001"},
       {"array and broadcast",
        [](auto& s) {
          s.mutable_array();
@@ -139,6 +153,60 @@ std::vector<Fault> faults_of_the_queue() {
        "start_delay", "start_at"},
       {"start", [](auto& s) { s.mutable_start_at()->set_seconds(-1); }, "start_at", "-1 s"},
       {"lost after", [](auto& s) { s.mutable_lost_after(); }, "lost_after", "more than 0"},
+      {"queue", [](auto& s) { s.set_queue("a b"); }, "queue", "\"a b\""},
+      {"unit's name", [](auto& s) { (*s.mutable_resources()->mutable_custom())["a/b"] = 1; },
+       "resources.custom", "\"a/b\""},
+      {"no unit", [](auto& s) { (*s.mutable_resources()->mutable_custom())["gpu"] = 0; },
+       "resources.custom", "gpu = 0"},
+      {"units", [](auto& s) { (*s.mutable_resources()->mutable_custom())["gpu"] = 10'001; },
+       "resources.custom", "10001"},
+      {"two units, one variable",
+       [](auto& s) {
+         (*s.mutable_resources()->mutable_custom())["a-b"] = 1;
+         (*s.mutable_resources()->mutable_custom())["a.b"] = 1;
+       },
+       "resources.custom", "CLUSTERD_A_B_IDS"},
+      {"preference",
+       [](auto& s) {
+         s.add_prefer()->set_match("a==");
+         s.mutable_prefer(0)->set_weight(1);
+       },
+       "prefer[0].match", "\"a==\""},
+      {"weight", [](auto& s) { s.add_prefer()->set_match("a"); }, "prefer[0].weight", "not 0"},
+      {"great weight",
+       [](auto& s) {
+         s.add_prefer()->set_match("a");
+         s.mutable_prefer(0)->set_weight(-101);
+       },
+       "prefer[0].weight", "-101"},
+      {"taint", [](auto& s) { s.add_tolerate("a="); }, "tolerate[0]", "\"a=\""},
+      {"no gang", [](auto& s) { s.mutable_gang(); }, "gang.size", "1 to 1000"},
+      {"large gang", [](auto& s) { s.mutable_gang()->set_size(1001); }, "gang.size", "1001"},
+      {"gang's end",
+       [](auto& s) {
+         s.mutable_gang()->set_size(2);
+         s.mutable_gang()->set_on_failure(static_cast<v1::GangSpec::OnFailure>(9));
+       },
+       "gang.on_failure", "9"},
+      {"gang and array",
+       [](auto& s) {
+         s.mutable_gang()->set_size(2);
+         s.mutable_array()->set_to(2);
+       },
+       "array", "gang"},
+      {"gang and broadcast",
+       [](auto& s) {
+         s.mutable_gang()->set_size(2);
+         s.mutable_resources()->set_every_worker(true);
+       },
+       "resources.every_worker", "gang"},
+      {"gang and retry",
+       [](auto& s) {
+         s.mutable_gang()->set_size(2);
+         s.mutable_retry()->set_max_attempts(2);
+         s.mutable_retry()->add_on(v1::RetryPolicy::FAILURE);
+       },
+       "retry", "gang"},
       {"after nobody", [](auto& s) { s.add_after(); }, "after[0].job_id", "empty"},
       {"after twice",
        [](auto& s) {

@@ -51,13 +51,13 @@ TEST_CASE("what is no number in JSON is a text there", "[log]") {
 }
 
 TEST_CASE("the journal gets a mark, and no time or level twice", "[log]") {
-  const LogStyle text{.for_journal = true};
+  const LogStyle text{.target = LogTarget::kJournalStream};
   CHECK(format_log_line(text, LogLevel::kError, kWhen, "x", "y", {{"k", 1}}) == "<3>x: y k=1");
   CHECK(format_log_line(text, LogLevel::kWarning, kWhen, "x", "y", {}) == "<4>x: y");
   CHECK(format_log_line(text, LogLevel::kInfo, kWhen, "x", "y", {}) == "<6>x: y");
   CHECK(format_log_line(text, LogLevel::kDebug, kWhen, "x", "y", {}) == "<7>x: y");
-  CHECK(format_log_line({.format = LogFormat::kJson, .for_journal = true}, LogLevel::kInfo, kWhen,
-                        "x", "y", {}) == R"(<6>{"component":"x","message":"y"})");
+  CHECK(format_log_line({LogFormat::kJson, LogTarget::kJournalStream}, LogLevel::kInfo, kWhen, "x",
+                        "y", {}) == R"(<6>{"component":"x","message":"y"})");
 }
 
 TEST_CASE("the journal is told by device and inode", "[log]") {

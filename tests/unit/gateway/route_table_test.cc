@@ -47,6 +47,22 @@ TEST_CASE("each method of the service has a route", "[routes]") {
       {"GET", "/v1/workers/w/scripts"},
       {"GET", "/v1/events"},
       {"GET", "/v1/cluster"},
+      {"POST", "/v1/jobs/stop"},
+      {"POST", "/v1/jobs/retry"},
+      {"POST", "/v1/schedules"},
+      {"PUT", "/v1/schedules/s"},
+      {"GET", "/v1/schedules"},
+      {"GET", "/v1/schedules/s"},
+      {"POST", "/v1/schedules/s/pause"},
+      {"POST", "/v1/schedules/s/resume"},
+      {"POST", "/v1/schedules/s/trigger"},
+      {"DELETE", "/v1/schedules/s"},
+      {"GET", "/v1/queues"},
+      {"GET", "/v1/queues/q"},
+      {"PUT", "/v1/queues/q"},
+      {"POST", "/v1/queues/q/pause"},
+      {"POST", "/v1/queues/q/resume"},
+      {"DELETE", "/v1/queues/q"},
   };
 
   std::set<std::string> methods;

@@ -1,5 +1,6 @@
 #include <catch2/catch.hpp>
 
+#include "core/proto_time.h"
 #include "support/cluster_of_fakes.h"
 
 namespace clusterd {
@@ -265,6 +266,32 @@ TEST_CASE("a new term knows its jobs and gives their workers time to come back")
 
   CHECK(after.dispatched.size() == 1);
   CHECK(after.query("job-1").state() == v1::Job::RUNNING);
+}
+
+TEST_CASE("a schedule for workers that may still come back after a start waits for them") {
+  ClusterOfFakes before;
+  const std::string worker = before.join("w", 1);
+  v1::Schedule schedule;
+  schedule.set_name("everywhere");
+  schedule.set_cron("* * * * *");
+  *schedule.mutable_update_time() = to_proto(before.now.wall - std::chrono::minutes(1));
+  *schedule.mutable_spec() = spec_for();
+  schedule.mutable_spec()->mutable_resources()->set_every_worker(true);
+  const bool comes_back = GENERATE(true, false);
+
+  ClusterOfFakes after({}, {}, before.store.workers(), {schedule});
+  after.advance(1s);
+  CHECK(after.store.schedules().at("everywhere").runs() +
+            after.store.schedules().at("everywhere").skipped() ==
+        0);
+  if (comes_back) {
+    after.open_session(worker);
+    after.answer_call_back(worker);
+  }
+  after.advance(comes_back ? 1s : 20s);
+
+  CHECK(after.store.schedules().at("everywhere").runs() == (comes_back ? 1 : 0));
+  CHECK(after.store.schedules().at("everywhere").skipped() == (comes_back ? 0 : 1));
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "core/field_error.h"
+#include "core/worker_fault.h"
 
 namespace clusterd {
 namespace fs = std::filesystem;
@@ -432,6 +433,27 @@ TEST_CASE("what becomes of the output is in the plan", "[admission]") {
                                            plan->archive_environment().end());
   CHECK_THAT(variables, Catch::VectorContains(std::string("CLUSTERD_JOB_ID=j1")));
   for (const std::string& variable : variables) CHECK_FALSE(variable.starts_with("SECRET"));
+}
+
+TEST_CASE("a scripts folder that is gone is the worker's fault, a missing script is not",
+          "[script_folder]") {
+  const Folder folder;
+  const ScriptFolder scripts(folder.scripts.native());
+  const fs::path away = folder.scripts.native() + ".away";
+
+  CHECK_FALSE(is_workers_fault(scripts.find_script("none.sh").status()));
+  CHECK_FALSE(is_workers_fault(scripts.find_script("../outside.sh").status()));
+  fs::rename(folder.scripts, away);
+  CHECK(is_workers_fault(scripts.find_script("count.sh").status()));
+  CHECK(is_workers_fault(scripts.find_working_folder("").status()));
+  fs::create_directory(folder.scripts);  // as where it was mounted
+  const ScriptFolder never_filled(folder.scripts.native());
+  CHECK(is_workers_fault(scripts.find_script("count.sh").status()));
+  CHECK_FALSE(is_workers_fault(never_filled.find_script("count.sh").status()));
+  fs::remove(folder.scripts);
+  fs::rename(away, folder.scripts);
+
+  CHECK(scripts.find_script("count.sh").ok());
 }
 
 TEST_CASE("scripts are listed by path, in pages, without what would be refused",

@@ -55,7 +55,8 @@ TEST_CASE("a child that is killed before it has told of itself did not start", "
 
   std::thread thread([&] {
     can_kill = let_fchdir_kill();
-    if (can_kill) result = spawn(std::move(order), baseline, cgroups);
+    HandoverFds handover;
+    if (can_kill) result = spawn(std::move(order), baseline, cgroups, handover);
   });
   thread.join();
 

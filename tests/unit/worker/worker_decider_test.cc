@@ -657,4 +657,25 @@ TEST_CASE("a worker that goes can take its jobs along", "[worker_decider]") {
   CHECK(bench.decider.held() == 3);  // nothing would stop it any more
 }
 
+TEST_CASE("progress of what runs is told, and again in the next session", "[worker_decider]") {
+  Bench bench;
+  bench.start({"a"});
+  bench.pass_checks();
+  v1::Progress progress;
+  progress.set_done(3);
+  bench.decider.on_progress(key_of("unknown"), progress, bench.now());
+  bench.decider.on_progress(key_of("a"), progress, bench.now());
+  bench.run();
+
+  REQUIRE(bench.event_of("a", v1::JobEvent::kProgress) != nullptr);
+  CHECK(bench.event_of("a", v1::JobEvent::kProgress)->progress().done() == 3);
+  CHECK(bench.event_of("unknown", v1::JobEvent::kProgress) == nullptr);
+
+  bench.events.clear();
+  bench.reopen(kEpoch, kSession + 1);
+
+  REQUIRE(bench.event_of("a", v1::JobEvent::kProgress) != nullptr);
+  CHECK(bench.event_of("a", v1::JobEvent::kProgress)->progress().done() == 3);
+}
+
 }  // namespace clusterd
