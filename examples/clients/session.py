@@ -61,7 +61,7 @@ class Session:
         request = cluster.RegisterWorkerRequest(identity=me.hello.identity, secret=me.hello.secret, **self.offer)
         answer = await stub.RegisterWorker(request, timeout=10)
         if answer.epoch < me.epoch:
-            raise SystemExit("a scheduler of an earlier term: its time is over")
+            raise ConnectionError("a scheduler of an earlier term: its time is over")
         me.epoch, me.hello.identity.worker_id, me.hello.secret = answer.epoch, answer.worker_id, answer.secret
         self.attempts.save()
         self.out = asyncio.Queue()
@@ -81,7 +81,7 @@ class Session:
             async with grpc.aio.insecure_channel(self.scheduler) as channel:
                 try:
                     await self.join(channel)
-                except (grpc.aio.AioRpcError, asyncio.CancelledError) as error:
+                except (grpc.aio.AioRpcError, asyncio.CancelledError, ConnectionError) as error:
                     print("no session:", error, flush=True)
             self.current, self.sent = (0, 0), {}
             await asyncio.sleep(0.3)

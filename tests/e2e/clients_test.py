@@ -62,11 +62,21 @@ class ClientsTest(unittest.TestCase):
 
     @unittest.skipUnless(has_grpcio(), "python3-grpcio is not installed")
     def test_the_worker_in_python_conforms(self):
-        run = subprocess.run(
-            ["python3", "-B", str(ROOT / "tests/e2e/conformance_test.py"),
-             f"{PYTHON} {ROOT}/tests/support/conformance_python.py"],
-            capture_output=True, text=True, timeout=280, check=False,
-            env={**os.environ, **self.stubs()})
+        for test in ("conformance_test.py", "conformance_orders_test.py"):
+            self.conforms(test, f"{PYTHON} {ROOT}/tests/support/conformance_python.py")
+
+    @unittest.skipUnless(has_grpcio(), "python3-grpcio is not installed")
+    def test_our_own_worker_takes_orders_as_it_must(self):
+        self.conforms("conformance_orders_test.py")
+
+    @unittest.skipUnless(has_grpcio(), "python3-grpcio is not installed")
+    def test_a_worker_with_the_library_takes_orders_as_it_must(self):
+        self.conforms("conformance_orders_test.py", os.environ["LIBRARY_WORKER"])
+
+    def conforms(self, test, *command):
+        run = subprocess.run([PYTHON, "-B", str(ROOT / "tests/e2e" / test), *command],
+                             capture_output=True, text=True, timeout=280, check=False,
+                             env={**os.environ, **self.stubs()})
         self.assertEqual(run.returncode, 0, run.stderr[-8000:])
 
     @unittest.skipUnless(shutil.which("npm"), "npm is not installed")

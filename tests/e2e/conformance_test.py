@@ -285,10 +285,17 @@ class ConformanceTest(unittest.TestCase):
         self.assertEqual(self.cluster.wait(waiting)["state"], "SUCCEEDED")
 
 
-if __name__ == "__main__":
-    if len(sys.argv) > 1 and not sys.argv[1].startswith(("-", "ConformanceTest")):
-        COMMAND = [word for argument in sys.argv[1:2] for word in shlex.split(argument)]
+def take_command():
+    """The worker's command, from the command line; without one it is that of this tree."""
+    words = sys.argv[1:2]
+    if words and not words[0].startswith(("-", "ConformanceTest", "OrdersTest")):
+        COMMAND.extend(shlex.split(words[0]))
         del sys.argv[1]
     else:
-        JOB = {"path": "conformance.sh", "command": "bash"}
+        JOB.clear()
+        JOB.update({"path": "conformance.sh", "command": "bash"})
+
+
+if __name__ == "__main__":
+    take_command()
     unittest.main()
