@@ -173,6 +173,30 @@ class HandlerTest(LibraryCase):
         job = self.cluster.wait(job_id)
         self.assertEqual(job["end"]["reason"], "EXIT_STATUS_UNKNOWN", job)
 
+    def test_a_handler_that_crashes_has_failed_and_says_how(self):
+        for how, signal in (("fault", "SEGV"), ("abort", "ABRT"), ("stack", "SEGV")):
+            with self.subTest(how=how):
+                self.start_worker()
+                beside = self.start("stuck", 60_000)
+                self.cluster.wait_for_state(beside, "RUNNING")
+                crashed = self.start("crash", how)
+                self.assertLess(self.process.wait(timeout=20), 0)
+                self.start_worker(alive=False)
+                job = self.cluster.wait(crashed)
+                self.assertEqual((job["state"], job["end"]["reason"]), ("FAILED", "SIGNALED"), job)
+                self.assertEqual(job["end"]["message"], f"the handler crashed: SIG{signal}")
+                job = self.cluster.wait(beside)
+                self.assertEqual((job["state"], job["end"]["reason"]),
+                                 ("LOST", "EXIT_STATUS_UNKNOWN"), job)
+                self.stop_worker()
+
+    def test_what_crashes_on_a_thread_of_its_own_is_not_known(self):
+        self.start_worker()
+        job_id = self.start("crash", "terminate")
+        self.assertLess(self.process.wait(timeout=20), 0)
+        self.start_worker(alive=False)
+        self.assertEqual(self.cluster.wait(job_id)["end"]["reason"], "EXIT_STATUS_UNKNOWN")
+
     def test_sigterm_waits_for_the_jobs_and_leaves(self):
         self.start_worker()
         job_id = self.start("conformance", "tick", self.cluster.folder / "ticks", 20)

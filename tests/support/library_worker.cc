@@ -2,8 +2,10 @@
 // says where the scheduler is.
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <stdexcept>
 #include <string>
@@ -91,6 +93,18 @@ absl::Status stuck(JobContext& job) {
   return absl::OkStatus();
 }
 
+// Brings the process down.
+absl::Status crash(JobContext& job) {
+  job.write("begun\n");
+  const std::string how = job.args().at(0);
+  if (how == "abort") std::abort();
+  if (how == "terminate") std::thread([] { throw 1; }).join();
+  std::function<int(int)> deeper = [&deeper](int depth) { return deeper(depth + 1) + 1; };
+  if (how == "stack") job.out() << deeper(0);
+  (void)std::raise(SIGSEGV);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 int main() {
@@ -110,6 +124,7 @@ int main() {
   worker.handle("limited", limited, {.max_concurrent = 2});
   worker.handle("input", echo_input);
   worker.handle("stuck", stuck);
+  worker.handle("crash", crash);
   const absl::Status status = worker.run();
   if (!status.ok()) std::cerr << status << "\n";
   return status.ok() ? 0 : 70;

@@ -10,6 +10,7 @@
 
 #include "core/log.h"
 #include "core/proto_time.h"
+#include "core/signal_names.h"
 #include "worker/output_log.h"
 #include "worker/worker_files.h"
 
@@ -73,7 +74,12 @@ absl::Status HandlerLauncher::start() {
   journal_.emplace(*std::move(journal));
   next_handle_ = content.next_handle;
   contact_ = clock_.now().boot;
-  recover(content);
+  std::map<uint64_t, int> crashes;
+  auto notes = CrashNotes::open(folder, &crashes);
+  if (!notes.ok()) return notes.status();
+  crashes_.emplace(*std::move(notes));
+  recover(content, crashes);
+  crashes_->forget_earlier();
   internal::LauncherHello hello;
   hello.set_protocol_version(1);
   hello.set_journal_id(journal_->id());
@@ -83,7 +89,8 @@ absl::Status HandlerLauncher::start() {
   return absl::OkStatus();
 }
 
-void HandlerLauncher::recover(const JournalContent& content) {
+void HandlerLauncher::recover(const JournalContent& content,
+                              const std::map<uint64_t, int>& crashes) {
   for (const auto& [handle, record] : content.attempts) {
     const v1::AttemptKey& key = record.intent.key();
     if (!record.spawned && !record.end) {  // never started, which its absence says
@@ -102,6 +109,11 @@ void HandlerLauncher::recover(const JournalContent& content) {
     v1::JobEnd end;
     end.set_reason(v1::JobEnd::EXIT_STATUS_UNKNOWN);
     end.set_message("the program that ran it ended while it ran");
+    if (const auto crash = crashes.find(handle); crash != crashes.end()) {
+      end.set_reason(v1::JobEnd::SIGNALED);
+      end.set_signal(crash->second);
+      end.set_message("the handler crashed: SIG" + signal_name(crash->second));
+    }
     auto reader = OutputReader::open(folder, v1::OutputStream::MERGED);
     auto extent = reader.ok() ? reader->extent() : reader.status();
     if (extent.ok()) *end.add_outputs() = *extent;
@@ -261,6 +273,7 @@ void HandlerLauncher::run_handler(const RunPtr& run) {
   absl::Status result;
   {
     JobContext context(*run);
+    const CrashNotes::Scope scope(*crashes_, run->handle);
     // Whatever a handler throws is the end of its job, and of nothing else.
     try {
       result = options_.handlers.at(run->order.spec().handler()).run(context);

@@ -18,6 +18,7 @@
 #include "core/clock.h"
 #include "worker/held_attempt.h"
 #include "worker/launcher/journal.h"
+#include "worker/library/crash_note.h"
 #include "worker/library/handler_run.h"
 #include "worker/process_launcher.h"
 
@@ -26,7 +27,7 @@ namespace clusterd {
 // The launcher of a worker that is a program: runs attempts as calls of handlers, on threads of
 // this process, and keeps the same journal as the launcher of processes does, in
 // `<data_dir>/launcher`. What was running when an earlier process died has ended with
-// EXIT_STATUS_UNKNOWN; what had not begun was never started.
+// EXIT_STATUS_UNKNOWN, or SIGNALED where it was what crashed; what had not begun was never started.
 //
 // Timeouts, stops and the fence are requests to the handler. A fence is a promise to the scheduler,
 // so that a handler which does not return from it takes the process with it.
@@ -66,7 +67,8 @@ class HandlerLauncher final : public ProcessLauncher {
   using RunPtr = std::shared_ptr<Run>;  // shared by this and the thread of the run
 
   // All of these under the lock.
-  void recover(const JournalContent& content);
+  // `crashes`: the signals that brought the earlier process down, by handle.
+  void recover(const JournalContent& content, const std::map<uint64_t, int>& crashes);
   void launch(internal::LaunchPlan plan);
   void begin_waiting();
   void begin(const RunPtr& run);
@@ -96,6 +98,7 @@ class HandlerLauncher final : public ProcessLauncher {
   LauncherObserver observer_;
   ProgressObserver on_progress_;
   std::optional<Journal> journal_;
+  std::optional<CrashNotes> crashes_;
   absl::flat_hash_map<AttemptId, RunPtr> runs_;
   std::deque<RunPtr> waiting_;  // accepted, and without a thread yet
   std::map<std::string, uint32_t> running_by_handler_;
