@@ -75,6 +75,10 @@ const char* name_of(ArchiveKind kind) {
       return "idempotency";
     case ArchiveKind::kEvent:
       return "events";
+    case ArchiveKind::kSchedule:
+      return "schedules";
+    case ArchiveKind::kQueue:
+      return "queues";
     case ArchiveKind::kDoomed:
       return "doomed";
     default:

@@ -33,6 +33,8 @@ constexpr Table kTables[] = {
     {"workers", ArchiveKind::kWorker, "SELECT worker_id, record FROM workers ORDER BY worker_id"},
     {"idempotency", ArchiveKind::kIdempotency, "SELECT key, record FROM idempotency"},
     {"events", ArchiveKind::kEvent, "SELECT seq, record FROM events ORDER BY seq"},
+    {"schedules", ArchiveKind::kSchedule, "SELECT name, record FROM schedules ORDER BY name"},
+    {"queues", ArchiveKind::kQueue, "SELECT name, record FROM queues ORDER BY name"},
 };
 
 // The text of the key that a record has; nullopt: it does not parse.
@@ -53,6 +55,10 @@ std::optional<std::string> key_in(ArchiveKind kind, std::string_view record) {
                    [](const internal::IdempotencyRecord& answer) { return answer.key(); });
     case ArchiveKind::kEvent:
       return parse(v1::Event(), [](const v1::Event& event) { return absl::StrCat(event.seq()); });
+    case ArchiveKind::kSchedule:
+      return parse(v1::Schedule(), [](const v1::Schedule& schedule) { return schedule.name(); });
+    case ArchiveKind::kQueue:
+      return parse(v1::Queue(), [](const v1::Queue& queue) { return queue.name(); });
     default:
       return std::nullopt;
   }
@@ -163,6 +169,12 @@ class Import {
       case ArchiveKind::kEvent:
         ++counts["events"];
         return parse(&batch_.put_events.emplace_back());
+      case ArchiveKind::kSchedule:
+        ++counts["schedules"];
+        return parse(&batch_.put_schedules.emplace_back());
+      case ArchiveKind::kQueue:
+        ++counts["queues"];
+        return parse(&batch_.put_queues.emplace_back());
       default:
         ++counts[record.kind == ArchiveKind::kDoomed ? "doomed" : kDamaged];
         rest_.push_back(record);

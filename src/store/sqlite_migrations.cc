@@ -43,6 +43,15 @@ constexpr const char* kToFormat2 = R"sql(
   COMMIT;
 )sql";
 
+// Format 2 knew no schedules and no queues that are set up.
+constexpr const char* kToFormat3 = R"sql(
+  BEGIN IMMEDIATE;
+  CREATE TABLE schedules (name TEXT PRIMARY KEY, record BLOB NOT NULL);
+  CREATE TABLE queues (name TEXT PRIMARY KEY, record BLOB NOT NULL);
+  PRAGMA user_version = 3;
+  COMMIT;
+)sql";
+
 template <typename Message>
 Message parse(sqlite3_value* record) {
   Message message;  // a damaged record is told of where it is read; here it is empty
@@ -70,20 +79,28 @@ absl::Status define(SqliteDatabase& database, const char* name, Function functio
   return result == SQLITE_OK ? absl::OkStatus() : database.error(result);
 }
 
+absl::Status run_whole(SqliteDatabase& database, const char* transaction) {
+  absl::Status status = database.execute(transaction);
+  // Some errors have rolled back already; one of the rollback itself would hide the first.
+  if (!status.ok() && database.in_transaction()) (void)database.execute("ROLLBACK");
+  return status;
+}
+
 absl::Status to_format_2(SqliteDatabase& database) {
   absl::Status status = define(database, "end_time_of", end_time_of);
   if (status.ok()) status = define(database, "subject_of", subject_of);
   if (status.ok()) status = database.execute(kBeforeFormat2);
-  if (status.ok()) status = database.execute(kToFormat2);
-  // Some errors have rolled back already; one of the rollback itself would hide the first.
-  if (!status.ok() && database.in_transaction()) (void)database.execute("ROLLBACK");
+  if (status.ok()) status = run_whole(database, kToFormat2);
   return status;
 }
 
 }  // namespace
 
 absl::Status migrate(SqliteDatabase& database, int64_t version) {
-  return version < 2 ? to_format_2(database) : absl::OkStatus();
+  absl::Status status;
+  if (version < 2) status = to_format_2(database);
+  if (status.ok() && version < 3) status = run_whole(database, kToFormat3);
+  return status;
 }
 
 }  // namespace clusterd

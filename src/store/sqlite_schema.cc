@@ -51,6 +51,8 @@ constexpr const char* kTables = R"sql(
   CREATE TABLE sweeps (array_id TEXT PRIMARY KEY) WITHOUT ROWID;
   CREATE TABLE doomed (worker_id TEXT NOT NULL, job_id TEXT NOT NULL,
                        PRIMARY KEY (worker_id, job_id)) WITHOUT ROWID;
+  CREATE TABLE schedules (name TEXT PRIMARY KEY, record BLOB NOT NULL);
+  CREATE TABLE queues (name TEXT PRIMARY KEY, record BLOB NOT NULL);
   CREATE TABLE events (seq INTEGER PRIMARY KEY, record BLOB NOT NULL);
   CREATE TABLE set_aside (source TEXT NOT NULL, key BLOB NOT NULL, why TEXT NOT NULL,
                           record BLOB NOT NULL);

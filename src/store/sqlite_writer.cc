@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "clusterd/job_tasks.h"
 #include "core/proto_time.h"
+#include "store/sqlite_named.h"
 
 namespace clusterd {
 namespace {
@@ -33,6 +34,11 @@ std::string new_cluster_id() {
       absl::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
   return absl::StrCat(hex.substr(0, 8), "-", hex.substr(8, 4), "-", hex.substr(12, 4), "-",
                       hex.substr(16, 4), "-", hex.substr(20));
+}
+
+const char* key_column_of(const std::string& table) {
+  if (table == "jobs") return "job_id";
+  return table == "schedules" || table == "queues" ? "name" : "worker_id";
 }
 
 int64_t nanoseconds(const google::protobuf::Timestamp& time) {
@@ -85,6 +91,7 @@ absl::StatusOr<StoreContents> SqliteWriter::begin_term() {
     if (status.ok()) status = read_jobs(contents);
     if (status.ok()) status = read_recorded_tasks(contents);
     if (status.ok()) status = read_workers(contents);
+    if (status.ok()) status = read_named(contents);
     if (status.ok()) status = count_ended(contents);
     return status;
   });
@@ -186,6 +193,19 @@ absl::Status SqliteWriter::read_workers(StoreContents& contents) {
   return absl::OkStatus();
 }
 
+absl::Status SqliteWriter::read_named(StoreContents& contents) {
+  std::vector<std::string> damaged;
+  absl::Status status = read_named_records(*database_, "schedules", contents.schedules, damaged);
+  for (const std::string& name : std::exchange(damaged, {})) {
+    if (status.ok()) status = set_aside(contents, "schedules", name);
+  }
+  if (status.ok()) status = read_named_records(*database_, "queues", contents.queues, damaged);
+  for (const std::string& name : damaged) {
+    if (status.ok()) status = set_aside(contents, "queues", name);
+  }
+  return status;
+}
+
 absl::Status SqliteWriter::count_ended(StoreContents& contents) {
   absl::StatusOr<SqliteStatement> rows = database_->prepare(
       "SELECT state, count(*) FROM jobs INDEXED BY jobs_by_state"
@@ -201,7 +221,7 @@ absl::Status SqliteWriter::count_ended(StoreContents& contents) {
 
 absl::Status SqliteWriter::set_aside(StoreContents& contents, const std::string& table,
                                      const std::string& key) {
-  const std::string column = table == "jobs" ? "job_id" : "worker_id";
+  const char* column = key_column_of(table);
   absl::StatusOr<SqliteStatement> copy = database_->prepare(
       absl::StrCat("INSERT INTO set_aside (source, key, why, record) SELECT '", table, "', ",
                    column, ", 'does not parse', record FROM ", table, " WHERE ", column, " = ?1"));
@@ -235,6 +255,7 @@ absl::Status SqliteWriter::write(absl::Span<const StoreBatch> batches) {
   absl::Status status = write_jobs(batches);
   for (const StoreBatch& batch : batches) {
     if (status.ok()) status = write_members(batch);
+    if (status.ok()) status = write_named_records(*database_, batch);
     if (status.ok()) status = write_keys(batch);
     for (const DoomedOutput& gone : batch.delete_doomed) {
       if (status.ok()) status = sweeper_.forget_doomed(gone);
@@ -367,7 +388,7 @@ absl::Status SqliteWriter::erase_idempotency(const std::string& key) {
 }
 
 absl::Status SqliteWriter::erase(const std::string& table, const std::string& key) {
-  const std::string column = table == "jobs" ? "job_id" : "worker_id";
+  const char* column = key_column_of(table);
   absl::StatusOr<SqliteStatement> statement =
       database_->prepare(absl::StrCat("DELETE FROM ", table, " WHERE ", column, " = ?1"));
   if (!statement.ok()) return statement.status();

@@ -41,6 +41,7 @@ class SqliteWriter {
   [[nodiscard]] absl::Status read_jobs(StoreContents& contents);
   [[nodiscard]] absl::Status read_recorded_tasks(StoreContents& contents);
   [[nodiscard]] absl::Status read_workers(StoreContents& contents);
+  [[nodiscard]] absl::Status read_named(StoreContents& contents);
   [[nodiscard]] absl::Status count_ended(StoreContents& contents);
   [[nodiscard]] absl::Status set_aside(StoreContents& contents, const std::string& table,
                                        const std::string& key);

@@ -22,6 +22,8 @@ enum class ArchiveKind : uint8_t {
   kEvent = 5,        // v1.Event
   kDoomed = 6,       // worker whose output of a job is to be deleted, NUL, the job
   kDamaged = 7,      // the table's name, NUL, and the record as it was stored
+  kSchedule = 8,     // v1.Schedule
+  kQueue = 9,        // v1.Queue
   kEnd = 255,        // number of records before it and SHA-256 of all bytes before it
 };
 

@@ -81,6 +81,8 @@ absl::StatusOr<StoreContents> MemoryStore::begin_term() {
   std::stable_sort(contents.live_jobs.begin(), contents.live_jobs.end(),
                    [](const v1::Job& a, const v1::Job& b) { return a.seq() < b.seq(); });
   for (const auto& [worker_id, worker] : workers_) contents.workers.push_back(worker);
+  for (const auto& [name, schedule] : schedules_) contents.schedules.push_back(schedule);
+  for (const auto& [name, queue] : queues_) contents.queues.push_back(queue);
   return contents;
 }
 
@@ -111,6 +113,10 @@ void MemoryStore::apply(const StoreBatch& batch) {
     idempotency_[record.key()] = record;
   }
   for (const std::string& key : batch.delete_idempotency) idempotency_.erase(key);
+  for (const v1::Schedule& schedule : batch.put_schedules) schedules_[schedule.name()] = schedule;
+  for (const std::string& name : batch.delete_schedules) schedules_.erase(name);
+  for (const v1::Queue& queue : batch.put_queues) queues_[queue.name()] = queue;
+  for (const std::string& name : batch.delete_queues) queues_.erase(name);
   for (const v1::Event& event : batch.put_events) {
     events_[event.seq()] = event;
     meta_.set_last_event_seq(std::max(meta_.last_event_seq(), event.seq()));
@@ -175,6 +181,16 @@ std::vector<internal::WorkerRecord> MemoryStore::workers() const {
   std::vector<internal::WorkerRecord> all;
   for (const auto& [worker_id, worker] : workers_) all.push_back(worker);
   return all;
+}
+
+std::map<std::string, v1::Schedule> MemoryStore::schedules() const {
+  const std::lock_guard lock(mutex_);
+  return schedules_;
+}
+
+std::map<std::string, v1::Queue> MemoryStore::queues() const {
+  const std::lock_guard lock(mutex_);
+  return queues_;
 }
 
 absl::StatusOr<v1::Job> MemoryStore::find_job(const std::string& job_id) {

@@ -54,6 +54,8 @@ class MemoryStore final : public Store {
   // All of them.
   [[nodiscard]] std::map<std::string, v1::Job> jobs() const;
   [[nodiscard]] std::vector<internal::WorkerRecord> workers() const;
+  [[nodiscard]] std::map<std::string, v1::Schedule> schedules() const;
+  [[nodiscard]] std::map<std::string, v1::Queue> queues() const;
 
  private:
   // Of `<job_id>.<index>`, so that an array's tasks lie behind it, by index.
@@ -74,6 +76,8 @@ class MemoryStore final : public Store {
   std::map<std::string, std::set<std::string>> doomed_;  // by worker
   std::map<std::string, internal::WorkerRecord> workers_;
   std::map<std::string, internal::IdempotencyRecord> idempotency_;
+  std::map<std::string, v1::Schedule> schedules_;
+  std::map<std::string, v1::Queue> queues_;
   uint64_t commits_ = 0;
   uint64_t failing_commit_ = 0;  // by the count above; 0: none
   Failure failure_ = Failure::kNothingKept;

@@ -33,6 +33,21 @@ inline internal::IdempotencyRecord sample_idempotency(const std::string& key,
   return record;
 }
 
+inline v1::Schedule sample_schedule(const std::string& name) {
+  v1::Schedule schedule;
+  schedule.set_name(name);
+  schedule.set_cron("@daily");
+  schedule.mutable_spec()->set_path("count.sh");
+  schedule.mutable_last_time()->set_seconds(86'400);
+  return schedule;
+}
+
+inline v1::Queue sample_queue(const std::string& name) {
+  v1::Queue queue;
+  queue.set_name(name);
+  return queue;
+}
+
 inline StoreBatch batch_of(const v1::Job& job) {
   StoreBatch batch;
   batch.put_jobs.push_back(job);

@@ -38,6 +38,8 @@ std::unique_ptr<SqliteStore> filled_store(const std::string& path) {
   v1::Event event;
   event.set_seq(7);
   batch.put_events = {event};
+  batch.put_schedules = {sample_schedule("nightly")};
+  batch.put_queues = {sample_queue("reports")};
   StoreBatch later;
   later.delete_jobs = {"job-4"};
   REQUIRE(store->commit({batch, later}).ok());
@@ -87,6 +89,8 @@ TEST_CASE("an archive that is made while the store is in use brings all of it ba
   REQUIRE(imported.ok());
   CHECK(imported->at("jobs") == 3);
   CHECK(imported->at("events") == 1);
+  CHECK(imported->at("schedules") == 1);
+  CHECK(imported->at("queues") == 1);
   const auto copy = open_store(folder.file("b.db"));
   const auto contents = copy->begin_term();
   REQUIRE(contents.ok());
@@ -96,6 +100,11 @@ TEST_CASE("an archive that is made while the store is in use brings all of it ba
   CHECK(contents->meta.last_event_seq() == 7);
   CHECK(contents->live_jobs.size() == 2);
   REQUIRE(contents->workers.size() == 1);
+  REQUIRE(contents->schedules.size() == 1);
+  CHECK(contents->schedules[0].SerializeAsString() ==
+        sample_schedule("nightly").SerializeAsString());
+  REQUIRE(contents->queues.size() == 1);
+  CHECK(contents->queues[0].name() == "reports");
   CHECK(copy->find_job("job-3")->state() == Job::SUCCEEDED);
   CHECK(copy->find_job("job-3")->SerializeAsString() ==
         store->find_job("job-3")->SerializeAsString());

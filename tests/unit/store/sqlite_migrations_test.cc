@@ -56,7 +56,7 @@ TEST_CASE("a store of format 1 is brought to the present one with all that it ho
   const auto contents = store->begin_term();
 
   REQUIRE(contents.ok());
-  CHECK(contents->meta.schema_version() == 2);
+  CHECK(contents->meta.schema_version() == 3);
   CHECK(contents->meta.epoch() == 2);
   CHECK(contents->meta.last_job_seq() == 7);
   REQUIRE(contents->live_jobs.size() == 3);
@@ -69,6 +69,29 @@ TEST_CASE("a store of format 1 is brought to the present one with all that it ho
   const auto named = store->find_job(kSucceeded);
   REQUIRE(named.ok());
   CHECK(named->spec().labels().at("team") == "a");
+}
+
+TEST_CASE("a store of format 2 is brought to the present one, and keeps schedules from then on",
+          "[store]") {
+  const OldStore old("store_format_2.sql");
+  {
+    const auto store = old.open();
+    const auto contents = store->begin_term();
+    REQUIRE(contents.ok());
+    CHECK(contents->meta.schema_version() == 3);
+    CHECK(contents->live_jobs.size() == 3);
+    CHECK(contents->ended_counts.at(Job::SUCCEEDED) == 2);
+    StoreBatch batch;
+    batch.put_schedules = {sample_schedule("nightly")};
+    batch.put_queues = {sample_queue("reports")};
+    REQUIRE(store->commit({batch}).ok());
+  }
+
+  const auto contents = old.open()->begin_term();
+
+  REQUIRE(contents.ok());
+  CHECK(contents->schedules.size() == 1);
+  CHECK(contents->queues.size() == 1);
 }
 
 TEST_CASE("what a migrated store holds can be deleted by age, with its request keys", "[store]") {

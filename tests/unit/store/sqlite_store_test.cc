@@ -127,7 +127,7 @@ TEST_CASE("a store made by a newer program is refused and left as it is", "[stor
   const TemporaryFolder folder;
   const std::string path = folder.file("clusterd.db");
   open_store(path).reset();
-  change_by_hand(path, "PRAGMA user_version = 3");
+  change_by_hand(path, "PRAGMA user_version = 4");
 
   const absl::Status refused = SqliteStore::open(path).status();
 
@@ -175,6 +175,59 @@ TEST_CASE("records that do not parse are set aside, named, and stop nothing", "[
   CHECK(contents.workers.size() == 1);
   CHECK(absl::IsNotFound(store->find_job("job-1").status()));
   CHECK(absl::IsDataLoss(store->find_job("job-3").status()));
+  CHECK(begin_term(*store).set_aside.empty());
+}
+
+TEST_CASE("schedules and queues are kept by name, and deleted", "[store]") {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("clusterd.db");
+  {
+    const auto store = open_store(path);
+    (void)begin_term(*store);
+    StoreBatch batch;
+    batch.put_schedules = {sample_schedule("b"), sample_schedule("a"), sample_schedule("c")};
+    batch.put_queues = {sample_queue("q2"), sample_queue("q1"), sample_queue("q3")};
+    StoreBatch later;
+    later.put_schedules = {sample_schedule("a")};
+    later.put_schedules[0].set_paused(true);
+    later.delete_schedules = {"c", "never-there"};
+    later.delete_queues = {"q3"};
+    REQUIRE(store->commit({batch, later}).ok());
+  }
+
+  const StoreContents contents = begin_term(*open_store(path));
+
+  REQUIRE(contents.schedules.size() == 2);
+  CHECK(contents.schedules[0].name() == "a");
+  CHECK(contents.schedules[0].paused());
+  CHECK(contents.schedules[1].SerializeAsString() == sample_schedule("b").SerializeAsString());
+  REQUIRE(contents.queues.size() == 2);
+  CHECK(contents.queues[0].name() == "q1");
+  CHECK(contents.queues[1].name() == "q2");
+}
+
+TEST_CASE("schedules and queues that do not parse are set aside and named", "[store]") {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("clusterd.db");
+  {
+    const auto store = open_store(path);
+    (void)begin_term(*store);
+    StoreBatch batch;
+    batch.put_schedules = {sample_schedule("a"), sample_schedule("b")};
+    batch.put_queues = {sample_queue("q1"), sample_queue("q2")};
+    REQUIRE(store->commit({batch}).ok());
+  }
+  change_by_hand(path,
+                 "UPDATE schedules SET record = x'ff' WHERE name = 'a';"
+                 "UPDATE queues SET name = 'other' WHERE name = 'q2'");
+
+  const auto store = open_store(path);
+  const StoreContents contents = begin_term(*store);
+
+  CHECK(contents.set_aside ==
+        std::vector<std::string>{"schedules a: does not parse", "queues other: does not parse"});
+  CHECK(contents.schedules.size() == 1);
+  CHECK(contents.queues.size() == 1);
   CHECK(begin_term(*store).set_aside.empty());
 }
 
