@@ -245,6 +245,18 @@ absl::StatusOr<etcdserverpb::TxnResponse> EtcdClient::txn(const etcdserverpb::Tx
   return answer;
 }
 
+absl::StatusOr<etcdserverpb::TxnResponse> EtcdClient::read(const etcdserverpb::TxnRequest& request,
+                                                           const Limits& limits) {
+  etcdserverpb::TxnResponse answer;
+  const absl::Status status =
+      call(limits, Repeat::kElsewhere, [&](Member& member, grpc::ClientContext& context) {
+        answer.Clear();
+        return member.kv->Txn(&context, request, &answer);
+      });
+  if (!status.ok()) return status;
+  return answer;
+}
+
 absl::StatusOr<EtcdLease> EtcdClient::grant(nanoseconds ttl, const Limits& limits) {
   etcdserverpb::LeaseGrantRequest request;
   request.set_ttl(std::chrono::ceil<seconds>(ttl).count());

@@ -67,6 +67,9 @@ class EtcdClient {
       const etcdserverpb::RangeRequest& request, const Limits& limits);
   // The same for one key; NOT_FOUND: there is none.
   [[nodiscard]] absl::StatusOr<mvccpb::KeyValue> get(const std::string& key, const Limits& limits);
+  // A transaction that only reads.
+  [[nodiscard]] absl::StatusOr<etcdserverpb::TxnResponse> read(
+      const etcdserverpb::TxnRequest& request, const Limits& limits);
   // Sent once. UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED, UNKNOWN: it may be done, now or later
   // (is_ambiguous); the next call goes to another member. RESOURCE_EXHAUSTED: etcd has no space.
   [[nodiscard]] absl::StatusOr<etcdserverpb::TxnResponse> txn(
