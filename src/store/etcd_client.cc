@@ -48,7 +48,7 @@ bool is_about_token(const absl::Status& status) {
 
 absl::Status check_readable(const std::string& key, const std::string& file) {
   if (file.empty() || ::access(file.c_str(), R_OK) == 0) return absl::OkStatus();
-  return invalid_field("store." + key, absl::ErrnoToStatus(errno, file).message());
+  return invalid_field("store." + key, std::string(absl::ErrnoToStatus(errno, file).message()));
 }
 
 // Certificates are read again while it runs, so that renewed ones are used.

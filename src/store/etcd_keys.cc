@@ -2,7 +2,6 @@
 
 #include <charconv>
 
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "clusterd/job_tasks.h"
 
@@ -10,11 +9,11 @@ namespace clusterd {
 
 std::string EtcdKeys::job(std::string_view job_id) const {
   const auto parts = split_task_id(job_id);
-  return parts ? task(parts->first, parts->second) : absl::StrCat(prefix_, "jobs/", job_id);
+  return parts ? task(parts->first, parts->second) : jobs() + std::string(job_id);
 }
 
 std::string EtcdKeys::tasks_of(std::string_view array_id) const {
-  return absl::StrCat(prefix_, "tasks/", array_id, "/");
+  return tasks() + std::string(array_id) + "/";
 }
 
 std::string EtcdKeys::task(std::string_view array_id, uint32_t index) const {
@@ -24,11 +23,11 @@ std::string EtcdKeys::task(std::string_view array_id, uint32_t index) const {
 std::string EtcdKeys::event(uint64_t seq) const { return events() + absl::StrFormat("%016x", seq); }
 
 std::string EtcdKeys::doomed_on(std::string_view worker_id) const {
-  return absl::StrCat(prefix_, "doomed/", worker_id, "/");
+  return doomed() + std::string(worker_id) + "/";
 }
 
 std::string EtcdKeys::doomed(std::string_view worker_id, std::string_view job_id) const {
-  return absl::StrCat(doomed_on(worker_id), job_id);
+  return doomed_on(worker_id) + std::string(job_id);
 }
 
 std::string EtcdKeys::staged_part(size_t number) const {

@@ -26,7 +26,7 @@ void WordTable::drop(Id id) {
 
 std::optional<WordTable::Id> WordTable::find(std::string_view word) const {
   if (word.empty()) return kEmpty;
-  const auto found = ids_.find(word);
+  const auto found = ids_.find(std::string(word));
   if (found == ids_.end()) return std::nullopt;
   return found->second;
 }
