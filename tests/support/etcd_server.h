@@ -15,7 +15,8 @@ namespace clusterd::testing {
 class EtcdServer {
  public:
   struct Options {
-    bool syncs = false;  // where durability is the subject
+    // Where durability is the subject, and where it is killed: without, its log is in its memory.
+    bool syncs = false;
     uint64_t quota_bytes = 2ULL << 30;
     std::vector<std::string> arguments;  // more of them
     std::string scheme = "http";         // of its clients
