@@ -30,6 +30,10 @@ constexpr int kKeepaliveTimeoutMs = 5'000;
 constexpr int kReconnectMs = 100;
 constexpr int kLongestReconnectMs = 1'000;
 constexpr unsigned kReadFilesEverySeconds = 60;
+constexpr int kConnectTimeoutMs = 5'000;
+// How long one of several members may take to be connected before the next one is tried.
+constexpr nanoseconds kPatienceWithMember = std::chrono::milliseconds(500);
+constexpr nanoseconds kLookAtStop = std::chrono::milliseconds(100);
 constexpr nanoseconds kLeastAttempt = std::chrono::milliseconds(500);
 
 absl::Status to_absl(const grpc::Status& status) {
@@ -78,7 +82,7 @@ std::shared_ptr<grpc::Channel> channel_to(
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectMs);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kLongestReconnectMs);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kLongestReconnectMs);
   return grpc::CreateCustomChannel(endpoint, credentials, arguments);
 }
@@ -97,13 +101,15 @@ absl::StatusOr<std::string> read_password(const std::string& path) {
 // Where one of etcd's servers is called.
 struct EtcdClient::Member {
   Member(const std::string& endpoint, const std::shared_ptr<grpc::ChannelCredentials>& credentials)
-      : channel(channel_to(endpoint, credentials)),
+      : name(endpoint),
+        channel(channel_to(endpoint, credentials)),
         kv(etcdserverpb::KV::NewStub(channel)),
         watch(etcdserverpb::Watch::NewStub(channel)),
         lease(etcdserverpb::Lease::NewStub(channel)),
         maintenance(etcdserverpb::Maintenance::NewStub(channel)),
         auth(etcdserverpb::Auth::NewStub(channel)) {}
 
+  std::string name;
   std::shared_ptr<grpc::Channel> channel;  // gRPC's own; the stubs have it too
   std::unique_ptr<etcdserverpb::KV::Stub> kv;
   std::unique_ptr<etcdserverpb::Watch::Stub> watch;
@@ -170,9 +176,23 @@ absl::StatusOr<std::string> EtcdClient::authenticate(Member& member, nanoseconds
   return token_;
 }
 
+// A call to one that is not connected fails at once, and then nobody sees the connection through.
+absl::Status EtcdClient::connect(Member& member, nanoseconds timeout, const std::stop_token& stop) {
+  const nanoseconds patience =
+      members_.size() > 1 ? std::min(timeout, kPatienceWithMember) : timeout;
+  const BootTime deadline = clock_.now().boot + patience;
+  while (!member.channel->WaitForConnected(std::chrono::system_clock::now() + kLookAtStop)) {
+    if (stop.stop_requested()) return absl::CancelledError("called off");
+    if (clock_.now().boot < deadline) continue;
+    return absl::UnavailableError(absl::StrCat("etcd: ", member.name, " cannot be reached"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status EtcdClient::call_once(Member& member, nanoseconds timeout, const std::stop_token& stop,
                                    Send send) {
   const BootTime deadline = clock_.now().boot + timeout;
+  if (auto connected = connect(member, timeout, stop); !connected.ok()) return connected;
   absl::Status status;
   for (int attempt = 0; attempt < 2; ++attempt) {
     std::string token;

@@ -106,6 +106,8 @@ class EtcdClient {
   using Send = absl::FunctionRef<grpc::Status(Member&, grpc::ClientContext&)>;
   // Makes the call with the token of our user, which is got anew where it is no longer good.
   absl::Status call(const Limits& limits, Repeat repeat, Send send);
+  absl::Status connect(Member& member, std::chrono::nanoseconds timeout,
+                       const std::stop_token& stop);
   absl::Status call_once(Member& member, std::chrono::nanoseconds timeout,
                          const std::stop_token& stop, Send send);
   absl::StatusOr<std::string> authenticate(Member& member, std::chrono::nanoseconds timeout);
