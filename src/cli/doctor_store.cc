@@ -8,7 +8,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "cli/doctor_checks.h"
+#include "core/clock.h"
 #include "core/units.h"
+#include "store/etcd_client.h"
+#include "store/etcd_keys.h"
+#include "store/etcd_loader.h"
 #include "store/sqlite_archive.h"
 
 namespace clusterd {
@@ -59,9 +63,26 @@ void check_content(const std::string& path, Findings& findings) {
   if (check->faults.empty()) add_good(findings, kCheck, path + " is sound");
 }
 
+// Whether it answers, and has a store that this program reads.
+void check_etcd_store(const SchedulerConfig::Store& store, Findings& findings) {
+  const SystemClock clock;
+  const auto client = EtcdClient::make(store, clock);
+  const auto meta = client.ok() ? read_etcd_meta(**client, EtcdKeys(store.prefix))
+                                : absl::StatusOr<internal::StoreMeta>(client.status());
+  if (meta.ok() || absl::IsNotFound(meta.status())) {
+    return add_good(findings, kCheck,
+                    meta.ok() ? "etcd answers, and its store has the right format"
+                              : absl::StrCat("etcd answers; the first start makes the store below ",
+                                             store.prefix));
+  }
+  add_error(findings, kCheck, std::string(meta.status().message()),
+            "see [store] endpoints, use_tls, user; `etcdctl endpoint health` asks etcd itself");
+}
+
 }  // namespace
 
 void check_store(const SchedulerConfig& config, Findings& findings) {
+  if (config.store.backend == "etcd") return check_etcd_store(config.store, findings);
   const std::string& path = config.store.path;
   check_folder(path, findings);
   struct stat info {};

@@ -69,7 +69,8 @@ void look_at(const SchedulerConfig& config, WallTime now, Findings& findings) {
   check_clock(findings);
   check_port("grpc_server.addr", config.grpc_server.addr, is_running, findings);
   check_port("http_server.addr", config.http_server.addr, is_running, findings);
-  check_disk("store.path", config.store.path, config.store.min_free_bytes, findings);
+  if (config.store.backend == "sqlite")
+    check_disk("store.path", config.store.path, config.store.min_free_bytes, findings);
   check_store(config, findings);
   check_way_to_workers(config, findings);
   if (!is_running) return;

@@ -12,25 +12,14 @@
 #include "absl/strings/str_cat.h"
 #include "cli/exit_codes.h"
 #include "cli/print.h"
-#include "core/config_load.h"
+#include "cli/store_place.h"
 #include "core/json_quote.h"
-#include "store/sqlite_archive.h"
 #include "store/store_archive.h"
 
 namespace clusterd {
 namespace {
 
-constexpr char kUsualConfig[] = "/etc/clusterd/scheduler.toml";
-
 using Stream = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
-
-absl::StatusOr<std::string> path_of(const StoreFlags& flags) {
-  if (!flags.path.empty()) return flags.path;
-  const auto config =
-      load_scheduler_config(flags.config_file.empty() ? kUsualConfig : flags.config_file);
-  if (!config.ok()) return config.status();
-  return config->store.path;
-}
 
 std::string words_of(const StoreCounts& counts) {
   std::string text;
@@ -47,15 +36,15 @@ absl::StatusOr<Stream> open_beside(const std::string& path) {
   return Stream(::fdopen(file, "w"), &std::fclose);
 }
 
-absl::StatusOr<StoreCounts> export_to_file(const std::string& store, const std::string& file,
-                                           bool force) {
+absl::StatusOr<StoreCounts> export_to_file(const SchedulerConfig::Store& store,
+                                           const std::string& file, bool force) {
   if (!force && ::access(file.c_str(), F_OK) == 0) {
     return absl::AlreadyExistsError(file + " is there already; --force replaces it");
   }
   const std::string beside = file + ".new";
   auto stream = open_beside(beside);
   if (!stream.ok()) return stream.status();
-  auto counts = export_sqlite(store, stream->get());
+  auto counts = export_store(store, stream->get());
   if (counts.ok() && ::rename(beside.c_str(), file.c_str()) != 0) {
     counts = absl::ErrnoToStatus(errno, file);
   }
@@ -114,9 +103,9 @@ std::string json_of(const StoreCheck& check) {
 }  // namespace
 
 int run(const StoreExportCommand& command) {
-  const auto store = path_of(command.store);
+  const auto store = store_of(command.store);
   if (!store.ok()) return report_error(store.status());
-  const auto counts = command.file == "-" ? export_sqlite(*store, stdout)
+  const auto counts = command.file == "-" ? export_store(*store, stdout)
                                           : export_to_file(*store, command.file, command.force);
   if (!counts.ok()) return report_error(counts.status());
   std::fprintf(stderr, "clusterd: %s\n", words_of(*counts).c_str());
@@ -124,9 +113,9 @@ int run(const StoreExportCommand& command) {
 }
 
 int run(const StoreImportCommand& command) {
-  const auto store = path_of(command.store);
+  const auto store = store_of(command.store);
   if (!store.ok()) return report_error(store.status());
-  const auto counts = import_sqlite(command.file, *store);
+  const auto counts = import_store(command.file, *store);
   if (!counts.ok()) return report_error(counts.status());
   std::fprintf(stderr, "clusterd: %s\n", words_of(*counts).c_str());
   return kExitOk;
@@ -136,10 +125,10 @@ int run(const StoreCheckCommand& command) {
   absl::StatusOr<StoreCheck> check = StoreCheck();
   std::string what = command.archive;
   if (what.empty()) {
-    const auto store = path_of(command.store);
+    const auto store = store_of(command.store);
     if (!store.ok()) return report_error(store.status());
-    what = *store;
-    check = check_sqlite(*store);
+    what = name_of(*store);
+    check = check_store(*store);
   } else {
     check = check_archive(what);
   }

@@ -76,6 +76,17 @@ struct SchedulerConfig {
     std::string backend = "sqlite";
     std::string path = "clusterd.db";
     uint64_t min_free_bytes = 64ULL << 20;  // below it, submits are refused
+    // Of backend "etcd".
+    std::vector<std::string> endpoints = {"127.0.0.1:2379"};
+    std::string prefix = "/clusterd/";  // of all keys; ends with '/'
+    bool use_tls = false;
+    std::string crt_file;  // this and key_file together; empty: none is shown
+    std::string key_file;
+    std::string ca_file;
+    std::string user;
+    std::string password_file;
+    std::chrono::nanoseconds lease_ttl = std::chrono::seconds(5);  // of the leader's key
+    uint64_t quota_bytes = 2ULL << 30;                             // etcd's --quota-backend-bytes
   } store;
   struct Scheduling {
     std::chrono::nanoseconds worker_timeout = std::chrono::seconds(15);

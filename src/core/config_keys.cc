@@ -388,6 +388,42 @@ Keys limit_keys(WorkerConfig::Limits& limits) {
   };
 }
 
+Keys store_keys(SchedulerConfig::Store& store) {
+  constexpr std::string_view kTable = "store";
+  return {
+      word(kTable, "backend", &store.backend,
+           "Where jobs are kept: in a file of this machine, or in etcd, for several schedulers.",
+           {"sqlite", "etcd"}),
+      text(kTable, "path", &store.path,
+           "The database file; -wal, -shm and .lock files lie beside it.", kNotEmpty),
+      size(kTable, "min_free", &store.min_free_bytes,
+           "Free space below which new jobs are refused; what is left is for the ends of jobs that "
+           "run.",
+           0, kTiB),
+      text(kTable, "endpoints", &store.endpoints, "With etcd: its members, tried in order.",
+           kCallAddress),
+      text(kTable, "prefix", &store.prefix,
+           "With etcd: what all keys of this cluster begin with; ends with '/'.", kNotEmpty),
+      text(kTable, "use_tls", &store.use_tls, "With etcd: call it over TLS."),
+      text(kTable, "crt_file", &store.crt_file,
+           "With etcd: our certificate chain (PEM), where it asks for one."),
+      text(kTable, "key_file", &store.key_file, "With etcd: our private key (PEM)."),
+      text(kTable, "ca_file", &store.ca_file,
+           "With etcd: authorities that its certificates must come from (PEM); needed with "
+           "use_tls."),
+      text(kTable, "user", &store.user, "With etcd: its user; empty: none is named.", kName),
+      text(kTable, "password_file", &store.password_file,
+           "With etcd: the file whose first line is the user's password."),
+      range(kTable, "lease_ttl", &store.lease_ttl,
+            "With etcd: how long after its last word a scheduler stays the leader; another one "
+            "takes over then.",
+            2 * kSecond, 60 * kSecond),
+      size(kTable, "quota", &store.quota_bytes,
+           "With etcd: its --quota-backend-bytes; min_free is of what is left of it.", 16 * kMiB,
+           kTiB),
+  };
+}
+
 }  // namespace
 
 std::string ConfigKey::path() const {
@@ -399,14 +435,7 @@ Keys config_keys(SchedulerConfig& config) {
   append(keys, mutual_tls_keys(config.grpc_server));
   append(keys, grpc_limit_keys(config.grpc_server));
   append(keys, http_keys(config.http_server));
-  keys.push_back(
-      word("store", "backend", &config.store.backend, "Where jobs are kept.", {"sqlite"}));
-  keys.push_back(text("store", "path", &config.store.path,
-                      "The database file; -wal, -shm and .lock files lie beside it.", kNotEmpty));
-  keys.push_back(size(
-      "store", "min_free", &config.store.min_free_bytes,
-      "Free space below which new jobs are refused; what is left is for the ends of jobs that run.",
-      0, kTiB));
+  append(keys, store_keys(config.store));
   append(keys, scheduling_keys(config.scheduling));
   keys.push_back(max_age_key(config.retention,
                              "How long ended jobs are kept, their output included, and workers "

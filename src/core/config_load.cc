@@ -45,6 +45,31 @@ void check_tls_files(const ListenerConfig& listener, const std::string& table, b
                    "true needs " + missing.substr(2) + " in [" + table + "] too");
 }
 
+// What a store in etcd needs.
+void check_store(const SchedulerConfig::Store& store, ConfigReport& report) {
+  if (store.backend != "etcd") return;
+  if (store.endpoints.empty()) {
+    report.add_error("store.endpoints", "backend = \"etcd\" needs one at least");
+  }
+  if (!store.prefix.ends_with('/')) {
+    report.add_error("store.prefix", "\"" + store.prefix + "\" must end with '/'");
+  }
+  if (store.use_tls && store.ca_file.empty()) {
+    report.add_error("store.use_tls", "true needs ca_file in [store] too");
+  }
+  if (!store.use_tls && !(store.crt_file + store.key_file + store.ca_file).empty()) {
+    report.add_error("store.use_tls", "crt_file, key_file and ca_file need use_tls = true");
+  }
+  if (store.crt_file.empty() != store.key_file.empty()) {
+    report.add_error(store.crt_file.empty() ? "store.key_file" : "store.crt_file",
+                     "crt_file and key_file go together");
+  }
+  if (store.user.empty() != store.password_file.empty()) {
+    report.add_error(store.user.empty() ? "store.password_file" : "store.user",
+                     "user and password_file go together");
+  }
+}
+
 // Beyond loopback a listener must know its callers; `remedy` says how it can.
 void check_exposure(const ListenerConfig& listener, const std::string& key, bool knows_callers,
                     std::string_view remedy, ConfigReport& report) {
@@ -160,6 +185,7 @@ void check(const SchedulerConfig& config, ConfigReport& report) {
   check_client_certificates(config.http_server, report);
   check_local_callers(config.http_server, "http_server", report);
   check_request_memory(config.http_server, report);
+  check_store(config.store, report);
   const SchedulerConfig::Scheduling& times = config.scheduling;
   if (times.heartbeat_interval >= times.worker_timeout) {
     const bool is_set = report.values.contains("scheduling.heartbeat_interval");

@@ -248,6 +248,14 @@ absl::Status check_job_sizes(const v1::JobSpec& spec, const SchedulerConfig::Sch
   return absl::OkStatus();
 }
 
+absl::Status check_record_size(const v1::JobSpec& spec, const SchedulerConfig::Store& store) {
+  const size_t size = store.backend == "etcd" ? spec.ByteSizeLong() : 0;
+  if (size <= kMaxSpecBytesInEtcd) return absl::OkStatus();
+  return invalid_field("spec", bound(size, kMaxSpecBytesInEtcd) +
+                                   " by this scheduler, whose store is etcd: args, env, stdin and "
+                                   "script together");
+}
+
 absl::Status check_relative_path(std::string_view field, std::string_view path) {
   if (auto status = check_text(field, path, kMaxPathBytes); !status.ok()) return status;
   const std::string quoted = "\"" + std::string(path) + "\"";

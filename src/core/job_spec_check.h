@@ -37,6 +37,12 @@ enum class ScriptPlace {
 [[nodiscard]] absl::Status check_job_sizes(const v1::JobSpec& spec,
                                            const SchedulerConfig::Scheduling& bounds);
 
+// What a store in etcd takes of a job's spec, as it is serialised.
+inline constexpr size_t kMaxSpecBytesInEtcd = 64U << 10;
+// INVALID_ARGUMENT names `spec`: it is larger than this store takes.
+[[nodiscard]] absl::Status check_record_size(const v1::JobSpec& spec,
+                                             const SchedulerConfig::Store& store);
+
 // A path relative to some folder, without "..". Symbolic links are not looked at.
 [[nodiscard]] absl::Status check_relative_path(std::string_view field, std::string_view path);
 

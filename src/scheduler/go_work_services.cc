@@ -260,6 +260,7 @@ grpc::ServerUnaryReactor* GoWorkSchedulerService::ScheduleTask(
   order.spec.set_priority(to_priority(task));
   absl::Status status = check_job_spec(order.spec);
   if (status.ok()) status = check_job_sizes(order.spec, app_.config().scheduling);
+  if (status.ok()) status = check_record_size(order.spec, app_.config().store);
   if (status.ok()) status = app_.check_disk();
   if (!status.ok()) return refuse(context, *audited, status);
   auto* reactor = context->DefaultReactor();

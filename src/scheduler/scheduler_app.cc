@@ -77,9 +77,9 @@ absl::Status SchedulerApp::check_disk() {
   const auto free = store_.free_bytes();
   if (!free.ok() || *free >= config_.store.min_free_bytes) return absl::OkStatus();
   return with_retry_delay(
-      absl::ResourceExhaustedError(absl::StrCat("the scheduler's disk has ", *free,
-                                                " free bytes, and jobs are accepted from ",
-                                                config_.store.min_free_bytes, " on")),
+      absl::ResourceExhaustedError(absl::StrCat(
+          config_.store.backend == "etcd" ? "etcd" : "the scheduler's disk", " has ", *free,
+          " free bytes, and jobs are accepted from ", config_.store.min_free_bytes, " on")),
       kRetryWhenFull);
 }
 

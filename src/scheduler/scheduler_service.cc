@@ -157,6 +157,7 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::StartJob(grpc::CallbackServerCon
                                                             ? ScriptPlace::kBelowScriptsDir
                                                             : ScriptPlace::kAnywhere);
   if (status.ok()) status = check_job_sizes(request->spec(), app_.config().scheduling);
+  if (status.ok()) status = check_record_size(request->spec(), app_.config().store);
   if (status.ok()) status = check_request_id(request->request_id());
   if (status.ok()) status = check_external_id(request->external_id());
   if (status.ok()) status = app_.check_disk();

@@ -1,49 +1,17 @@
 #include "store/job_query.h"
 
 #include <algorithm>
-#include <charconv>
-#include <limits>
 #include <string_view>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
-#include "core/field_error.h"
 #include "core/proto_time.h"
+#include "store/job_page.h"
 
 namespace clusterd {
 namespace {
 
-constexpr std::string_view kTokenPrefix = "j1";
-constexpr size_t kTokenDigits = 16;
 constexpr size_t kScanStep = 1'000;
-constexpr size_t kMaxPageBytes = 2 << 20;  // a page must fit into one message
-
-std::string token_after(int64_t seq) {
-  return absl::StrFormat("j1%016x", static_cast<uint64_t>(seq));
-}
-
-// The seq below which the page starts.
-absl::StatusOr<int64_t> parse_token(const std::string& token) {
-  if (token.empty()) return std::numeric_limits<int64_t>::max();
-  const std::string_view text = token;
-  int64_t seq = 0;
-  if (text.size() == kTokenPrefix.size() + kTokenDigits && text.starts_with(kTokenPrefix)) {
-    const char* end = text.data() + text.size();
-    const auto parsed = std::from_chars(text.data() + kTokenPrefix.size(), end, seq, 16);
-    if (parsed.ec == std::errc() && parsed.ptr == end && seq >= 0) return seq;
-  }
-  return invalid_field("page_token", "not a token that a list of jobs gave");
-}
-
-std::vector<int> states_of(const v1::ListJobsRequest& request) {
-  std::vector<int> states(request.state().begin(), request.state().end());
-  std::sort(states.begin(), states.end());
-  states.erase(std::unique(states.begin(), states.end()), states.end());
-  // STATE_UNSPECIFIED asks for every state.
-  if (!states.empty() && states.front() == v1::Job::STATE_UNSPECIFIED) states.clear();
-  return states;
-}
 
 int64_t nanoseconds(const google::protobuf::Timestamp& time) {
   return from_proto(time).time_since_epoch().count();
@@ -55,11 +23,10 @@ JobQuery::JobQuery(SqliteDatabase& database, const v1::ListJobsRequest& request)
     : database_(database),
       request_(request),
       states_(states_of(request)),
-      page_size_(request.page_size() == 0 ? kDefaultPageSize
-                                          : std::min(request.page_size(), kMaxPageSize)) {}
+      page_size_(page_size_of(request)) {}
 
 absl::StatusOr<v1::ListJobsResponse> JobQuery::run() {
-  const absl::StatusOr<int64_t> start = parse_token(request_.page_token());
+  const absl::StatusOr<int64_t> start = seq_in_token(request_.page_token());
   if (!start.ok()) return start.status();
   v1::ListJobsResponse page;
   int64_t seq = *start;
@@ -70,7 +37,7 @@ absl::StatusOr<v1::ListJobsResponse> JobQuery::run() {
     const absl::StatusOr<std::vector<Row>> rows = rows_below(seq, step);
     if (!rows.ok()) return rows.status();
     for (const Row& row : *rows) {
-      if (static_cast<size_t>(page.jobs_size()) == page_size_ || bytes >= kMaxPageBytes) {
+      if (static_cast<size_t>(page.jobs_size()) == page_size_ || bytes >= kMostBytesOfPage) {
         page.set_next_page_token(token_after(seq));
         return page;
       }
@@ -79,8 +46,7 @@ absl::StatusOr<v1::ListJobsResponse> JobQuery::run() {
       const absl::StatusOr<bool> wanted = load(row, job);
       if (!wanted.ok()) return wanted.status();
       if (!*wanted) continue;
-      // Lists show none; with them, pages of jobs would hold a few each.
-      if (job.spec().has_script()) job.mutable_spec()->mutable_script()->clear_content();
+      strip_for_list(job);
       bytes += job.ByteSizeLong();
       *page.add_jobs() = std::move(job);
     }
@@ -165,17 +131,8 @@ absl::StatusOr<bool> JobQuery::load(const Row& row, v1::Job& job) {
   const absl::StatusOr<bool> found = statement->bind(1, row.row_id).step();
   if (!found.ok() || !*found) return found;
   const std::string_view record = statement->blob(0);
-  return job.ParseFromArray(record.data(), static_cast<int>(record.size())) && has_labels(job);
-}
-
-bool JobQuery::has_labels(const v1::Job& job) const {
-  return std::all_of(
-      request_.label().begin(), request_.label().end(), [&job](const std::string& wanted) {
-        const size_t equals = wanted.find('=');
-        const auto label = job.spec().labels().find(wanted.substr(0, equals));
-        if (label == job.spec().labels().end()) return false;
-        return equals == std::string::npos || label->second == wanted.substr(equals + 1);
-      });
+  return job.ParseFromArray(record.data(), static_cast<int>(record.size())) &&
+         has_labels(job, request_);
 }
 
 }  // namespace clusterd

@@ -18,8 +18,6 @@ namespace clusterd {
 // Made for one request; the connection's thread.
 class JobQuery {
  public:
-  static constexpr uint32_t kDefaultPageSize = 100;
-  static constexpr uint32_t kMaxPageSize = 1'000;
   static constexpr size_t kMaxScanned = 50'000;
 
   // Both outlive this.
@@ -38,7 +36,6 @@ class JobQuery {
   [[nodiscard]] absl::Status add_rows(int state, int64_t seq, size_t limit, std::vector<Row>& rows);
   [[nodiscard]] std::string sql_for(bool by_state) const;
   [[nodiscard]] absl::StatusOr<bool> load(const Row& row, v1::Job& job);
-  [[nodiscard]] bool has_labels(const v1::Job& job) const;
 
   SqliteDatabase& database_;
   const v1::ListJobsRequest& request_;

@@ -262,6 +262,22 @@ TEST_CASE("the bounds themselves are allowed", "[job_spec_check]") {
   CHECK(check_job_spec(spec).ok());
 }
 
+TEST_CASE("etcd takes specs of 64 KiB at most", "[job_spec_check]") {
+  v1::JobSpec spec;
+  spec.set_stdin(std::string(64'000, 'x'));
+  SchedulerConfig::Store store;
+  store.backend = "etcd";
+  CHECK(check_record_size(spec, store).ok());
+  spec.add_args(std::string(2'000, 'x'));
+
+  const absl::Status refused = check_record_size(spec, store);
+
+  CHECK(field_of(refused) == "spec");
+  CHECK(std::string(refused.message()).find("65536") != std::string::npos);
+  store.backend = "sqlite";
+  CHECK(check_record_size(spec, store).ok());
+}
+
 TEST_CASE("a script that comes with its job is what its digest says", "[job_spec_check]") {
   v1::JobSpec spec;
   spec.mutable_script()->set_content("#!/bin/sh\n");

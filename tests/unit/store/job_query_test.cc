@@ -6,10 +6,9 @@
 #include <vector>
 
 #include "core/field_error.h"
-#include "store/sqlite_store.h"
 #include "support/memory_store.h"
 #include "unit/store/sample_records.h"
-#include "unit/store/temporary_folder.h"
+#include "unit/store/stores_under_test.h"
 
 namespace clusterd {
 namespace {
@@ -18,15 +17,14 @@ using v1::Job;
 
 // The same answers are expected of the store and of its stand-in.
 struct Stores {
-  Stores() : sqlite(*SqliteStore::open(folder.file("clusterd.db"))) {
-    REQUIRE(sqlite->begin_term().ok());
-  }
+  Stores() { REQUIRE(disk().begin_term().ok()); }
+  Store& disk() { return *held; }
   void commit(const StoreBatch& batch) {
-    REQUIRE(sqlite->commit({batch}).ok());
+    REQUIRE(disk().commit({batch}).ok());
     REQUIRE(memory.commit({batch}).ok());
   }
   std::vector<uint64_t> list(const v1::ListJobsRequest& request) {
-    std::vector<uint64_t> seqs = list(*sqlite, request);
+    std::vector<uint64_t> seqs = list(disk(), request);
     CHECK(list(memory, request) == seqs);
     return seqs;
   }
@@ -42,8 +40,7 @@ struct Stores {
     return seqs;
   }
 
-  TemporaryFolder folder;
-  std::unique_ptr<SqliteStore> sqlite;
+  Durable held;
   MemoryStore memory;
 };
 
@@ -131,7 +128,7 @@ TEST_CASE("pages follow each other without a gap, whatever is accepted in betwee
   Seqs seqs;
 
   for (uint64_t newer = 20;; ++newer) {
-    const auto page = stores.sqlite->list_jobs(request);
+    const auto page = stores.disk().list_jobs(request);
     REQUIRE(page.ok());
     CHECK(page->jobs_size() <= 5);
     for (const Job& job : page->jobs()) seqs.push_back(job.seq());
@@ -150,9 +147,9 @@ TEST_CASE("a page holds 100 jobs unless told, and never more than 1,000", "[stor
   stores.commit(batch);
   v1::ListJobsRequest request;
 
-  CHECK(stores.sqlite->list_jobs(request)->jobs_size() == 100);
+  CHECK(stores.disk().list_jobs(request)->jobs_size() == 100);
   request.set_page_size(5000);
-  CHECK(stores.sqlite->list_jobs(request)->jobs_size() == 1000);
+  CHECK(stores.disk().list_jobs(request)->jobs_size() == 1000);
   CHECK(stores.list(request).size() == 1200);
 }
 
@@ -162,7 +159,7 @@ TEST_CASE("a page that ends on the last job has no next page", "[store]") {
   v1::ListJobsRequest request;
   request.set_page_size(12);
 
-  CHECK(stores.sqlite->list_jobs(request)->next_page_token().empty());
+  CHECK(stores.disk().list_jobs(request)->next_page_token().empty());
 }
 
 TEST_CASE("a page token that is not ours is refused by field", "[store]") {
@@ -171,7 +168,7 @@ TEST_CASE("a page token that is not ours is refused by field", "[store]") {
        {"x", "j1", "j1zzzzzzzzzzzzzzzz", "j1ffffffffffffffff", "j1-00000000000001"}) {
     v1::ListJobsRequest request;
     request.set_page_token(token);
-    const absl::Status refused = stores.sqlite->list_jobs(request).status();
+    const absl::Status refused = stores.disk().list_jobs(request).status();
     INFO(token);
     CHECK(absl::IsInvalidArgument(refused));
     CHECK(field_of(refused) == "page_token");
@@ -194,7 +191,7 @@ TEST_CASE("a page of large jobs ends early, so that it fits into one message", "
   v1::ListJobsRequest request;
   request.set_page_size(1'000);
 
-  const auto first = stores.sqlite->list_jobs(request);
+  const auto first = stores.disk().list_jobs(request);
 
   REQUIRE(first.ok());
   CHECK(first->ByteSizeLong() >= kPageBytes);

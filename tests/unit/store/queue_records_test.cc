@@ -1,33 +1,16 @@
-// What the queue keeps: tasks, events, deleted jobs, request keys. The store in memory and the one
-// on the disk behave the same.
+// What the queue keeps: tasks, events, deleted jobs, request keys. All stores behave the same.
 #include <catch2/catch.hpp>
 #include <memory>
 #include <string>
 
 #include "core/proto_time.h"
-#include "store/sqlite_store.h"
-#include "support/memory_store.h"
 #include "unit/store/sample_records.h"
-#include "unit/store/temporary_folder.h"
+#include "unit/store/stores_under_test.h"
 
 namespace clusterd {
 namespace {
 
 using v1::Job;
-
-constexpr uint64_t kMaxEvents = 5;
-
-struct OnDisk {
-  TemporaryFolder folder;
-  std::unique_ptr<SqliteStore> store =
-      *SqliteStore::open(folder.file("store.db"), {.max_events = kMaxEvents});
-  Store& operator*() { return *store; }
-};
-
-struct InMemory {
-  MemoryStore store{kMaxEvents};
-  Store& operator*() { return store; }
-};
 
 Job sample_array(uint64_t seq, uint32_t tasks) {
   Job array = sample_job(seq, Job::RUNNING);
@@ -68,7 +51,7 @@ std::vector<std::string> ids_in(const absl::StatusOr<v1::ListJobsResponse>& page
   return ids;
 }
 
-TEMPLATE_TEST_CASE("a task without a record is made from its array", "[store]", OnDisk, InMemory) {
+TEMPLATE_TEST_CASE("a task without a record is made from its array", "[store]", CLUSTERD_STORES) {
   TestType held;
   Store& store = *held;
   REQUIRE(store.begin_term().ok());
@@ -87,7 +70,7 @@ TEMPLATE_TEST_CASE("a task without a record is made from its array", "[store]", 
 }
 
 TEMPLATE_TEST_CASE("tasks are listed by index, in pages that go on where they ended", "[store]",
-                   OnDisk, InMemory) {
+                   CLUSTERD_STORES) {
   TestType held;
   Store& store = *held;
   REQUIRE(store.begin_term().ok());
@@ -121,7 +104,7 @@ TEMPLATE_TEST_CASE("tasks are listed by index, in pages that go on where they en
   CHECK(absl::IsNotFound(store.list_tasks(request).status()));
 }
 
-TEMPLATE_TEST_CASE("the newest events are kept, and a gap is told", "[store]", OnDisk, InMemory) {
+TEMPLATE_TEST_CASE("the newest events are kept, and a gap is told", "[store]", CLUSTERD_STORES) {
   TestType held;
   Store& store = *held;
   REQUIRE(store.begin_term().ok());
@@ -143,7 +126,7 @@ TEMPLATE_TEST_CASE("the newest events are kept, and a gap is told", "[store]", O
 }
 
 TEMPLATE_TEST_CASE("a deleted job leaves word of its output until the worker has deleted it",
-                   "[store]", OnDisk, InMemory) {
+                   "[store]", CLUSTERD_STORES) {
   TestType held;
   Store& store = *held;
   REQUIRE(store.begin_term().ok());
@@ -172,8 +155,8 @@ TEMPLATE_TEST_CASE("a deleted job leaves word of its output until the worker has
   CHECK(*store.find_doomed("w1", 10) == std::vector<std::string>{"job-2.0"});
 }
 
-TEMPLATE_TEST_CASE("a job that was refused is forgotten without a word", "[store]", OnDisk,
-                   InMemory) {
+TEMPLATE_TEST_CASE("a job that was refused is forgotten without a word", "[store]",
+                   CLUSTERD_STORES) {
   TestType held;
   Store& store = *held;
   REQUIRE(store.begin_term().ok());
@@ -187,8 +170,8 @@ TEMPLATE_TEST_CASE("a job that was refused is forgotten without a word", "[store
   CHECK(store.find_doomed("w1", 10)->empty());
 }
 
-TEMPLATE_TEST_CASE("what is too old or too much is found, the oldest first", "[store]", OnDisk,
-                   InMemory) {
+TEMPLATE_TEST_CASE("what is too old or too much is found, the oldest first", "[store]",
+                   CLUSTERD_STORES) {
   TestType held;
   Store& store = *held;
   REQUIRE(store.begin_term().ok());
@@ -203,7 +186,7 @@ TEMPLATE_TEST_CASE("what is too old or too much is found, the oldest first", "[s
   CHECK(store.find_expired(WallTime(), 3, 10)->empty());
 }
 
-TEMPLATE_TEST_CASE("old request keys go once their job has gone", "[store]", OnDisk, InMemory) {
+TEMPLATE_TEST_CASE("old request keys go once their job has gone", "[store]", CLUSTERD_STORES) {
   TestType held;
   Store& store = *held;
   REQUIRE(store.begin_term().ok());
@@ -225,30 +208,6 @@ TEMPLATE_TEST_CASE("old request keys go once their job has gone", "[store]", OnD
   CHECK(store.find_idempotency("kept")->has_value());
   CHECK_FALSE(store.find_idempotency("gone")->has_value());
   CHECK_FALSE(store.find_idempotency("of a task")->has_value());
-}
-
-TEST_CASE("room that deletions made is given back to the file system", "[store]") {
-  OnDisk held;
-  REQUIRE((*held).begin_term().ok());
-  std::vector<Job> jobs;
-  for (uint64_t seq = 1; seq <= 200; ++seq) {
-    jobs.push_back(ended_at(seq, 1));
-    jobs.back().mutable_spec()->add_args(std::string(20'000, 'x'));
-  }
-  put(*held, jobs);
-  StoreBatch deletion;
-  for (const Job& job : jobs) deletion.delete_jobs.push_back(job.job_id());
-  REQUIRE((*held).commit({&deletion, 1}).ok());
-
-  StoreBatch upkeep;
-  upkeep.upkeep = WallTime();
-  for (int i = 0; i < 4; ++i) REQUIRE((*held).commit({&upkeep, 1}).ok());
-  held.store.reset();  // the log goes into the file
-
-  auto database =
-      SqliteDatabase::open(held.folder.file("store.db"), SqliteDatabase::Access::kReadOnly, "");
-  REQUIRE(database.ok());
-  CHECK(*(*database)->query_integer("PRAGMA page_count") < 200);  // of a thousand
 }
 
 }  // namespace

@@ -1,0 +1,245 @@
+// What EtcdStore makes of an etcd that does not answer, is full, or has another leader.
+#include <catch2/catch.hpp>
+#include <future>
+#include <string>
+#include <thread>
+
+#include "clusterd/internal/etcd_records.pb.h"
+#include "store/etcd_loader.h"
+#include "support/cutting_proxy.h"
+#include "support/etcd_store_fixture.h"
+#include "unit/store/sample_records.h"
+
+namespace clusterd {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::become_leader;
+using testing::CuttingProxy;
+using testing::delete_key;
+using testing::EtcdServer;
+using testing::InEtcd;
+using testing::make_client;
+using testing::new_prefix;
+using testing::put_key;
+using testing::shared_etcd;
+using v1::Job;
+
+std::string counter_of(EtcdClient& client, const std::string& prefix) {
+  const auto counter = client.get(prefix + "commits", {});
+  REQUIRE(counter.ok());
+  return counter->value();
+}
+
+// Commits on a thread of its own.
+std::future<absl::Status> commit_beside(Store& store, uint64_t seq) {
+  return std::async(std::launch::async, [&store, seq] {
+    const StoreBatch batch = batch_of(sample_job(seq, Job::QUEUED));
+    return store.commit({&batch, 1});
+  });
+}
+
+bool has_key(EtcdClient& client, const std::string& key) { return client.get(key, {}).ok(); }
+
+}  // namespace
+
+TEST_CASE("a commit whose answer is lost is found to be done, and is done once", "[etcd]") {
+  EtcdServer& server = shared_etcd();
+  CuttingProxy proxy(server.endpoint());
+  auto settings = server.settings();
+  const auto direct = make_client(settings);
+  settings.endpoints = {proxy.endpoint()};
+  const auto through_proxy = make_client(settings);
+  const SystemClock clock;
+  const std::string prefix = new_prefix();
+  EtcdStore store(*through_proxy, clock, {.prefix = prefix, .patience = 30s});
+  store.set_leader(become_leader(*direct, prefix));
+  REQUIRE(store.begin_term().ok());
+  const int before = std::stoi(counter_of(*direct, prefix));
+
+  proxy.lose_answers();
+  auto committed = commit_beside(store, 1);
+  while (!has_key(*direct, prefix + "jobs/job-1")) std::this_thread::sleep_for(5ms);
+  CHECK(committed.wait_for(0s) == std::future_status::timeout);
+  proxy.mend();
+
+  CHECK(committed.get().ok());
+  CHECK(std::stoi(counter_of(*direct, prefix)) == before + 1);
+  CHECK(direct->get(prefix + "jobs/job-1", {})->version() == 1);
+  CHECK(commit_beside(store, 2).get().ok());
+}
+
+TEST_CASE("a commit is done when an etcd that was stopped goes on", "[etcd]") {
+  EtcdServer server;
+  InEtcd held(server, {.prefix = new_prefix(), .patience = 30s});
+  REQUIRE((*held).begin_term().ok());
+
+  server.pause();
+  auto committed = commit_beside(*held, 1);
+  CHECK(committed.wait_for(4s) == std::future_status::timeout);  // longer than one attempt
+  server.resume();
+
+  CHECK(committed.get().ok());
+  CHECK((*held).find_job("job-1").ok());
+  CHECK(held.client->get(held.options.prefix + "jobs/job-1", {})->version() == 1);
+}
+
+TEST_CASE("a commit survives the death of etcd, and what was committed before does", "[etcd]") {
+  EtcdServer server({.syncs = true});
+  InEtcd held(server, {.prefix = new_prefix(), .patience = 60s});
+  REQUIRE((*held).begin_term().ok());
+  REQUIRE(commit_beside(*held, 1).get().ok());
+
+  server.kill();
+  auto committed = commit_beside(*held, 2);
+  CHECK(committed.wait_for(500ms) == std::future_status::timeout);
+  server.start();
+
+  CHECK(committed.get().ok());
+  const auto contents = (*held).begin_term();
+  REQUIRE(contents.ok());
+  CHECK(contents->live_jobs.size() == 2);
+}
+
+TEST_CASE("a commit that nobody answers is of unknown outcome, and cannot be done later",
+          "[etcd]") {
+  EtcdServer server;
+  InEtcd held(server, {.prefix = new_prefix(), .patience = 1s});
+  REQUIRE((*held).begin_term().ok());
+
+  server.pause();
+  const absl::Status status = commit_beside(*held, 1).get();
+  server.resume();
+
+  CHECK(absl::IsUnavailable(status));
+  CHECK(std::string(status.message()).find("unknown") != std::string::npos);
+  auto contents = (*held).begin_term();
+  while (absl::IsUnavailable(contents.status())) contents = (*held).begin_term();
+  REQUIRE(contents.ok());
+  // Whether it was done or not is settled by now.
+  const bool is_done = contents->live_jobs.size() == 1;
+  REQUIRE(commit_beside(*held, 2).get().ok());
+  CHECK((*held).find_job("job-1").ok() == is_done);
+}
+
+TEST_CASE("who is not the leader any more writes nothing", "[etcd]") {
+  InEtcd held;
+  const std::string prefix = held.options.prefix;
+  const auto first = (*held).begin_term();
+  REQUIRE(first.ok());
+
+  SECTION("its key has gone") { delete_key(*held.client, prefix + "leader"); }
+  SECTION("another one has a key of that name") { (void)become_leader(*held.client, prefix); }
+
+  const absl::Status status = commit_beside(*held, 1).get();
+  CHECK(absl::IsFailedPrecondition(status));
+  CHECK_FALSE(has_key(*held.client, prefix + "jobs/job-1"));
+  CHECK(absl::IsFailedPrecondition((*held).begin_term().status()));
+  held.store->set_leader(std::nullopt);
+  CHECK(absl::IsFailedPrecondition((*held).begin_term().status()));
+
+  held.store->set_leader(become_leader(*held.client, prefix));
+  const auto second = (*held).begin_term();
+  REQUIRE(second.ok());
+  CHECK(second->meta.epoch() > first->meta.epoch());
+}
+
+TEST_CASE("what an earlier leader sends late is not done", "[etcd]") {
+  InEtcd held;
+  REQUIRE((*held).begin_term().ok());
+  const SystemClock clock;
+  EtcdStore later(*held.client, clock, held.options);
+  later.set_leader(become_leader(*held.client, held.options.prefix));
+  REQUIRE(later.begin_term().ok());
+
+  CHECK(absl::IsFailedPrecondition(commit_beside(*held, 1).get()));
+  CHECK(commit_beside(later, 2).get().ok());
+  CHECK(later.begin_term()->live_jobs.size() == 1);
+}
+
+TEST_CASE("the epoch is the leader key's revision, and never falls", "[etcd]") {
+  InEtcd held;
+  const LeaderKey leader = become_leader(*held.client, held.options.prefix);
+  held.store->set_leader(leader);
+  CHECK((*held).begin_term()->meta.epoch() == static_cast<uint64_t>(leader.create_revision));
+  CHECK((*held).begin_term()->meta.epoch() == static_cast<uint64_t>(leader.create_revision) + 1);
+}
+
+TEST_CASE("a staged commit that is whole is carried out by the next term, another is dropped",
+          "[etcd]") {
+  InEtcd held;
+  const std::string prefix = held.options.prefix;
+  REQUIRE((*held).begin_term().ok());
+  for (const int number : {0, 1}) {
+    const Job job = sample_job(static_cast<uint64_t>(number) + 1, Job::QUEUED);
+    internal::StagedPart part;
+    auto& put = *part.add_operations()->mutable_request_put();
+    put.set_key(prefix + "jobs/" + job.job_id());
+    put.set_value(job.SerializeAsString());
+    put_key(*held.client, prefix + "staged/part/0000000" + std::to_string(number),
+            part.SerializeAsString());
+  }
+
+  SECTION("whole") {
+    put_key(*held.client, prefix + "staged/whole", "2");
+    CHECK((*held).begin_term()->live_jobs.size() == 2);
+  }
+  SECTION("not whole") { CHECK((*held).begin_term()->live_jobs.empty()); }
+  CHECK_FALSE(has_key(*held.client, prefix + "staged/part/00000000"));
+  CHECK_FALSE(has_key(*held.client, prefix + "staged/whole"));
+  CHECK((*held).begin_term().ok());
+}
+
+TEST_CASE("a full etcd refuses the commit and says that no space is left", "[etcd]") {
+  EtcdServer server({.quota_bytes = 16U << 20});
+  InEtcd held(server, {.prefix = new_prefix(), .care = {.quota_bytes = 16U << 20}});
+  REQUIRE((*held).begin_term().ok());
+  CHECK(*(*held).free_bytes() > (8U << 20));
+  absl::Status status;
+  for (uint64_t seq = 1; status.ok() && seq < 100; ++seq) {
+    StoreBatch batch = batch_of(sample_job(seq, Job::QUEUED));
+    batch.put_jobs[0].mutable_spec()->add_args(std::string(900'000, 'x'));
+    status = (*held).commit({&batch, 1});
+  }
+
+  CHECK(absl::IsResourceExhausted(status));
+  CHECK(*(*held).free_bytes() == 0);
+  CHECK(absl::IsResourceExhausted((*held).begin_term().status()));
+  CHECK((*held).find_job("job-1").ok());  // what is there can be read
+}
+
+TEST_CASE("a store made by a newer program is refused and left as it is", "[etcd]") {
+  InEtcd held;
+  const std::string prefix = held.options.prefix;
+  REQUIRE((*held).begin_term().ok());
+  put_key(*held.client, prefix + "format", std::to_string(kEtcdFormat + 1));
+  const std::string counter = counter_of(*held.client, prefix);
+
+  const absl::Status refused = (*held).begin_term().status();
+
+  CHECK(absl::IsFailedPrecondition(refused));
+  CHECK(std::string(refused.message()).find("newer") != std::string::npos);
+  CHECK(counter_of(*held.client, prefix) == counter);
+}
+
+TEST_CASE("records in etcd that do not parse are set aside, named, and stop nothing", "[etcd]") {
+  InEtcd held;
+  const std::string prefix = held.options.prefix;
+  REQUIRE((*held).begin_term().ok());
+  REQUIRE((*held).commit({batch_of(sample_job(1, Job::QUEUED))}).ok());
+  put_key(*held.client, prefix + "jobs/job-2", "\xff\xff");
+  put_key(*held.client, prefix + "workers/w1", sample_worker("w2").SerializeAsString());
+  CHECK(absl::IsDataLoss((*held).find_job("job-2").status()));
+
+  const auto contents = (*held).begin_term();
+
+  REQUIRE(contents.ok());
+  CHECK(contents->live_jobs.size() == 1);
+  CHECK(contents->workers.empty());
+  CHECK(contents->set_aside ==
+        std::vector<std::string>{"jobs job-2: does not parse", "workers w1: does not parse"});
+  CHECK(held.client->get(prefix + "set_aside/jobs/job-2", {})->value() == "\xff\xff");
+  CHECK((*held).begin_term()->set_aside.empty());
+}
+
+}  // namespace clusterd
