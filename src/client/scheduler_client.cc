@@ -95,6 +95,11 @@ struct SchedulerClient::Caller {
                             status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED);
       if (!is_down) {
         client.answered_ = client.answered_ || status.ok() || is_connected;
+        // One that cannot answer now: another call may find another one that can.
+        if (status.error_code() == grpc::StatusCode::UNAVAILABLE ||
+            status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
+          client.current_ = (client.current_ + 1) % client.endpoints_.size();
+        }
         return from_grpc(status);
       }
       failure = unreachable(endpoint.address, client.addr_source_, status);

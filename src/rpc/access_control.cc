@@ -5,6 +5,7 @@
 
 #include "core/log.h"
 #include "rpc/authorization.h"
+#include "rpc/forwarded_caller.h"
 #include "rpc/peer.h"
 #include "rpc/stated_caller.h"
 
@@ -20,7 +21,7 @@ AccessControl::Stream::Stream(AccessControl& access, grpc::CallbackServerContext
         access.streams_.emplace(id, Open{&context, method});
         return id;
       }()),
-      is_counted_(access.setup_.bounds != nullptr &&
+      is_counted_(access.setup_.bounds != nullptr && !access.is_passed_on(context) &&
                   access.setup_.bounds->begin_stream(client_, method)) {}
 
 AccessControl::Stream::~Stream() {
@@ -36,9 +37,13 @@ AccessControl::AccessControl(std::string component, const Authenticator& authent
                              const Setup& setup)
     : component_(std::move(component)), authenticator_(authenticator), setup_(setup) {}
 
+bool AccessControl::is_passed_on(const grpc::ServerContextBase& context) const {
+  return setup_.takes_passed_on && forwarded_door(context.client_metadata()) != Door::kNone;
+}
+
 absl::Status AccessControl::take_call(const grpc::ServerContextBase& context,
                                       std::string_view method) const {
-  if (setup_.bounds == nullptr) return absl::OkStatus();
+  if (setup_.bounds == nullptr || is_passed_on(context)) return absl::OkStatus();
   return setup_.bounds->take_call(peer_host(context.peer()), method, setup_.clock->now().boot);
 }
 
@@ -61,7 +66,7 @@ absl::StatusOr<Identity> AccessControl::admit(const grpc::ServerContextBase& con
 absl::StatusOr<Identity> AccessControl::admit_stream(const grpc::ServerContextBase& context,
                                                      std::string_view method) const {
   auto identity = admit(context, method);
-  if (!identity.ok() || setup_.bounds == nullptr) return identity;
+  if (!identity.ok() || setup_.bounds == nullptr || is_passed_on(context)) return identity;
   const absl::Status status = setup_.bounds->has_room(peer_host(context.peer()));
   if (!status.ok()) return status;
   return identity;
@@ -104,6 +109,11 @@ absl::StatusOr<AuditedCall> AccessControl::admit_change(const grpc::ServerContex
 }
 
 AuditOrigin AccessControl::origin_of(const grpc::ServerContextBase& context) const {
+  if (is_passed_on(context)) {
+    return {.client = stated_address(context.client_metadata()),
+            .peer = stated_peer(context.client_metadata()),
+            .door = "grpc"};
+  }
   if (!setup_.is_behind_gateway) {
     return {.client = peer_host(context.peer()), .peer = context.peer(), .door = "grpc"};
   }

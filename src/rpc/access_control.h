@@ -45,6 +45,7 @@ class AccessControl {
     CallerBounds* bounds = nullptr;  // what one client may ask; null: anything
     const Clock* clock = nullptr;    // not null with `bounds`
     bool is_behind_gateway = false;  // it is the metadata that say where a call comes from
+    bool takes_passed_on = false;    // of other schedulers, which have looked at the bounds
   };
 
   // `component` is the daemon's name in the log; `authenticator` outlives this.
@@ -81,6 +82,8 @@ class AccessControl {
     std::string_view method;
   };
 
+  // Another scheduler passes it on; only where the caller is believed too.
+  [[nodiscard]] bool is_passed_on(const grpc::ServerContextBase& context) const;
   // Whether the client may make one more call now.
   [[nodiscard]] absl::Status take_call(const grpc::ServerContextBase& context,
                                        std::string_view method) const;

@@ -35,20 +35,25 @@
 #include "rpc/certificate_metrics.h"
 #include "rpc/connection_guard.h"
 #include "rpc/credentials.h"
+#include "rpc/forwarded_caller.h"
 #include "rpc/grpc_log.h"
 #include "rpc/link_security.h"
 #include "rpc/original_channel.h"
 #include "rpc/stated_caller.h"
 #include "rpc/token_authenticator.h"
 #include "rpc/token_store.h"
+#include "scheduler/cluster_door.h"
 #include "scheduler/cluster_service.h"
 #include "scheduler/go_work_services.h"
 #include "scheduler/jobscheduler_service.h"
+#include "scheduler/leader_link.h"
 #include "scheduler/native_worker_link.h"
+#include "scheduler/original_doors.h"
 #include "scheduler/original_worker_link.h"
 #include "scheduler/scheduler_app.h"
+#include "scheduler/scheduler_door.h"
 #include "scheduler/scheduler_service.h"
-#include "store/sqlite_store.h"
+#include "scheduler/shared_store.h"
 
 namespace clusterd {
 namespace {
@@ -104,10 +109,19 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> listen(
 
 // The two earlier systems' services, served beside ours and at addresses of their own.
 struct OriginalServices {
-  OriginalServices(SchedulerApp& app, AccessControl& access)
-      : jobscheduler(app, access), members(app, access), tasks(app, access) {}
+  OriginalServices(SchedulerApp& app, AccessControl& access, LeaderLink& leader, bool are_several)
+      : jobscheduler(app, access),
+        members(app, access),
+        tasks(app, access),
+        jobscheduler_door(leader, access, jobscheduler),
+        members_door(leader, access, members),
+        tasks_door(leader, access, tasks),
+        has_doors(are_several) {}
 
-  [[nodiscard]] std::vector<grpc::Service*> all() { return {&jobscheduler, &members, &tasks}; }
+  [[nodiscard]] std::vector<grpc::Service*> all() {
+    if (has_doors) return {&jobscheduler_door, &members_door, &tasks_door};
+    return {&jobscheduler, &members, &tasks};
+  }
   // `services`, and these where they are served too.
   [[nodiscard]] std::vector<grpc::Service*> beside(std::vector<grpc::Service*> services,
                                                    bool are_served) {
@@ -119,6 +133,10 @@ struct OriginalServices {
   JobschedulerService jobscheduler;
   GoWorkLeaderService members;
   GoWorkSchedulerService tasks;
+  JobschedulerDoor jobscheduler_door;
+  GoWorkLeaderDoor members_door;
+  GoWorkSchedulerDoor tasks_door;
+  const bool has_doors;  // of several schedulers
 };
 
 std::vector<std::string> port_lines(const std::string& grpc, const std::string& http,
@@ -234,6 +252,16 @@ OriginalLinkMaker original_links(const LinkSecurity& security) {
   };
 }
 
+// Calls the scheduler that leads, as a scheduler.
+LeaderLink::Channels leader_channels(const LinkSecurity& security) {
+  return {.make =
+              [&security](const std::string& address) {
+                return make_channel(
+                    address, security.channel_credentials({ExpectedPeer::Kind::kScheduler, ""}));
+              },
+          .generation = [&security] { return security.generation(); }};
+}
+
 // Reads them again; `end_streams` ends those of callers whose token is no longer good.
 Reloadable reloadable_tokens(TokenStore& tokens, std::function<void()> end_streams) {
   return {.files = {tokens.path()},
@@ -254,9 +282,9 @@ Reloadable reloadable_tokens(TokenStore& tokens, std::function<void()> end_strea
 // Who may call, over gRPC and over HTTP. Owned by run_scheduler; outlives the servers.
 class Doors {
  public:
-  // `security`, `audit` and `clock` outlive this.
+  // `security`, `audit` and `clock` outlive this. Of several schedulers each believes the others.
   Doors(const SchedulerConfig& config, std::unique_ptr<TokenStore> tokens,
-        const LinkSecurity& security, AuditTrail& audit, const Clock& clock)
+        const LinkSecurity& security, AuditTrail& audit, const Clock& clock, bool are_several)
       : security_(security),
         tokens_(std::move(tokens)),
         http_callers_(http_rules(config.http_server, tokens_.get())),
@@ -264,10 +292,14 @@ class Doors {
         bounds_(config.grpc_server),
         gateway_("scheduler", stated_callers_, {.audit = &audit, .is_behind_gateway = true}) {
     if (tokens_) token_callers_.emplace(*tokens_, security.authenticator(), clock);
-    network_.emplace("scheduler",
-                     token_callers_ ? static_cast<const Authenticator&>(*token_callers_)
-                                    : security.authenticator(),
-                     AccessControl::Setup{.audit = &audit, .bounds = &bounds_, .clock = &clock});
+    const Authenticator& callers = token_callers_
+                                       ? static_cast<const Authenticator&>(*token_callers_)
+                                       : security.authenticator();
+    forwarded_callers_.emplace(security.authenticator(), stated_callers_, callers);
+    network_.emplace(
+        "scheduler", are_several ? static_cast<const Authenticator&>(*forwarded_callers_) : callers,
+        AccessControl::Setup{
+            .audit = &audit, .bounds = &bounds_, .clock = &clock, .takes_passed_on = are_several});
   }
 
   [[nodiscard]] AccessControl& network() { return *network_; }
@@ -297,6 +329,7 @@ class Doors {
   CallerBounds bounds_;
   AccessControl gateway_;
   std::optional<TokenAuthenticator> token_callers_;
+  std::optional<ForwardedCallers> forwarded_callers_;
   std::optional<AccessControl> network_;
 };
 
@@ -334,12 +367,15 @@ int run_scheduler(const SchedulerConfig& config, const SchedulerStart& start) {
   if (const auto status = use_log_settings(config.log); !status.ok()) return fail(status);
   const SystemClock clock;
 
-  auto store = SqliteStore::open(config.store.path, {.max_events = config.retention.max_events});
-  if (!store.ok()) return fail(store.status());
+  const auto opened = open_store(config, clock);
+  if (!opened.ok()) return fail(opened.status());
+  Election* const election = opened->election.get();
   log_what_grpc_reports("scheduler");
   const auto security = LinkSecurity::make("scheduler", Role::kScheduler, config.grpc_server);
   if (!security.ok()) return fail(security.status());
-  SchedulerApp app(config, clock, **store, native_links(**security), original_links(**security));
+  LeaderLink leader(leader_channels(**security));
+  SchedulerApp app(config, clock, *opened->store, native_links(**security),
+                   original_links(**security), election);
 
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
@@ -348,22 +384,29 @@ int run_scheduler(const SchedulerConfig& config, const SchedulerStart& start) {
   auto audit_log = open_audit(config.audit);
   if (!audit_log.ok()) return fail(audit_log.status());
   AuditTrail audit(clock, *std::move(audit_log));
-  Doors doors(config, *std::move(tokens), **security, audit, clock);
+  Doors doors(config, *std::move(tokens), **security, audit, clock, election != nullptr);
   AccessControl& access = doors.network();
   SchedulerServiceImpl network_service(app, access, Transport::kNetwork);
   SchedulerServiceImpl gateway_service(app, doors.gateway(), Transport::kGateway);
   ClusterServiceImpl cluster_service(app, access);
-  OriginalServices originals(app, access);
+  const Authenticator& peers = (*security)->authenticator();
+  SchedulerDoor network_door({leader, peers, access, network_service, gateway_service},
+                             Door::kGrpc);
+  SchedulerDoor gateway_door({leader, peers, doors.gateway(), gateway_service, gateway_service},
+                             Door::kHttp);
+  ClusterDoor cluster_door(leader, access, cluster_service);
+  std::vector<grpc::Service*> own_services = {&network_service, &cluster_service};
+  if (election != nullptr) own_services = {&network_door, &cluster_door};
+  OriginalServices originals(app, access, leader, election != nullptr);
   Listening ours{"[grpc_server] addr",
                  {config.grpc_server.addr},
-                 originals.beside({&network_service, &cluster_service}, config.compat.over_grpc)};
+                 originals.beside(std::move(own_services), config.compat.over_grpc)};
   const auto credentials = doors.credentials();
   CallMetrics calls(kCountedServices);
   auto server = listen(config.grpc_server, credentials, calls, ours);
   if (!server.ok()) return fail(server.status());
-  app.set_address(ours.addresses[0]);
   // A service belongs to one server; these hold no state.
-  OriginalServices originals_elsewhere(app, access);
+  OriginalServices originals_elsewhere(app, access, leader, election != nullptr);
   Listening theirs{"[compat] addrs", config.compat.addrs, originals_elsewhere.all()};
   absl::StatusOr<std::unique_ptr<grpc::Server>> compat_server = std::unique_ptr<grpc::Server>();
   if (!theirs.addresses.empty()) {
@@ -373,7 +416,8 @@ int run_scheduler(const SchedulerConfig& config, const SchedulerStart& start) {
   std::vector<std::string> addresses = theirs.addresses;
   addresses.push_back(ours.addresses[0]);
   (*security)->serve_at(addresses);
-  const auto gateway_server = serve_in_process(gateway_service);
+  const auto gateway_server =
+      election != nullptr ? serve_in_process(gateway_door) : serve_in_process(gateway_service);
 
   const bool original_endpoints = config.compat.enabled;
   std::optional<HttpGateway> gateway;
@@ -388,6 +432,14 @@ int run_scheduler(const SchedulerConfig& config, const SchedulerStart& start) {
                                       {"http_server", gateway->certificate_end()}});
       });
   if (const auto status = gateway->start(); !status.ok()) return fail(status);
+  app.set_addresses(election != nullptr ? reachable_address(ours.addresses[0]) : ours.addresses[0],
+                    reachable_address(gateway->address()));
+  if (election != nullptr) {
+    election->enter(app.self(), [&leader, &app](const Standing& standing) {
+      leader.stand(standing);
+      app.stand(standing);
+    });
+  }
   app.wait_for_first_load();  // who reads the port file may ask at once
   if (const auto status = announce(start.port_file, ours, gateway->address(), theirs);
       !status.ok()) {

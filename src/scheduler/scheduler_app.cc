@@ -1,10 +1,12 @@
 #include "scheduler/scheduler_app.h"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <chrono>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "clusterd/version.h"
 #include "core/field_error.h"
 #include "core/log.h"
 
@@ -14,26 +16,35 @@ namespace {
 constexpr size_t kReaders = 2;
 constexpr auto kReloadAfter = std::chrono::seconds(1);
 constexpr auto kRetryWhenFull = std::chrono::seconds(10);
+constexpr auto kRetryWhenNotReady = std::chrono::seconds(1);
 
 }  // namespace
 
 SchedulerApp::SchedulerApp(const SchedulerConfig& config, const Clock& clock, Store& store,
-                           WorkerLinkMaker make_link, OriginalLinkMaker make_original_link)
+                           WorkerLinkMaker make_link, OriginalLinkMaker make_original_link,
+                           Election* election)
     : config_(config),
       clock_(clock),
       store_(store),
       make_link_(std::move(make_link)),
       make_original_link_(std::move(make_original_link)),
+      election_(election),
       fault_(std::make_shared<const std::string>("the store is being loaded")),
       readers_(kReaders),
       loop_(std::make_shared<EventLoop>("scheduler", clock, [this] { return turn(); })) {
-  loop_->post([this] { load(); });
+  if (election_ == nullptr) loop_->post([this] { load(); });
 }
 
 SchedulerApp::~SchedulerApp() { stop(); }
 
 std::optional<BootTime> SchedulerApp::turn() {
-  if (term_ != nullptr) return term_->turn();
+  check_lease();
+  if (term_ != nullptr) {
+    const auto due = term_->turn();
+    if (election_ == nullptr) return due;
+    const BootTime end = election_->leads_until();
+    return due ? std::min(*due, end) : end;
+  }
   if (retry_load_ && *retry_load_ <= clock_.now().boot) {
     retry_load_.reset();
     load();
@@ -50,7 +61,8 @@ CallId SchedulerApp::call(Term::Done done, Term::Decide decide) {
 void SchedulerApp::call(CallId id, Term::Done done, Term::Decide decide) {
   with_term([id, done = std::move(done), decide = std::move(decide)](Term* term) mutable {
     if (term == nullptr) {
-      done(absl::UnavailableError("the scheduler is not ready"));
+      done(with_retry_delay(absl::UnavailableError("the scheduler is not ready"),
+                            kRetryWhenNotReady));
     } else {
       term->call(id, std::move(done), std::move(decide));
     }
@@ -64,7 +76,10 @@ void SchedulerApp::abandon(CallId call) {
 }
 
 void SchedulerApp::with_term(absl::AnyInvocable<void(Term*)> task) {
-  loop_->post([this, task = std::move(task)]() mutable { task(term_.get()); });
+  loop_->post([this, task = std::move(task)]() mutable {
+    check_lease();
+    task(term_.get());
+  });
 }
 
 void SchedulerApp::read(absl::AnyInvocable<void()> task) {
@@ -88,22 +103,69 @@ absl::Status SchedulerApp::readiness() const {
   return fault->empty() ? absl::OkStatus() : absl::UnavailableError(*fault);
 }
 
-void SchedulerApp::set_address(std::string address) {
-  address_.store(std::make_shared<const std::string>(std::move(address)));
+void SchedulerApp::set_addresses(std::string address, std::string http_address) {
+  v1::SchedulerMember self;
+  self.set_address(std::move(address));
+  self.set_http_address(std::move(http_address));
+  self.set_leader(true);
+  self.set_version(version());
+  self_.store(std::make_shared<const v1::SchedulerMember>(std::move(self)));
 }
 
-std::string SchedulerApp::address() const { return *address_.load(); }
+std::vector<v1::SchedulerMember> SchedulerApp::members() const {
+  return election_ != nullptr ? election_->members() : std::vector{self()};
+}
 
 void SchedulerApp::set_fault(const std::string& fault) {
   fault_.store(std::make_shared<const std::string>(fault));
 }
 
+bool SchedulerApp::may_load() const {
+  return !stopping_ && (election_ == nullptr || standing_ == Standing::Kind::kLeads);
+}
+
 void SchedulerApp::load() {
-  read([this] {
+  if (is_loading_) return;  // what comes of it is looked at then
+  is_loading_ = true;
+  read([this, standings = standings_] {
     auto contents = store_.begin_term();
-    loop_->post(
-        [this, contents = std::move(contents)]() mutable { begin_term(std::move(contents)); });
+    loop_->post([this, standings, contents = std::move(contents)]() mutable {
+      is_loading_ = false;
+      if (standings == standings_) return begin_term(std::move(contents));
+      if (may_load()) load();
+    });
   });
+}
+
+void SchedulerApp::stand(const Standing& standing) {
+  loop_->post([this, standing] { on_standing(standing); });
+}
+
+void SchedulerApp::on_standing(const Standing& standing) {
+  if (stopping_) return;
+  standing_ = standing.kind;
+  ++standings_;
+  retry_load_.reset();
+  if (standing.kind == Standing::Kind::kLeads) {
+    set_fault("the store is being loaded");
+    return load();
+  }
+  if (!first_load_.try_wait()) first_load_.count_down();
+  const bool follows = standing.kind == Standing::Kind::kFollows;
+  set_fault(follows ? "" : "no scheduler leads at the moment");
+  if (term_ == nullptr) return;
+  log_warning("scheduler", "the term of office ends: this scheduler leads no more");
+  term_.reset();
+}
+
+void SchedulerApp::check_lease() {
+  if (election_ == nullptr || term_ == nullptr) return;
+  if (clock_.now().boot < election_->leads_until()) return;
+  log_warning("scheduler", "the term of office ends: the lease may have ended");
+  set_fault("no scheduler leads at the moment");
+  term_.reset();
+  // A keep-alive that was under way may still succeed; then nobody tells that we lead again.
+  if (may_load()) retry_load_ = clock_.now().boot + kReloadAfter;
 }
 
 void SchedulerApp::begin_term(absl::StatusOr<StoreContents> contents) {
@@ -112,7 +174,14 @@ void SchedulerApp::begin_term(absl::StatusOr<StoreContents> contents) {
   if (!contents.ok()) {
     log_error("scheduler", "the store cannot be loaded", {{"error", contents.status()}});
     set_fault("the store cannot be loaded: " + std::string(contents.status().message()));
+    if (election_ != nullptr && absl::IsFailedPrecondition(contents.status())) {
+      return election_->give_up();  // the key is not ours any more
+    }
     retry_load_ = clock_.now().boot + kReloadAfter;
+    return;
+  }
+  if (election_ != nullptr && clock_.now().boot >= election_->leads_until()) {
+    retry_load_ = clock_.now().boot + kReloadAfter;  // dropped where another one leads by then
     return;
   }
   for (const std::string& record : contents->set_aside) {
@@ -126,6 +195,7 @@ void SchedulerApp::begin_term(absl::StatusOr<StoreContents> contents) {
   auto post = [this, number, loop = loop_](absl::AnyInvocable<void()> task) {
     // A task that the loop still takes is run before stop() returns, so this is there.
     loop->post([this, number, task = std::move(task)]() mutable {
+      check_lease();
       if (term_ != nullptr && terms_ == number) task();
     });
   };
@@ -147,7 +217,8 @@ void SchedulerApp::end_term(const absl::Status& why) {
   log_error("scheduler", "a commit failed; the term of office ends", {{"error", why}});
   set_fault("the store failed: " + std::string(why.message()));
   term_.reset();
-  retry_load_ = clock_.now().boot;
+  if (election_ != nullptr && absl::IsFailedPrecondition(why)) return election_->give_up();
+  if (may_load()) retry_load_ = clock_.now().boot;
 }
 
 void SchedulerApp::retire() {
@@ -156,6 +227,7 @@ void SchedulerApp::retire() {
     retry_load_.reset();
     set_fault("the scheduler is stopping");
     term_.reset();
+    if (election_ != nullptr) election_->leave();  // with nothing left to write
   });
 }
 
@@ -163,6 +235,7 @@ void SchedulerApp::stop() {
   retire();
   loop_->stop();
   readers_.join();
+  if (election_ != nullptr) election_->wait_until_left();
 }
 
 }  // namespace clusterd

@@ -6,12 +6,14 @@
 #include <latch>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "core/clock.h"
 #include "core/config.h"
 #include "core/event_loop.h"
+#include "scheduler/election.h"
 #include "scheduler/term.h"
 #include "store/store.h"
 
@@ -24,10 +26,12 @@ namespace clusterd {
 // run_scheduler(); stop() answers all that still waits.
 class SchedulerApp {
  public:
-  // Begins the first term in the background. All arguments outlive this. `make_original_link` is
-  // for workers of other protocols.
+  // Begins the first term in the background; with an `election`, a term each time this one leads.
+  // All arguments outlive this. `make_original_link` is for workers of other protocols. Once the
+  // election has been entered, stop() must be called.
   SchedulerApp(const SchedulerConfig& config, const Clock& clock, Store& store,
-               WorkerLinkMaker make_link, OriginalLinkMaker make_original_link = nullptr);
+               WorkerLinkMaker make_link, OriginalLinkMaker make_original_link = nullptr,
+               Election* election = nullptr);
   ~SchedulerApp();
   SchedulerApp(const SchedulerApp&) = delete;
   SchedulerApp& operator=(const SchedulerApp&) = delete;
@@ -55,15 +59,20 @@ class SchedulerApp {
   // the jobs that run.
   [[nodiscard]] absl::Status check_disk();
 
-  // OK while a term is in office, else why not.
+  // OK while a term is in office, or another scheduler leads; else why not.
   [[nodiscard]] absl::Status readiness() const;
 
-  // Where its gRPC services are reached, host:port; empty before they listen.
-  void set_address(std::string address);
-  [[nodiscard]] std::string address() const;
+  // With an election: what has come of it. Each change, in order.
+  void stand(const Standing& standing);
+  // All schedulers that are there: this one, where there is no election.
+  [[nodiscard]] std::vector<v1::SchedulerMember> members() const;
 
-  // Blocks until the store has been loaded, or could not be, for the first time. Not from a
-  // thread of the app's.
+  // Where its services are reached, host:port; empty before they listen.
+  void set_addresses(std::string address, std::string http_address);
+  [[nodiscard]] v1::SchedulerMember self() const { return *self_.load(); }
+
+  // Blocks until the store has been loaded, or could not be, for the first time; with an election,
+  // until that or until it is known that this one does not lead. Not from a thread of the app's.
   void wait_for_first_load() { first_load_.wait(); }
 
   // Ends the term: every call is answered, every session closed, later calls are UNAVAILABLE.
@@ -77,18 +86,24 @@ class SchedulerApp {
   void load();
   void begin_term(absl::StatusOr<StoreContents> contents);
   void end_term(const absl::Status& why);
+  void on_standing(const Standing& standing);
+  // Ends the term where it may not be ours any more.
+  void check_lease();
   void set_fault(const std::string& fault);
+  [[nodiscard]] bool may_load() const;
 
   const SchedulerConfig& config_;
   const Clock& clock_;
   Store& store_;
   WorkerLinkMaker make_link_;
   OriginalLinkMaker make_original_link_;
+  Election* const election_;  // null: the store is this one's alone
   SchedulerMetrics metrics_;
   std::atomic<uint64_t> next_id_ = 1;
   // Shared by readiness() callers and the core thread; empty text: ready.
   std::atomic<std::shared_ptr<const std::string>> fault_;
-  std::atomic<std::shared_ptr<const std::string>> address_ = std::make_shared<const std::string>();
+  std::atomic<std::shared_ptr<const v1::SchedulerMember>> self_ =
+      std::make_shared<const v1::SchedulerMember>();
   std::latch first_load_{1};
   boost::asio::thread_pool readers_;
 
@@ -96,6 +111,9 @@ class SchedulerApp {
   std::unique_ptr<Term> term_;
   uint64_t terms_ = 0;  // tells one term's tasks from another's
   std::optional<BootTime> retry_load_;
+  Standing::Kind standing_ = Standing::Kind::kAlone;  // with an election
+  uint64_t standings_ = 0;                            // tells what was loaded before a change
+  bool is_loading_ = false;
   bool stopping_ = false;
 
   // Shared with the answers of workers that are still to come when all else has ended: posted then,

@@ -72,6 +72,17 @@ v1::Caller shown(const Identity& identity) {
   return caller;
 }
 
+// What the decider does not know.
+void add_members(const std::vector<v1::SchedulerMember>& members, Decision& answer) {
+  for (Effect& effect : answer.effects) {
+    auto* reply = std::get_if<Reply>(&effect);
+    if (reply == nullptr || !reply->answer.ok()) continue;
+    std::get<v1::Cluster>(*reply->answer)
+        .mutable_schedulers()
+        ->Assign(members.begin(), members.end());
+  }
+}
+
 std::string metadata_of(const grpc::CallbackServerContext& context, const char* key) {
   const auto found = context.client_metadata().find(key);
   if (found == context.client_metadata().end()) return "";
@@ -457,11 +468,13 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::GetCluster(grpc::CallbackServerC
   tell_time(*context);
   if (!caller.ok()) return refuse(context, caller.status());
   (void)request;
-  return start_unary_call(
-      app_, response,
-      [who = shown(*caller), leader = app_.address()](Scheduler& scheduler, CallId call, Now) {
-        return scheduler.get_cluster(call, who, leader);
-      });
+  return start_unary_call(app_, response,
+                          [who = shown(*caller), leader = app_.self().address(),
+                           members = app_.members()](Scheduler& scheduler, CallId call, Now) {
+                            Decision answer = scheduler.get_cluster(call, who, leader);
+                            add_members(members, answer);
+                            return answer;
+                          });
 }
 
 grpc::ServerUnaryReactor* SchedulerServiceImpl::ListScripts(grpc::CallbackServerContext* context,

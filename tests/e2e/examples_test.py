@@ -5,6 +5,7 @@ What needs ruby or git is left out, and says so, where these are not installed.
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 import unittest
 
@@ -36,6 +37,20 @@ class ExamplesCase(unittest.TestCase):
         for file, text in files.items():
             (folder / file).write_text(text)
         return folder
+
+
+class SeveralSchedulersTest(unittest.TestCase):
+    @needs("etcd")
+    def test_one_command_starts_a_cluster_that_survives_its_leader(self):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        ran = subprocess.run([str(EXAMPLES / "ha" / "run.sh"), "--demo"], capture_output=True,
+                             text=True, timeout=120, check=False,
+                             env={**os.environ, "CLUSTERD": executable(),
+                                  "BASE_PORT": str(min(port, 65000))})
+        self.assertEqual(0, ran.returncode, ran.stdout + ran.stderr)
+        self.assertIn("line 20 of 20", ran.stdout)
 
 
 class ScriptsTest(ExamplesCase):

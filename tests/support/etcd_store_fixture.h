@@ -25,9 +25,10 @@ void delete_key(EtcdClient& client, const std::string& key);
 // A store that leads, in the etcd that the tests share unless told.
 struct InEtcd {
   explicit InEtcd(uint64_t max_events = 5);
-  InEtcd(EtcdServer& server, const EtcdStore::Options& wanted);
+  InEtcd(EtcdServer& server, const EtcdStore::Options& options);
 
   Store& operator*() { return *store; }
+  [[nodiscard]] EtcdStore::Options options_again() const { return options; }
 
   EtcdStore::Options options;
   SystemClock clock;

@@ -16,10 +16,11 @@ namespace clusterd {
 namespace {
 
 using testing::become_leader;
-using testing::EtcdServer;
 using testing::InEtcd;
+using testing::make_client;
 using testing::new_prefix;
 using testing::put_key;
+using testing::shared_etcd;
 using v1::Job;
 
 using Stream = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
@@ -83,14 +84,13 @@ TEST_CASE("an archive takes a store from SQLite to etcd and back", "[etcd][archi
   internal::StoreMeta meta;
   {
     const auto sqlite = *SqliteStore::open(folder.file("a.db"));
-    for (int i = 0; i < 200; ++i) REQUIRE(sqlite->begin_term().ok());  // beyond any revision
+    for (int i = 0; i < 5'000; ++i) REQUIRE(sqlite->begin_term().ok());  // beyond any revision
     fill(*sqlite);
     meta = sqlite->begin_term()->meta;
   }
   REQUIRE(*export_sqlite(folder.file("a.db"), file_of(folder.file("1")).get()) == kAll);
 
-  EtcdServer server;  // of few revisions
-  InEtcd held(server, {.prefix = new_prefix()});
+  InEtcd held(100);
   const std::string prefix = new_prefix();
   const auto imported = import_etcd(folder.file("1"), *held.client, clock, prefix);
   INFO(imported.status());

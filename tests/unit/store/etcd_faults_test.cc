@@ -199,7 +199,9 @@ TEST_CASE("a full etcd refuses the commit and says that no space is left", "[etc
   for (uint64_t seq = 1; status.ok() && seq < 100; ++seq) {
     StoreBatch batch = batch_of(sample_job(seq, Job::QUEUED));
     batch.put_jobs[0].mutable_spec()->add_args(std::string(900'000, 'x'));
+    const uint64_t before = *(*held).free_bytes();
     status = (*held).commit({&batch, 1});
+    if (status.ok()) CHECK(*(*held).free_bytes() <= before);
   }
 
   CHECK(absl::IsResourceExhausted(status));
