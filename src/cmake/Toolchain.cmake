@@ -49,7 +49,7 @@ target_compile_options(
   clusterd_warnings
   INTERFACE -Wno-missing-field-initializers
             $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>
-            $<$<AND:$<CXX_COMPILER_ID:GNU>,$<CONFIG:Release>>:-Wno-restrict;-Wno-array-bounds;-Wno-stringop-overflow>)
+            $<$<AND:$<CXX_COMPILER_ID:GNU>,$<CONFIG:Release>>:-Wno-restrict;-Wno-array-bounds;-Wno-stringop-overflow;-Wno-stringop-overread;-Wno-free-nonheap-object>)
 
 # Sources share the headers that src/CMakeLists.txt has parsed once, and name what they use all the
 # same: the sanitizers' builds do without.
