@@ -252,7 +252,10 @@ void Scheduler::fire(const Timer& timer, Decision& out, Now now) {
       if (schedules_at_ != timer.at) return;  // an earlier one has been set
       return fire_schedules(out, now);
     case TimerKind::kReadAgain:
-      if (LiveJob* live = jobs_.find(timer.subject)) resume_waiting(*live, out, now);
+      if (LiveJob* live = jobs_.find(timer.subject)) {
+        const bool waits = live->job.state() == v1::Job::QUEUED || live->tasks != nullptr;
+        if (waits && !is_final(live->job.state())) resume_waiting(*live, out, now);
+      }
       return;
     case TimerKind::kProbe:
       return let_probe(timer);

@@ -12,10 +12,10 @@
 
 namespace clusterd {
 
-// What a deadline of the scheduler is for.
 // How long a read of the store that failed waits for the next try.
 inline constexpr std::chrono::seconds kReadAgainAfter(1);
 
+// What a deadline of the scheduler is for.
 enum class TimerKind {
   kStartWait,     // a directed start's caller waits no longer; subject: job id
   kResend,        // an order for an attempt went unanswered; subject: job id

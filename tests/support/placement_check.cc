@@ -106,7 +106,8 @@ std::string job_stuck_though_it_fits(Scheduler& scheduler, const MemoryStore& st
   for (const auto& [queue, some] : kinds_of) kinds += some.size();
   std::map<std::string, std::set<std::string>> before;
   std::map<std::string, uint64_t> places;
-  std::map<std::string, uint64_t> kept_in;  // attempts of each queue for which its cap has room kept
+  std::map<std::string, uint64_t>
+      kept_in;  // attempts of each queue for which its cap has room kept
   std::map<std::string, v1::Queue> queues = queues_by_name(scheduler);
   std::set<std::string> held;  // queues whose cap a gang waits for
   for (const Waiting& job : waiting) {
