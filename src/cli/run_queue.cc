@@ -62,6 +62,7 @@ int run(const QueueSetCommand& command) {
                          v1::Queue& queue = *request.mutable_queue();
                          if (before.ok()) queue = *before;
                          queue.set_name(command.queue);
+                         queue.clear_paused();  // which leaves it as it is
                          if (command.max_running) queue.set_max_running(*command.max_running);
                          if (command.max_queued) queue.set_max_queued(*command.max_queued);
                          if (command.weight) queue.set_weight(*command.weight);

@@ -29,6 +29,9 @@ absl::Status first_error(Statuses... statuses) {
   return result;
 }
 
+constexpr uint32_t kMaxSlots = 1'000'000;
+constexpr uint64_t kMaxMemoryBytes = uint64_t{1} << 60;
+
 std::string bound(uint64_t is, uint64_t allowed, const std::string& unit = "bytes") {
   return std::to_string(is) + " " + unit + " are more than the " + std::to_string(allowed) +
          " allowed";
@@ -192,6 +195,13 @@ absl::Status check_ranges(const v1::JobSpec& spec) {
   if (!std::isfinite(spec.resources().cpus()) || spec.resources().cpus() < 0) {
     return invalid_field("resources.cpus", std::to_string(spec.resources().cpus()) +
                                                " is not a number of processors of 0 or more");
+  }
+  if (spec.resources().slots() > kMaxSlots) {
+    return invalid_field("resources.slots", bound(spec.resources().slots(), kMaxSlots, "slots"));
+  }
+  if (spec.resources().memory_bytes() > kMaxMemoryBytes) {
+    return invalid_field("resources.memory_bytes",
+                         bound(spec.resources().memory_bytes(), kMaxMemoryBytes, "bytes"));
   }
   if (!v1::OutputSpec::Mode_IsValid(spec.output().mode())) {
     return invalid_field("output.mode",

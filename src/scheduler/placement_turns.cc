@@ -31,12 +31,14 @@ void PlacementTurns::add(const std::string& queue, const QueueKey& from) {
   const v1::Queue* known = queues_.find(queue);
   const v1::Queue& state = known == nullptr ? v1::Queue::default_instance() : *known;
   if (state.paused()) return;
+  const auto passed = kept_.find(queue);
+  const uint64_t kept = passed == kept_.end() ? 0 : passed->second;
   for (QueueKey at = from;;) {
     const ReadyQueue::Head head = ready_.first_at_or_after(queue, at);
     if (head.line == nullptr) return;
     const uint64_t attempts = attempts_of(head);
     const uint64_t most = state.max_running();
-    if (most == 0 || state.running() + attempts <= most) {
+    if (most == 0 || state.running() + kept + attempts <= most) {
       turns_.insert({.slots = state.running_slots(),
                      .weight = std::max(1U, state.weight()),
                      .head = head,
@@ -55,11 +57,10 @@ ReadyQueue::Head PlacementTurns::next() {
   return turns_.empty() ? ReadyQueue::Head{} : turns_.begin()->head;
 }
 
-void PlacementTurns::pass(const ReadyQueue::Head& head) {
+void PlacementTurns::pass(const ReadyQueue::Head& head, bool hopeless) {
   const std::string queue = turns_.begin()->queue;
   turns_.erase(turns_.begin());
-  uint64_t& most = passed_[queue];
-  most = std::max(most, attempts_of(head));
+  if (!hopeless) kept_[queue] += attempts_of(head);
   QueueKey from = head.key;
   ++from.position;
   add(queue, from);
@@ -70,10 +71,6 @@ void PlacementTurns::started() {
   const QueueKey from = turns_.begin()->head.key;
   turns_.erase(turns_.begin());
   add(queue, from);
-  const auto kept = passed_.find(queue);
-  const v1::Queue* state = queues_.find(queue);
-  if (kept == passed_.end() || state == nullptr || state->max_running() == 0) return;
-  if (state->running() + kept->second > state->max_running()) kept_in_vain_ = true;
 }
 
 }  // namespace clusterd

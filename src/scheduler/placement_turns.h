@@ -23,13 +23,12 @@ class PlacementTurns {
   // The head whose turn it is, null where there is none any more; it has the next turn too unless
   // it started or was passed.
   [[nodiscard]] ReadyQueue::Head next();
-  // It does not fit: on to what comes behind it in its queue.
-  void pass(const ReadyQueue::Head& head);
+  // It does not fit: on to what comes behind it in its queue. Below the queue's cap there stays
+  // room for it, so that what comes behind it does not take that time and again; not for one that
+  // is `hopeless`, which no worker could ever run.
+  void pass(const ReadyQueue::Head& head, bool hopeless);
   // It has started: its queue's share has changed.
   void started();
-  // Room was kept for what has no room any more below its queue's cap: it is for others, in another
-  // round.
-  [[nodiscard]] bool kept_in_vain() const { return kept_in_vain_; }
 
  private:
   struct Turn {
@@ -46,8 +45,7 @@ class PlacementTurns {
   const ReadyQueue& ready_;
   const QueueTable& queues_;
   std::set<Turn> turns_;
-  std::map<std::string, uint64_t> passed_;  // by queue: the most attempts of what was passed
-  bool kept_in_vain_ = false;
+  std::map<std::string, uint64_t> kept_;  // by queue: attempts of what was passed
 };
 
 }  // namespace clusterd

@@ -36,13 +36,21 @@ std::string shape_key(const v1::JobSpec& spec, const std::string& worker_id) {
        std::map<std::string, uint32_t>(wants.custom().begin(), wants.custom().end())) {
     absl::StrAppend(&key, name, "=", count, "\n");
   }
+  // Each with its length, each list with its count: no two shapes have one key.
+  const auto add = [&key](const std::string& text) {
+    absl::StrAppend(&key, text.size(), ":", text);
+  };
+  absl::StrAppend(&key, "\n", spec.prefer_size(), " ");
   for (const v1::Preference& preference : spec.prefer()) {
-    absl::StrAppend(&key, "\n", preference.weight(), preference.match());
+    absl::StrAppend(&key, preference.weight(), " ");
+    add(preference.match());
   }
-  for (const std::string& taint : spec.tolerate()) absl::StrAppend(&key, "\n\n\n", taint);
-  absl::StrAppend(&key, "\n", spec.handler().size(), ":", spec.handler());
-  for (const std::string& expression : spec.require()) absl::StrAppend(&key, "\n", expression);
-  for (const std::string& limit : names_of(spec.limits())) absl::StrAppend(&key, "\n\n", limit);
+  absl::StrAppend(&key, "\n", spec.tolerate_size(), " ");
+  for (const std::string& taint : spec.tolerate()) add(taint);
+  add(spec.handler());
+  absl::StrAppend(&key, "\n", spec.require_size(), " ");
+  for (const std::string& expression : spec.require()) add(expression);
+  for (const std::string& limit : names_of(spec.limits())) add(limit);
   return key;
 }
 

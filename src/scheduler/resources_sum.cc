@@ -31,11 +31,13 @@ Lack first_lack(const v1::Resources& has, const v1::Resources& used, size_t jobs
                 const v1::Resources& wants) {
   if (used.exclusive()) return Lack::kTaken;
   if (wants.exclusive() && jobs > 0) return Lack::kShared;
-  if (used.slots() + slots_of(wants) > has.slots()) return Lack::kSlots;
+  if (uint64_t{used.slots()} + slots_of(wants) > has.slots()) return Lack::kSlots;
   if (wants.cpus() > 0 && used.cpus() + wants.cpus() > has.cpus() + kCpuTolerance) {
     return Lack::kCpus;
   }
-  if (wants.memory_bytes() > 0 && used.memory_bytes() + wants.memory_bytes() > has.memory_bytes()) {
+  const uint64_t free_memory =
+      has.memory_bytes() - std::min(has.memory_bytes(), used.memory_bytes());
+  if (wants.memory_bytes() > free_memory) {
     return Lack::kMemory;
   }
   for (const auto& [name, count] : wants.custom()) {

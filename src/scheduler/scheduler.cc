@@ -70,11 +70,12 @@ void Scheduler::load_job(v1::Job job, const StoreContents& contents) {
 Decision Scheduler::begin(Now now) {
   Decision out;
   std::vector<std::string> waiting;
-  jobs_.for_each([&waiting](const LiveJob& live) {
-    const bool waits = live.job.state() == v1::Job::QUEUED || live.tasks != nullptr;
-    if (waits && !live.array_id.empty()) waiting.push_back(live.job.job_id());
-    if (waits && live.array_id.empty()) waiting.insert(waiting.begin(), live.job.job_id());
+  std::vector<std::string> waiting_tasks;  // after what they are tasks of
+  jobs_.for_each([&](const LiveJob& live) {
+    if (live.job.state() != v1::Job::QUEUED && live.tasks == nullptr) return;
+    (live.array_id.empty() ? waiting : waiting_tasks).push_back(live.job.job_id());
   });
+  waiting.insert(waiting.end(), waiting_tasks.begin(), waiting_tasks.end());
   for (const std::string& job_id : waiting) {
     if (LiveJob* live = jobs_.find(job_id)) resume_waiting(*live, out, now);
   }
@@ -106,15 +107,21 @@ void Scheduler::resume_waiting(LiveJob& live, Decision& out, Now now) {
   }
   wait_for_dependencies(live);
   if (unread.empty()) return dependencies_read(live, {}, LookedUp(), out, now);
+  refresh(live, out, now);
   look_up(
       {.job_ids = unread}, 0,
       [this, job_id = job.job_id(), unread](absl::StatusOr<LookedUp> found, Decision& later,
                                             Now then) {
         LiveJob* waiting = jobs_.find(job_id);
-        if (waiting == nullptr || !found.ok()) return;
+        if (waiting == nullptr) return;
+        if (!found.ok()) return read_again(job_id, then);
         dependencies_read(*waiting, unread, *found, later, then);
       },
       out);
+}
+
+void Scheduler::read_again(const std::string& job_id, Now now) {
+  timers_.add({now.boot + kReadAgainAfter, TimerKind::kReadAgain, job_id});
 }
 
 void Scheduler::mark_quietly(LiveJob& live) {
@@ -244,6 +251,12 @@ void Scheduler::fire(const Timer& timer, Decision& out, Now now) {
     case TimerKind::kSchedules:
       if (schedules_at_ != timer.at) return;  // an earlier one has been set
       return fire_schedules(out, now);
+    case TimerKind::kReadAgain:
+      if (LiveJob* live = jobs_.find(timer.subject)) {
+        const bool waits = live->job.state() == v1::Job::QUEUED || live->tasks != nullptr;
+        if (waits && !is_final(live->job.state())) resume_waiting(*live, out, now);
+      }
+      return;
     case TimerKind::kProbe:
       return let_probe(timer);
   }

@@ -328,8 +328,6 @@ class Scheduler {
   // scheduler_placement.cc
   // Starts what fits, where anything has changed since the last time.
   void place(Decision& out, Now now);
-  // True: another round may start more.
-  bool place_round(Decision& out, Now now);
   // False: it fits nowhere now.
   [[nodiscard]] bool start_head(const ReadyQueue::Head& head, const WorkerTable::Reserved& reserved,
                                 Decision& out, Now now);
@@ -469,6 +467,8 @@ class Scheduler {
   absl::Status check_new_schedule(const ScheduleOrder& order) const;
   void answer_schedule(CallId call, const std::string& name, Decision& out, Now now);
   void keep_schedule(const ScheduleEntry& entry, Decision& out);
+  // What a job waits for is read again after a while.
+  void read_again(const std::string& job_id, Now now);
   // A job that a caller asked for at once was refused and leaves nothing.
   void unschedule(const v1::Job& job, Decision& out);
   // Workers that its jobs name may still come back after this term's start.

@@ -9,11 +9,6 @@
 #include "scheduler/scheduler.h"
 
 namespace clusterd {
-namespace {
-
-constexpr auto kReadAgainAfter = std::chrono::seconds(1);
-
-}  // namespace
 
 void Scheduler::start_gang(LiveJob& gang, const std::vector<WorkerEntry*>& workers, Decision& out,
                            Now now) {

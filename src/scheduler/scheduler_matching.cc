@@ -138,8 +138,6 @@ void Scheduler::act_on_page(uint64_t id, GroupCall& group, const std::vector<std
       if (live->job.has_stop_requested() || !is_one_of(group.page, live->job.state())) continue;
       if (!group.dry_run) stop_live(*live, group.wish, out, now);
       add(group.answer, job_id);
-    } else if (group.dry_run) {
-      add(group.answer, job_id);
     } else {
       ++group.reading;
       look_up(
@@ -165,12 +163,9 @@ void Scheduler::retry_matched(uint64_t id, const absl::StatusOr<LookedUp>& found
     // A gang is not retried.
     if (!has_begun && is_one_of(group.page, job.state()) && is_on(job, group.page.worker_id()) &&
         !job.spec().has_gang()) {
-      const absl::Status room = check_retry_room(job, found->tasks);
-      group.failure = room;
-      if (room.ok()) {
-        retry_ended(0, job, found->tasks, {}, out, now);
-        add(group.answer, job.job_id());
-      }
+      if (!group.dry_run) group.failure = check_retry_room(job, found->tasks);
+      if (!group.dry_run && group.failure.ok()) retry_ended(0, job, found->tasks, {}, out, now);
+      if (group.failure.ok()) add(group.answer, job.job_id());
     }
   }
   if (group.reading == 0) next_page(id, out, now);

@@ -255,6 +255,9 @@ void Scheduler::retry_ended(CallId call, const v1::Job& job, const RecordedTasks
 
 void Scheduler::retry_task(CallId call, const v1::Job& task, const RequestKey& key, Decision& out,
                            Now now) {
+  absl::Status room = check_room();
+  if (room.ok()) room = check_queue_room(task.spec(), 1);
+  if (!room.ok()) return reply(call, room, out);
   const std::string array_id = split_task_id(task.job_id())->first;
   LiveJob* array = jobs_.find(array_id);
   if (array != nullptr && !is_final(array->job.state())) {
@@ -272,6 +275,8 @@ void Scheduler::retry_task(CallId call, const v1::Job& task, const RequestKey& k
         if (!owner.ok() || !again.ok()) return reply(call, owner.status(), later);
         LiveJob* revived = jobs_.find(owner->job_id());
         if (revived == nullptr || is_final(revived->job.state())) {
+          const absl::Status upload = check_upload(owner->spec());
+          if (!upload.ok()) return reply(call, upload, later);
           revived = &revive(*owner, found->tasks);
           jobs_.set_state(*revived, v1::Job::RUNNING);
           revived->job.clear_end();

@@ -24,30 +24,24 @@ std::string worker_that_failed(const v1::Job& job) {
 
 void Scheduler::place(Decision& out, Now now) {
   if (!placement_changed_ || jobs_.ready().empty()) return;
-  // Ends, since each round but the last starts something.
-  while (place_round(out, now)) {
-  }
   placement_changed_ = false;
-}
-
-bool Scheduler::place_round(Decision& out, Now now) {
   WorkerTable::Reserved reserved;
-  if (!workers_.any_room(reserved)) return false;
+  if (!workers_.any_room(reserved)) return;
   PlacementTurns turns(jobs_.ready(), jobs_.queues());
   while (workers_.any_room(reserved)) {
     const ReadyQueue::Head head = turns.next();
     if (head.line == nullptr) break;
     if (head.line->hopeless_in == workers_.generation()) {
-      turns.pass(head);
+      turns.pass(head, true);
     } else if (start_head(head, reserved, out, now)) {
       turns.started();
     } else {
       const bool hopeless = !workers_.reserve_for(head.line->shape, reserved);
       if (hopeless) head.line->hopeless_in = workers_.generation();
-      turns.pass(head);
+      turns.pass(head, hopeless);
     }
   }
-  return turns.kept_in_vain();
+  placement_changed_ = false;
 }
 
 bool Scheduler::start_head(const ReadyQueue::Head& head, const WorkerTable::Reserved& reserved,

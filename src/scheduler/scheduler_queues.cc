@@ -159,6 +159,11 @@ absl::Status Scheduler::check_queue_room(const v1::JobSpec& spec, uint64_t jobs)
   const v1::Queue queue = jobs_.queues().get(queue_of(spec));
   const uint64_t most = queue.max_queued();
   if (most == 0 || queue.queued() + jobs <= most) return absl::OkStatus();
+  if (jobs > most) {
+    return field_error(absl::StatusCode::kFailedPrecondition, "queue",
+                       absl::StrCat("\"", queue.name(), "\" never holds more than ", most,
+                                    " jobs that wait, its max_queued; these are ", jobs));
+  }
   return with_retry_delay(
       field_error(absl::StatusCode::kResourceExhausted, "queue",
                   absl::StrCat("\"", queue.name(), "\" holds ", queue.queued(),

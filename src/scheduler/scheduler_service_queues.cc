@@ -32,8 +32,9 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::GetQueue(grpc::CallbackServerCon
 grpc::ServerUnaryReactor* SchedulerServiceImpl::SetQueue(grpc::CallbackServerContext* context,
                                                          const v1::SetQueueRequest* request,
                                                          v1::Queue* response) {
-  auto call = access_.admit_change(*context, "/clusterd.v1.SchedulerService/SetQueue",
-                                   {.request_id = request->request_id(), .name = request->queue().name()});
+  auto call =
+      access_.admit_change(*context, "/clusterd.v1.SchedulerService/SetQueue",
+                           {.request_id = request->request_id(), .name = request->queue().name()});
   if (!call.ok()) return refuse(context, call.status());
   return start_keyed_call(context, *std::move(call), "SetQueue", *request, response,
                           std::mem_fn(&Scheduler::set_queue));

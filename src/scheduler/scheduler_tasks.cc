@@ -168,7 +168,11 @@ void Scheduler::retry_more_tasks(LiveJob& array, Decision& out, Now now) {
         LiveJob* owner = jobs_.find(array_id);
         if (owner == nullptr) return;
         --owner->tasks->lookups;
-        if (found.ok()) revive_tasks(*owner, found->jobs, later, then);
+        if (!found.ok()) {
+          owner->tasks->begin_retry();  // from the first: those that were revived stay
+          return read_again(array_id, then);
+        }
+        revive_tasks(*owner, found->jobs, later, then);
         if (owner->tasks->live_tasks.size() < kRetriesAtOnce / 2) {
           retry_more_tasks(*owner, later, then);
         }

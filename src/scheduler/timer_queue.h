@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <set>
@@ -10,6 +11,9 @@
 #include "core/clock.h"
 
 namespace clusterd {
+
+// How long a read of the store that failed waits for the next try.
+inline constexpr std::chrono::seconds kReadAgainAfter(1);
 
 // What a deadline of the scheduler is for.
 enum class TimerKind {
@@ -23,6 +27,7 @@ enum class TimerKind {
   kDrain,         // a drained worker's deadline; subject: worker id
   kRetention,     // what is too old is looked for
   kSchedules,     // the time of a schedule may have come
+  kReadAgain,     // what a job waits for could not be read; subject: job id
   kProbe,         // a job is tried on a worker in quarantine; subject: worker id
 };
 

@@ -103,7 +103,9 @@ std::string JobQuery::sql_for(bool by_state) const {
     conditions += " AND worker_id = ?4";
     index = by_state ? "jobs_by_worker_state" : "jobs_by_worker";
   }
-  if (!request_.queue().empty()) {
+  if (request_.queue() == "default") {
+    conditions += " AND queue IN (?6, '')";  // of those that name none, too
+  } else if (!request_.queue().empty()) {
     conditions += " AND queue = ?6 AND queue <> ''";
     index = "jobs_by_queue";
   }

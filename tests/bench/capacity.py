@@ -112,6 +112,7 @@ def measure(cluster):
 def main():
     if "CLUSTERD" not in os.environ:
         sys.exit("CLUSTERD has to name the program")
+    os.environ["CLUSTERD"] = os.path.abspath(os.environ["CLUSTERD"])  # run in other folders
     with Cluster(log={"level": "info"}) as cluster:
         print("| what | measured |\n| --- | --- |", flush=True)
         for what, figure in measure(cluster):

@@ -30,7 +30,8 @@ bool matches(const v1::Job& job, const v1::ListJobsRequest& request) {
          (states.empty() || std::find(states.begin(), states.end(), job.state()) != states.end()) &&
          (request.worker_id().empty() || request.worker_id() == job.worker_id()) &&
          (request.name().empty() || request.name() == job.spec().name()) &&
-         (request.queue().empty() || request.queue() == job.spec().queue()) &&
+         (request.queue().empty() ||
+          request.queue() == (job.spec().queue().empty() ? "default" : job.spec().queue())) &&
          (request.external_id().empty() || request.external_id() == job.external_id()) &&
          std::all_of(labels.begin(), labels.end(),
                      [&job](const std::string& label) { return has_label(job, label); }) &&

@@ -79,6 +79,15 @@ std::vector<Waiting> waiting_jobs(Scheduler& scheduler, const MemoryStore& store
   return waiting;
 }
 
+std::map<std::string, v1::Queue> queues_by_name(Scheduler& scheduler) {
+  std::map<std::string, v1::Queue> queues;
+  const Decision decision = scheduler.list_queues(kCall);
+  for (const v1::Queue& queue : answer_in<v1::ListQueuesResponse>(decision).queues()) {
+    queues[queue.name()] = queue;
+  }
+  return queues;
+}
+
 }  // namespace
 
 std::string job_stuck_though_it_fits(Scheduler& scheduler, const MemoryStore& store) {
@@ -97,6 +106,9 @@ std::string job_stuck_though_it_fits(Scheduler& scheduler, const MemoryStore& st
   for (const auto& [queue, some] : kinds_of) kinds += some.size();
   std::map<std::string, std::set<std::string>> before;
   std::map<std::string, uint64_t> places;
+  std::map<std::string, uint64_t>
+      kept_in;  // attempts of each queue for which its cap has room kept
+  std::map<std::string, v1::Queue> queues = queues_by_name(scheduler);
   std::set<std::string> held;  // queues whose cap a gang waits for
   for (const Waiting& job : waiting) {
     const std::string& queue = job.job.spec().queue();
@@ -109,6 +121,13 @@ std::string job_stuck_though_it_fits(Scheduler& scheduler, const MemoryStore& st
     const uint64_t kept = before[queue].size() + others + gangs;
     if (!before[queue].insert(kind).second) continue;  // behind one of its kind
     if (job.job.spec().has_gang()) held.insert(queue);
+    const uint64_t attempts =
+        job.job.spec().has_gang() ? std::max(1U, job.job.spec().gang().size()) : 1;
+    const v1::Queue& state = queues[queue.empty() ? "default" : queue];
+    const bool below_cap = state.max_running() == 0 ||
+                           state.running() + kept_in[queue] + attempts <= state.max_running();
+    kept_in[queue] += attempts;
+    if (!below_cap) continue;
     if (!all_known || held.contains(queue) || job.fitting_workers <= kept) continue;
     return absl::StrCat("stuck though it fits: ", job.job.job_id(), ", ", job.fitting_workers,
                         " workers have room for it, at most ", kept, " may be kept for others");

@@ -62,7 +62,7 @@ absl::StatusOr<CrashNotes> CrashNotes::open(const std::string& folder,
                                             std::map<uint64_t, int>* earlier) {
   const std::string path = folder + "/crashes";
   UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!file) return absl::ErrnoToStatus(errno, path);
+  if (file.get() < 0) return absl::ErrnoToStatus(errno, path);
   Note note;
   while (::read(file.get(), &note, sizeof(note)) == static_cast<ssize_t>(sizeof(note))) {
     if (note.is_whole == kWhole) earlier->emplace(note.handle, note.signal);

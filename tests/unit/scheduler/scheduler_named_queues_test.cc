@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <random>
+#include <set>
 
 #include "core/field_error.h"
 #include "support/cluster_of_fakes.h"
@@ -152,6 +153,42 @@ TEST_CASE("a queue at its cap says so, and goes on with the next end", "[queues]
 
   cluster.set_queue("a", 1, 0);
   CHECK(cluster.dispatched.size() == 3);
+}
+
+TEST_CASE("what comes behind a large job does not take its room below the cap", "[queues]") {
+  ClusterOfFakes cluster;
+  cluster.join("one", 2);
+  cluster.join("two", 2);
+  cluster.set_queue("capped", 1, 1);
+  for (int i = 0; i < 4; ++i) cluster.submit(spec_for());
+  cluster.submit(in_queue("capped", 2));  // job-5
+  for (int i = 0; i < 3; ++i) cluster.submit(in_queue("capped"));
+  for (int i = 0; i < 20; ++i) cluster.submit(spec_for());
+  std::set<std::string> first;
+  for (const Dispatch& order : cluster.dispatched) first.insert(order.attempt.key().job_id());
+  REQUIRE(first == std::set<std::string>{"job-1", "job-2", "job-3", "job-4"});
+
+  for (size_t i = 0; i < 10 && cluster.query("job-5").state() == v1::Job::QUEUED; ++i) {
+    const Dispatch order = cluster.dispatched.at(i);
+    cluster.say_started(order.worker_id, order.attempt.key().job_id());
+    cluster.say_ended(order.worker_id, order.attempt.key().job_id(), 0);
+  }
+
+  CHECK(cluster.query("job-5").state() == v1::Job::STARTING);
+  CHECK(cluster.query("job-6").state() == v1::Job::QUEUED);
+}
+
+TEST_CASE("more jobs at once than a queue may ever hold are refused for good", "[queues]") {
+  ClusterOfFakes cluster;
+  cluster.set_queue("short", 1, 0, 3);
+  v1::JobSpec spec = in_queue("short");
+  spec.mutable_gang()->set_size(4);
+
+  const CallId call = cluster.submit(spec);
+
+  REQUIRE_FALSE(cluster.reply(call)->ok());
+  CHECK(absl::IsFailedPrecondition(cluster.reply(call)->status()));
+  CHECK(field_of(cluster.reply(call)->status()) == "queue");
 }
 
 TEST_CASE("a paused queue starts nothing, what runs goes on, and jobs are accepted", "[queues]") {

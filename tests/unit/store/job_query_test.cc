@@ -101,6 +101,9 @@ TEST_CASE("each condition of a list holds, alone and with others", "[store]") {
   SECTION("queue, and name") {
     request.set_queue("gpu");
     CHECK(stores.list(request) == Seqs{10, 5});
+    request.set_queue("default");  // those that name none
+    CHECK(stores.list(request) == Seqs{12, 11, 9, 8, 7, 6, 4, 3, 2, 1});
+    request.set_queue("gpu");
     request.set_name("nightly");
     CHECK(stores.list(request).empty());
   }
