@@ -65,6 +65,9 @@ absl::Status FrameSocket::flush() {
     const ssize_t sent = ::sendmsg(socket_.get(), &header, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0 && errno == EAGAIN) return absl::OkStatus();
+    if (sent < 0 && errno == EBADF) {
+      return absl::DataLossError("there was no room to keep a descriptor that is to be sent");
+    }
     if (sent < 0) return absl::UnavailableError(std::strerror(errno));
     chunk.descriptors.clear();
     chunk.sent += static_cast<size_t>(sent);

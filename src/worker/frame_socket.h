@@ -33,7 +33,8 @@ class FrameSocket {
   void queue(const google::protobuf::MessageLite& message,
              const std::vector<int>& descriptors = {});
 
-  // Sends what the socket takes. UNAVAILABLE where the other end is gone.
+  // Sends what the socket takes. UNAVAILABLE where the other end is gone. DATA_LOSS where this
+  // process had no room for the descriptors of a frame: nothing more is sent.
   [[nodiscard]] absl::Status flush();
 
   // Reads what is there. UNAVAILABLE at the end, DATA_LOSS on a frame that cannot be or where this

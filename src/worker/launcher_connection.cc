@@ -306,6 +306,7 @@ void LauncherConnection::Runner::tell_reaped() {
 void LauncherConnection::Runner::flush() {
   if (socket_ == nullptr) return;
   const absl::Status status = socket_->flush();
+  if (absl::IsDataLoss(status)) return disconnect(status);
   if (!status.ok()) return;  // reading shows the end, after what came before it
   if (waits_to_write_ == socket_->has_unsent()) return;
   waits_to_write_ = socket_->has_unsent();

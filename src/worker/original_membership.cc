@@ -182,7 +182,10 @@ void OriginalMembership::send(v1::SessionRequest news) {
   const bool was_busy = !live_.empty();
   for (const v1::JobEvent& event : news.events().events()) {
     if (event.has_started()) {
-      live_.insert({event.key().job_id(), event.key().attempt()});
+      const Key key{event.key().job_id(), event.key().attempt()};
+      live_.insert(key);
+      started_attempts_.insert(key);
+      call_waiters(clock_.now().boot);
     } else if (event.has_ended()) {
       note_end(event.key(), event.ended());
     } else if (event.has_refused()) {
@@ -193,7 +196,7 @@ void OriginalMembership::send(v1::SessionRequest news) {
 }
 
 void OriginalMembership::note_end(const v1::AttemptKey& key, const v1::JobEnd& end) {
-  live_.erase({key.job_id(), key.attempt()});
+  settled({key.job_id(), key.attempt()});
   const BootTime now = clock_.now().boot;
   if (is_go_work()) {
     const bool known = std::any_of(untold_.begin(), untold_.end(), [&key](const auto& one) {
@@ -213,8 +216,9 @@ void OriginalMembership::ordered(const v1::AttemptKey& key) {
 }
 
 void OriginalMembership::refused(const v1::AttemptKey& key) {
-  live_.erase({key.job_id(), key.attempt()});
+  settled({key.job_id(), key.attempt()});
   next_heartbeat_ = clock_.now().boot;
+  call_waiters(clock_.now().boot);
 }
 
 std::optional<v1::AttemptKey> OriginalMembership::live(const std::string& job_id) const {
@@ -235,16 +239,31 @@ uint32_t OriginalMembership::next_attempt() {
   return last_attempt_;
 }
 
+void OriginalMembership::settled(const Key& key) {
+  live_.erase(key);
+  started_attempts_.erase(key);
+}
+
+void OriginalMembership::when_started(const v1::AttemptKey& key, BootTime until,
+                                      absl::AnyInvocable<void()> done) {
+  const Key wanted{key.job_id(), key.attempt()};
+  if (!live_.contains(wanted) || started_attempts_.contains(wanted)) return done();
+  waiters_.push_back({wanted, true, until, std::move(done)});
+}
+
 void OriginalMembership::when_ended(const v1::AttemptKey& key, BootTime until,
                                     absl::AnyInvocable<void()> done) {
   const Key wanted{key.job_id(), key.attempt()};
   if (!live_.contains(wanted)) return done();
-  waiters_.push_back({wanted, until, std::move(done)});
+  waiters_.push_back({wanted, false, until, std::move(done)});
 }
 
 void OriginalMembership::call_waiters(BootTime now) {
   for (size_t i = 0; i < waiters_.size();) {
-    if (live_.contains(waiters_[i].key) && now < waiters_[i].until) {
+    const Waiter& one = waiters_[i];
+    const bool waits =
+        live_.contains(one.key) && !(one.for_start && started_attempts_.contains(one.key));
+    if (waits && now < one.until) {
       ++i;
       continue;
     }
@@ -277,7 +296,12 @@ void OriginalMembership::connect() {
 void OriginalMembership::registered(const absl::Status& status, const std::string& worker_id) {
   registering_ = false;
   const BootTime now = clock_.now().boot;
-  if (leaving_) return;
+  if (leaving_) {
+    if (when_registered_ == nullptr) return;
+    is_member_ = status.ok();
+    worker_id_ = worker_id;
+    return deregister(true, std::exchange(when_registered_, nullptr));
+  }
   if (!status.ok()) {
     const std::string error = status.ToString();
     if (error != last_error_) {
@@ -402,6 +426,10 @@ std::optional<BootTime> OriginalMembership::on_turn() {
 
 void OriginalMembership::deregister(bool /*leaving*/, absl::AnyInvocable<void()> done) {
   leaving_ = true;
+  if (registering_) {  // it may be a member already, and not know it
+    when_registered_ = std::move(done);
+    return;
+  }
   if (!is_member_) return done();
   is_member_ = false;
   auto shared = std::make_shared<absl::AnyInvocable<void()>>(std::move(done));

@@ -70,6 +70,9 @@ class OriginalMembership final : public Membership {
   [[nodiscard]] std::optional<v1::AttemptKey> live(const std::string& job_id = "") const;
   // A number that no attempt of a task has had.
   [[nodiscard]] uint32_t next_attempt();
+  // Calls `done` when the attempt has started, or has ended; and at `until` at the latest. From
+  // then on it outlives this process.
+  void when_started(const v1::AttemptKey& key, BootTime until, absl::AnyInvocable<void()> done);
   // Calls `done` when the attempt has ended, and at `until` at the latest.
   void when_ended(const v1::AttemptKey& key, BootTime until, absl::AnyInvocable<void()> done);
 
@@ -79,6 +82,7 @@ class OriginalMembership final : public Membership {
   friend class Calls;
   struct Waiter {
     Key key;
+    bool for_start = false;
     BootTime until;
     absl::AnyInvocable<void()> done;
   };
@@ -95,6 +99,7 @@ class OriginalMembership final : public Membership {
   void prune(BootTime now);
   void watch_connection(BootTime now);
   void call_waiters(BootTime now);
+  void settled(const Key& key);
   void finish_stop();
 
   const OriginalOptions options_;
@@ -106,6 +111,7 @@ class OriginalMembership final : public Membership {
   bool started_ = false;
   bool leaving_ = false;
   bool registering_ = false;
+  absl::AnyInvocable<void()> when_registered_;  // of a deregistration that waits for it
   bool is_member_ = false;
   bool disconnected_ = false;  // jobscheduler: the connection broke since the registration
   std::string worker_id_;      // as given by the scheduler
@@ -118,6 +124,7 @@ class OriginalMembership final : public Membership {
   BootTime next_look_;  // at the connection
 
   std::set<Key> live_;
+  std::set<Key> started_attempts_;  // of the live ones
   uint32_t last_attempt_ = 0;
   std::deque<std::pair<v1::AttemptKey, v1::JobEnd>> untold_;  // go-work: ends to be told, in order
   bool telling_ = false;

@@ -64,23 +64,28 @@ Request order_for_this_session() {
   return request;
 }
 
-// Orders the attempt; `done` has the refusal, or OK. Core thread.
+// Orders the attempt; `done` has the refusal, or OK when it has started: that scheduler asks nobody
+// again, so what was answered must not end with this process. Core thread.
 void start_attempt(WorkerCore& core, OriginalMembership& original, const v1::AttemptKey& key,
-                   v1::JobSpec spec, absl::AnyInvocable<void(absl::Status)> done) {
+                   BootTime until, v1::JobSpec spec, absl::AnyInvocable<void(absl::Status)> done) {
   auto request = order_for_this_session<v1::StartJobsRequest>();
   v1::StartAttempt& attempt = *request.add_attempts();
   *attempt.mutable_key() = key;
   *attempt.mutable_spec() = std::move(spec);
   original.ordered(key);
   core.start_jobs(std::move(request),
-                  [&original, key, done = std::move(done)](
+                  [&original, key, until, done = std::move(done)](
                       const absl::StatusOr<v1::StartJobsResponse>& answer) mutable {
                     absl::Status status = answer.status();
                     if (status.ok() && answer->verdicts_size() == 1) {
                       status = from_proto(answer->verdicts(0).refusal());
                     }
-                    if (!status.ok()) original.refused(key);
-                    done(std::move(status));
+                    if (!status.ok()) {
+                      original.refused(key);
+                      return done(std::move(status));
+                    }
+                    original.when_started(
+                        key, until, [done = std::move(done)]() mutable { done(absl::OkStatus()); });
                   });
 }
 
@@ -118,18 +123,18 @@ grpc::ServerUnaryReactor* JobschedulerWorkerService::StartJob(
   spec.set_command(request->command());
   spec.set_path(request->path());
   if (request->path().empty()) spec.add_args("");  // one argument, even where it is empty
-  core_.with_original(
-      [this, reactor, response, spec = std::move(spec)](OriginalMembership* original) mutable {
-        if (original == nullptr || original->options().protocol != v1::Worker::JOBSCHEDULER) {
-          return reactor->Finish(to_grpc(other_protocol(v1::Worker::JOBSCHEDULER)));
-        }
-        const std::string job_id = new_uuid_v4();
-        start_attempt(core_, *original, key_of(job_id, 1), std::move(spec),
-                      [reactor, response, job_id](const absl::Status& status) {
-                        if (status.ok()) response->set_jobid(job_id);
-                        reactor->Finish(plain(status));
-                      });
-      });
+  core_.with_original([this, reactor, response, until = answer_by(*context),
+                       spec = std::move(spec)](OriginalMembership* original) mutable {
+    if (original == nullptr || original->options().protocol != v1::Worker::JOBSCHEDULER) {
+      return reactor->Finish(to_grpc(other_protocol(v1::Worker::JOBSCHEDULER)));
+    }
+    const std::string job_id = new_uuid_v4();
+    start_attempt(core_, *original, key_of(job_id, 1), until, std::move(spec),
+                  [reactor, response, job_id](const absl::Status& status) {
+                    if (status.ok()) response->set_jobid(job_id);
+                    reactor->Finish(plain(status));
+                  });
+  });
   return reactor;
 }
 
@@ -189,7 +194,8 @@ grpc::ServerUnaryReactor* GoWorkWorkerService::StartWork(grpc::CallbackServerCon
   const auto caller = access_.admit(*context, "/worker.v1.WorkerService/StartWork");
   if (!caller.ok()) return refuse(context, caller.status());
   auto* reactor = context->DefaultReactor();
-  core_.with_original([this, reactor, request, response](OriginalMembership* original) {
+  core_.with_original([this, reactor, request, response,
+                       until = answer_by(*context)](OriginalMembership* original) {
     if (original == nullptr || original->options().protocol != v1::Worker::GO_WORK) {
       return reactor->Finish(to_grpc(other_protocol(v1::Worker::GO_WORK)));
     }
@@ -202,8 +208,8 @@ grpc::ServerUnaryReactor* GoWorkWorkerService::StartWork(grpc::CallbackServerCon
     if (!job_id.ok()) return reactor->Finish(to_grpc(job_id.status()));
     auto spec = spec_of_payload(request->payload(), original->options().task_script);
     if (!spec.ok()) return reactor->Finish(to_grpc(spec.status()));
-    start_attempt(core_, *original, key_of(*job_id, original->next_attempt()), *std::move(spec),
-                  [reactor, response](const absl::Status& status) {
+    start_attempt(core_, *original, key_of(*job_id, original->next_attempt()), until,
+                  *std::move(spec), [reactor, response](const absl::Status& status) {
                     response->set_success(status.ok());
                     reactor->Finish(to_grpc(status));
                   });

@@ -213,7 +213,10 @@ void WorkerCore::carry_out(WorkerEffect effect) {
     if (readers_->has_readers(wake->id)) readers_->wake(wake->id, view_of(wake->id));
   } else if (auto* reply = std::get_if<CallReply>(&effect)) {
     auto call = calls_.extract(reply->call);
-    if (!reply->status.ok()) return call.mapped()(std::move(reply->status));
+    if (!reply->status.ok()) {
+      log_warning("worker", "orders were refused", {{"error", reply->status}});
+      return call.mapped()(std::move(reply->status));
+    }
     call.mapped()(std::move(reply->start));
   }
 }

@@ -1,4 +1,6 @@
 """A worker of ours with schedulers of the two earlier systems."""
+import os
+import signal
 import threading
 import time
 import unittest
@@ -117,6 +119,25 @@ class JobschedulerTest(OriginalSchedulerCase):
         (self.worker.scripts / "go").touch()
         self.assertEqual(self.wait_for_end(job_id)["errorText"], "exit status 5")
         self.assertEqual(self.wait_for_end(ended)["errorText"], "exit status 4")
+
+    def test_a_start_is_answered_when_the_job_outlives_the_worker(self):
+        """Nobody would order it again."""
+        self.worker.script("quick.sh", "exit 4\n")
+        self.start(on_stop="keep")
+        data = str(self.worker.folder / "data")
+        launcher, = [pid for pid in self.worker.running(data) if pid != self.worker.daemon.pid]
+        ended = self.start_job("bash", "quick.sh")
+        self.wait_for_end(ended)
+        answered = []
+        os.kill(launcher, signal.SIGSTOP)
+        call = threading.Thread(
+            target=lambda: answered.append(self.start_job("bash", "quick.sh")), daemon=True)
+        call.start()
+        call.join(0.5)
+        self.assertEqual(answered, [])
+        os.kill(launcher, signal.SIGCONT)
+        call.join(30)
+        self.assertEqual(self.wait_for_end(answered[0])["errorText"], "exit status 4")
 
     def test_jobs_that_ended_are_not_kept_for_ever(self):
         self.worker.script("quick.sh", "true\n")

@@ -49,6 +49,25 @@ TEST_CASE("a frame whose descriptors do not all fit ends the connection", "[fram
   CHECK(absl::IsDataLoss(received));
 }
 
+TEST_CASE("a frame whose descriptors could not be kept is not sent, and says so",
+          "[frame_socket]") {
+  std::array<int, 2> pair{};
+  REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair.data()) == 0);
+  FrameSocket sender{UniqueFd(pair[0])};
+  FrameSocket receiver{UniqueFd(pair[1])};
+  internal::FromLauncher message;
+  message.add_descriptors();
+  const UniqueFd file(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  {
+    const FewDescriptors none(0);
+    sender.queue(message, {file.get()});
+  }
+
+  CHECK(absl::IsDataLoss(sender.flush()));
+  CHECK(receiver.receive().ok());
+  CHECK_FALSE(receiver.next_frame().has_value());
+}
+
 TEST_CASE("a frame brings its descriptors", "[frame_socket]") {
   std::array<int, 2> pair{};
   REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair.data()) == 0);
