@@ -85,7 +85,7 @@ struct SchedulerConfig {
     std::string ca_file;
     std::string user;
     std::string password_file;
-    std::chrono::nanoseconds lease_ttl = std::chrono::seconds(5);  // of the leader's key
+    std::chrono::nanoseconds lease_ttl = std::chrono::seconds(2);  // of the leader's key
     uint64_t quota_bytes = 2ULL << 30;                             // etcd's --quota-backend-bytes
   } store;
   struct Scheduling {

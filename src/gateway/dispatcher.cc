@@ -216,10 +216,13 @@ HttpResponse Dispatcher::fixed_answer(const HttpRequest& request) const {
     response.body = openapi_;
     return response;
   }
-  const absl::Status ready = request.path == "/readyz" ? readiness_() : absl::OkStatus();
-  if (!ready.ok()) return problem(ready, 503);
   response.content_type = "text/plain; charset=utf-8";
   response.body = "ok\n";
+  if (request.path == "/readyz") {
+    const absl::StatusOr<std::string> ready = readiness_();
+    if (!ready.ok()) return problem(ready.status(), 503);
+    response.body += *ready;
+  }
   return response;
 }
 

@@ -24,8 +24,8 @@ namespace clusterd::gateway {
 // share it; owned by HttpGateway, outlives every session.
 class Dispatcher {
  public:
-  // Tells whether the daemon can serve. Called on the gateway's threads; must not block.
-  using Readiness = std::function<absl::Status()>;
+  // As HttpGateway::Readiness.
+  using Readiness = std::function<absl::StatusOr<std::string>()>;
   // Adds what the daemon counts to a page. As above.
   using MetricsSource = std::function<void(MetricsPage&)>;
 

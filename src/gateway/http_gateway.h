@@ -24,8 +24,9 @@ namespace clusterd {
 // to stop(); the destructor stops. The channel's server must serve until stop() has returned.
 class HttpGateway {
  public:
-  // OK, or why the daemon cannot serve. Called on the gateway's threads; must not block.
-  using Readiness = std::function<absl::Status()>;
+  // What there is to say of a daemon that can serve, a line each, or why it cannot. Called on the
+  // gateway's threads; must not block.
+  using Readiness = std::function<absl::StatusOr<std::string>()>;
   // Adds what the daemon counts to a page of metrics. As above.
   using MetricsSource = std::function<void(MetricsPage&)>;
 

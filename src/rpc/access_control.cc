@@ -43,7 +43,7 @@ bool AccessControl::is_passed_on(const grpc::ServerContextBase& context) const {
 
 absl::Status AccessControl::take_call(const grpc::ServerContextBase& context,
                                       std::string_view method) const {
-  if (setup_.bounds == nullptr || is_passed_on(context)) return absl::OkStatus();
+  if (setup_.bounds == nullptr) return absl::OkStatus();
   return setup_.bounds->take_call(peer_host(context.peer()), method, setup_.clock->now().boot);
 }
 
@@ -53,11 +53,23 @@ absl::StatusOr<Identity> AccessControl::identify(const grpc::ServerContextBase& 
       {.connection = *connection, .metadata = context.client_metadata(), .peer = context.peer()});
 }
 
+absl::Status AccessControl::take_from(const grpc::ServerContextBase& context,
+                                      std::string_view method,
+                                      absl::StatusOr<Identity>& identity) const {
+  // The scheduler that has passed it on has counted it; whoever only says so is counted here.
+  const bool says_so = is_passed_on(context);
+  if (!says_so) {
+    if (auto status = take_call(context, method); !status.ok()) return status;
+  }
+  identity = identify(context);
+  return says_so && !identity.ok() ? take_call(context, method) : absl::OkStatus();
+}
+
 absl::StatusOr<Identity> AccessControl::admit(const grpc::ServerContextBase& context,
                                               std::string_view method) const {
-  absl::Status status = take_call(context, method);
+  absl::StatusOr<Identity> identity;
+  absl::Status status = take_from(context, method, identity);
   if (!status.ok()) return status;
-  auto identity = identify(context);
   status = judge(identity, context.peer(), method);
   if (!status.ok()) return status;
   return identity;
@@ -94,9 +106,9 @@ absl::StatusOr<AuditedCall> AccessControl::admit_change(const grpc::ServerContex
                                                         std::string_view method,
                                                         const AuditSubject& subject,
                                                         AuditTrail::OnFailure on_failure) const {
-  absl::Status status = take_call(context, method);
+  absl::StatusOr<Identity> identity;
+  absl::Status status = take_from(context, method, identity);
   if (!status.ok()) return status;
-  const auto identity = identify(context);
   status = judge(identity, context.peer(), method);
   if (!identity.ok()) return status;
   if (setup_.audit == nullptr) {

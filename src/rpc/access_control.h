@@ -88,6 +88,10 @@ class AccessControl {
   [[nodiscard]] absl::Status take_call(const grpc::ServerContextBase& context,
                                        std::string_view method) const;
   [[nodiscard]] absl::StatusOr<Identity> identify(const grpc::ServerContextBase& context) const;
+  // Both: whether its client may make it, and who calls.
+  [[nodiscard]] absl::Status take_from(const grpc::ServerContextBase& context,
+                                       std::string_view method,
+                                       absl::StatusOr<Identity>& identity) const;
   [[nodiscard]] AuditOrigin origin_of(const grpc::ServerContextBase& context) const;
   // Whether it may; a refusal has been logged.
   [[nodiscard]] absl::Status judge(const absl::StatusOr<Identity>& identity,

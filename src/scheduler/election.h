@@ -18,6 +18,7 @@ struct Standing {
   };
   Kind kind = Kind::kAlone;
   v1::SchedulerMember leader;  // of kFollows: where it is reached
+  uint64_t epoch = 0;          // of who leads
 };
 
 // Seam: which of several schedulers leads. Any thread.
@@ -32,6 +33,8 @@ class Election {
   virtual void enter(const v1::SchedulerMember& self, OnChange on_change) = 0;
   // Until when this one surely leads; long ago where it does not.
   [[nodiscard]] virtual BootTime leads_until() const = 0;
+  // Until when what was told is surely recent: somebody has been heard who knows it.
+  [[nodiscard]] virtual BootTime heard_until() const = 0;
   // Lets another one lead, and stays in the election. Returns at once.
   virtual void give_up() = 0;
   // Leaves for good: another one leads at once. Returns at once.

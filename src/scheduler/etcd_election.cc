@@ -41,7 +41,8 @@ v1::SchedulerMember from_value(const std::string& value) {
 }
 
 bool is_same(const Standing& one, const Standing& other) {
-  return one.kind == other.kind && one.leader.address() == other.leader.address();
+  return one.kind == other.kind && one.epoch == other.epoch &&
+         one.leader.address() == other.leader.address();
 }
 
 }  // namespace
@@ -68,6 +69,10 @@ void EtcdElection::enter(const v1::SchedulerMember& self, OnChange on_change) {
 
 BootTime EtcdElection::leads_until() const {
   return BootTime(nanoseconds(leads_until_.load(std::memory_order_acquire)));
+}
+
+BootTime EtcdElection::heard_until() const {
+  return BootTime(nanoseconds(heard_until_.load(std::memory_order_acquire)));
 }
 
 void EtcdElection::give_up() {
@@ -116,7 +121,9 @@ void EtcdElection::lead(const EtcdLease& lease, int64_t create_revision) {
   log_info("scheduler", "this scheduler leads",
            {{"key", leader_key_}, {"revision", create_revision}});
   options_.on_key(LeaderKey{.key = leader_key_, .create_revision = create_revision});
-  publish({.kind = Standing::Kind::kLeads, .leader = from_value(value_)});
+  publish({.kind = Standing::Kind::kLeads,
+           .leader = from_value(value_),
+           .epoch = static_cast<uint64_t>(create_revision)});
 }
 
 void EtcdElection::step_down(const char* why) {
@@ -128,7 +135,7 @@ void EtcdElection::step_down(const char* why) {
   publish({.kind = Standing::Kind::kAlone});
 }
 
-void EtcdElection::follow(v1::SchedulerMember leader) {
+void EtcdElection::follow(v1::SchedulerMember leader, int64_t create_revision) {
   step_down("another one leads");
   // Ourselves, before a restart: that key ends with its lease.
   if (leader.address() == self_address_) return publish({.kind = Standing::Kind::kAlone});
@@ -136,7 +143,9 @@ void EtcdElection::follow(v1::SchedulerMember leader) {
       told_->leader.address() != leader.address()) {
     log_info("scheduler", "another scheduler leads", {{"leader", leader.address()}});
   }
-  publish({.kind = Standing::Kind::kFollows, .leader = std::move(leader)});
+  publish({.kind = Standing::Kind::kFollows,
+           .leader = std::move(leader),
+           .epoch = static_cast<uint64_t>(create_revision)});
 }
 
 void EtcdElection::run(const std::stop_token& stop) {
@@ -167,17 +176,23 @@ void EtcdElection::run(const std::stop_token& stop) {
 
 void EtcdElection::hold(EtcdLease lease, const std::stop_token& stop) {
   const nanoseconds every = options_.ttl / kKeepAlivesInLease;
+  heard_until_.store((lease.asked_at + lease.ttl).time_since_epoch().count(),
+                     std::memory_order_release);
   BootTime next = clock_.now().boot + every;
   while (!stop.stop_requested()) {
     {
       const std::lock_guard lock(mutex_);
       if (gives_up_) return;
     }
-    // Before a keep-alive hides it: the app has ended its term by then.
-    if (leads_ && clock_.now().boot >= end_of(lease)) step_down("its lease may have ended");
+    // Before a keep-alive hides it: the app has ended its term by then, and a term has one key.
+    if (leads_ && clock_.now().boot >= end_of(lease)) return step_down("its lease may have ended");
     if (clock_.now().boot >= next) {
       const auto kept = client_.keep_alive(lease.id, limits(stop));
-      if (kept.ok()) lease = *kept;
+      if (kept.ok()) {
+        lease = *kept;
+        heard_until_.store((lease.asked_at + lease.ttl).time_since_epoch().count(),
+                           std::memory_order_release);
+      }
       if (absl::IsNotFound(kept.status())) return;
       next = kept.ok() ? lease.asked_at + every : clock_.now().boot + kRetry;
       if (leads_ && kept.ok()) {
@@ -185,7 +200,7 @@ void EtcdElection::hold(EtcdLease lease, const std::stop_token& stop) {
       }
       look_at_members(stop);
     }
-    if (leads_ && clock_.now().boot >= end_of(lease)) step_down("its lease may have ended");
+    if (leads_ && clock_.now().boot >= end_of(lease)) return step_down("its lease may have ended");
     if (leads_) {
       rest(std::min(next, end_of(lease)), stop);
       continue;
@@ -232,7 +247,7 @@ absl::StatusOr<int64_t> EtcdElection::campaign(const EtcdLease& lease,
   if (kvs[0].lease() == lease.id) {
     if (clock_.now().boot < end_of(lease)) lead(lease, kvs[0].create_revision());
   } else {
-    follow(from_value(kvs[0].value()));
+    follow(from_value(kvs[0].value()), kvs[0].create_revision());
   }
   return revision;
 }
@@ -247,7 +262,6 @@ absl::Status EtcdElection::put_member(int64_t lease_id, const std::stop_token& s
 }
 
 void EtcdElection::look_at_members(const std::stop_token& stop) {
-  if (!leads_) return;  // it is the leader who is asked
   etcdserverpb::RangeRequest request;
   request.set_key(members_);
   request.set_range_end(end_of_prefix(members_));
@@ -259,7 +273,7 @@ void EtcdElection::look_at_members(const std::stop_token& stop) {
   std::vector<v1::SchedulerMember> members;
   for (const mvccpb::KeyValue& kv : answer->kvs()) {
     members.push_back(from_value(kv.value()));
-    members.back().set_leader(kv.value() == value_);
+    members.back().set_leader(told_ && members.back().address() == told_->leader.address());
   }
   std::sort(members.begin(), members.end(),
             [](const auto& one, const auto& other) { return one.address() < other.address(); });

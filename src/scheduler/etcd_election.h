@@ -38,6 +38,7 @@ class EtcdElection final : public Election {
 
   void enter(const v1::SchedulerMember& self, OnChange on_change) override;
   [[nodiscard]] BootTime leads_until() const override;
+  [[nodiscard]] BootTime heard_until() const override;
   void give_up() override;
   void leave() override;
   void wait_until_left() override;
@@ -53,7 +54,7 @@ class EtcdElection final : public Election {
   [[nodiscard]] absl::Status put_member(int64_t lease_id, const std::stop_token& stop);
   void look_at_members(const std::stop_token& stop);
   void lead(const EtcdLease& lease, int64_t create_revision);
-  void follow(v1::SchedulerMember leader);
+  void follow(v1::SchedulerMember leader, int64_t create_revision);
   void step_down(const char* why);
   void publish(const Standing& standing);
   // Sleeps until then, or until somebody gives up or leaves.
@@ -70,6 +71,7 @@ class EtcdElection final : public Election {
   std::string self_address_;              // the same
   OnChange on_change_;                    // the same
   std::atomic<int64_t> leads_until_ = 0;  // of the boot clock
+  std::atomic<int64_t> heard_until_ = 0;  // the same
   // Of the thread alone.
   bool leads_ = false;
   std::optional<Standing> told_;

@@ -119,9 +119,8 @@ class ForwardedAnswers final : public grpc::ServerWriteReactor<Response> {
   void start(const std::string& method, const Request* request) {
     grpc::TemplatedGenericStub<Request, Response>(onward_.channel())
         .PrepareBidiStreamingCall(&onward_.context(), method, grpc::StubOptions(), &leader_);
-    leader_.AddHold();  // reads are started from OnWriteDone
+    leader_.AddHold();  // reads are started from what comes of others
     leader_.StartWriteLast(request, grpc::WriteOptions());
-    leader_.StartRead(&message_);
     leader_.StartCall();
   }
 
@@ -135,15 +134,19 @@ class ForwardedAnswers final : public grpc::ServerWriteReactor<Response> {
  private:
   struct Leader final : grpc::ClientBidiReactor<Request, Response> {
     explicit Leader(ForwardedAnswers& answers) : owner(answers) {}
+    // Passed on before the first message, which may be long in coming; and nothing is read before
+    // that, as a message would send the metadata too.
+    void OnReadInitialMetadataDone(bool ok) override {
+      if (!ok) return this->RemoveHold();
+      owner.onward_.take_initial_metadata();
+      owner.StartSendInitialMetadata();
+      this->StartRead(&owner.message_);
+    }
     void OnReadDone(bool ok) override {
       if (!ok) return this->RemoveHold();  // last: OnDone may end all
-      owner.onward_.take_initial_metadata();
       owner.StartWrite(&owner.message_);
     }
-    void OnDone(const grpc::Status& status) override {
-      owner.onward_.take_initial_metadata();
-      owner.Finish(owner.onward_.end(status));
-    }
+    void OnDone(const grpc::Status& status) override { owner.Finish(owner.onward_.end(status)); }
     ForwardedAnswers& owner;
   };
 

@@ -308,7 +308,11 @@ grpc::ServerUnaryReactor* GoWorkSchedulerService::GetTasks(
   const auto caller = access_.admit(*context, "/scheduler.v1.SchedulerService/GetTasks");
   if (!caller.ok()) return refuse(context, caller.status());
   auto* reactor = context->DefaultReactor();
-  app_.read([this, reactor, response] { reactor->Finish(to_grpc(read_tasks(*response))); });
+  app_.read([this, reactor, response] {
+    absl::Status status = read_tasks(*response);
+    status.Update(app_.check_office());
+    reactor->Finish(to_grpc(status));
+  });
   return reactor;
 }
 

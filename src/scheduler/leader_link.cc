@@ -46,7 +46,7 @@ void LeaderLink::stand(const Standing& standing) {
     const std::lock_guard lock(mutex_);
     standing_ = standing;
     ++standings_;
-    channel_.reset();
+    connections_.fill(nullptr);
     for (const auto& [id, open] : calls_) ids.push_back(id);
   }
   for (const uint64_t id : ids) {
@@ -63,12 +63,13 @@ LeaderLink::Route LeaderLink::route() {
   const std::lock_guard lock(mutex_);
   if (standing_.kind == Standing::Kind::kLeads) return {.is_here = true};
   if (standing_.kind != Standing::Kind::kFollows || standing_.leader.address().empty()) return {};
-  const uint64_t generation = channels_.generation();
-  if (channel_ == nullptr || generation != generation_) {
-    channel_ = channels_.make(standing_.leader.address());
+  if (const uint64_t generation = channels_.generation(); generation != generation_) {
+    connections_.fill(nullptr);
     generation_ = generation;
   }
-  return {.is_here = false, .channel = channel_, .standing = standings_};
+  auto& channel = connections_.at(next_connection_++ % kConnections);
+  if (channel == nullptr) channel = channels_.make(standing_.leader.address());
+  return {.is_here = false, .channel = channel, .standing = standings_};
 }
 
 }  // namespace clusterd

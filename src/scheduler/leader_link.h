@@ -3,6 +3,7 @@
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -62,6 +63,8 @@ class LeaderLink {
   [[nodiscard]] static absl::Status ask_again(absl::Status unavailable);
 
  private:
+  static constexpr size_t kConnections = 16;
+
   struct Open {
     std::shared_ptr<grpc::ClientContext> context;
     bool is_cancelled = false;
@@ -70,12 +73,14 @@ class LeaderLink {
   const Channels channels_;
   // Recursive: cancelling a call may run the end of its reactor on the same thread.
   std::recursive_mutex mutex_;
-  Standing standing_;                       // guarded by mutex_
-  std::shared_ptr<grpc::Channel> channel_;  // guarded by mutex_; shared with calls under way
-  uint64_t generation_ = 0;                 // guarded by mutex_
-  uint64_t standings_ = 0;                  // guarded by mutex_
-  std::map<uint64_t, Open> calls_;          // guarded by mutex_
-  uint64_t last_call_ = 0;                  // guarded by mutex_
+  Standing standing_;  // guarded by mutex_
+  // guarded by mutex_; shared with calls under way. A connection carries so many streams only.
+  std::array<std::shared_ptr<grpc::Channel>, kConnections> connections_;
+  size_t next_connection_ = 0;      // guarded by mutex_
+  uint64_t generation_ = 0;         // guarded by mutex_
+  uint64_t standings_ = 0;          // guarded by mutex_
+  std::map<uint64_t, Open> calls_;  // guarded by mutex_
+  uint64_t last_call_ = 0;          // guarded by mutex_
 };
 
 }  // namespace clusterd

@@ -10,7 +10,10 @@ absl::StatusOr<LookedUp> look_up(Store& store, const LookUp& question) {
   LookedUp found;
   for (const std::string& job_id : question.job_ids) {
     auto job = store.find_job(job_id);
-    if (absl::IsUnavailable(job.status())) return job.status();
+    // That there is none, or that it is damaged, is an answer; anything else says nothing of it.
+    const bool is_known =
+        job.ok() || absl::IsNotFound(job.status()) || absl::IsDataLoss(job.status());
+    if (!is_known) return absl::UnavailableError(job.status().message());
     found.jobs.push_back(std::move(job));
   }
   if (!question.request_key.empty()) {
@@ -25,7 +28,8 @@ absl::StatusOr<LookedUp> look_up(Store& store, const LookUp& question) {
     if (!page.ok()) return page.status();
     if (page->jobs_size() > 0) found.external_job = page->jobs(0).job_id();
   }
-  const bool whole = question.with_tasks && found.jobs[0].ok() && has_tasks(*found.jobs[0]);
+  const bool whole =
+      question.with_tasks && !found.jobs.empty() && found.jobs[0].ok() && has_tasks(*found.jobs[0]);
   if (whole) {
     auto tasks = store.recorded_tasks(question.job_ids[0]);
     if (!tasks.ok()) return tasks.status();

@@ -259,10 +259,12 @@ class Scheduler {
     RequestKey request;
     bool retries = false;  // else it stops them
     bool dry_run = false;
-    v1::StopRequest wish;      // of one that stops
-    v1::ListJobsRequest page;  // the one that is acted on, then the next
-    size_t reading = 0;        // jobs of the page that are read for their retry
-    absl::Status failure;      // ends it after this page
+    v1::StopRequest wish;              // of one that stops
+    v1::ListJobsRequest page;          // the one that is acted on, then the next
+    std::vector<std::string> of_page;  // what this page has, newest first
+    std::set<std::string> retried;     // of them; they are read in any order
+    size_t reading = 0;                // jobs of the page that are read for their retry
+    absl::Status failure;              // ends it after this page
     v1::MatchingJobsResponse answer;
   };
   // Whether a worker came back with the boot and the journal that it had.

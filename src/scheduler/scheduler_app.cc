@@ -29,9 +29,10 @@ SchedulerApp::SchedulerApp(const SchedulerConfig& config, const Clock& clock, St
       make_link_(std::move(make_link)),
       make_original_link_(std::move(make_original_link)),
       election_(election),
-      fault_(std::make_shared<const std::string>("the store is being loaded")),
       readers_(kReaders),
+      loader_(1),
       loop_(std::make_shared<EventLoop>("scheduler", clock, [this] { return turn(); })) {
+  set_fault("the store is being loaded");
   if (election_ == nullptr) loop_->post([this] { load(); });
 }
 
@@ -98,9 +99,26 @@ absl::Status SchedulerApp::check_disk() {
       kRetryWhenFull);
 }
 
-absl::Status SchedulerApp::readiness() const {
-  const auto fault = fault_.load();
-  return fault->empty() ? absl::OkStatus() : absl::UnavailableError(*fault);
+absl::Status SchedulerApp::check_office() const {
+  const bool leads = election_ == nullptr || clock_.now().boot < election_->leads_until();
+  if (leads && in_office_ != 0) return absl::OkStatus();
+  return absl::UnavailableError("no scheduler leads at the moment");
+}
+
+absl::StatusOr<std::string> SchedulerApp::readiness() const {
+  const auto leader = leader_.load();
+  if (!leader->ok()) return leader->status();
+  const std::string& address = (*leader)->address;
+  const bool follows = !address.empty();
+  if (follows && clock_.now().boot >= election_->heard_until()) {
+    return absl::UnavailableError("etcd has not answered for longer than a lease lives");
+  }
+  std::string text = absl::StrCat("leader ", address.empty() ? self().address() : address,
+                                  "\nepoch ", (*leader)->epoch, "\n");
+  for (const v1::SchedulerMember& member : members()) {
+    if (!member.leader()) absl::StrAppend(&text, "follower ", member.address(), "\n");
+  }
+  return text;
 }
 
 void SchedulerApp::set_addresses(std::string address, std::string http_address) {
@@ -116,8 +134,13 @@ std::vector<v1::SchedulerMember> SchedulerApp::members() const {
   return election_ != nullptr ? election_->members() : std::vector{self()};
 }
 
-void SchedulerApp::set_fault(const std::string& fault) {
-  fault_.store(std::make_shared<const std::string>(fault));
+void SchedulerApp::set_fault(std::string_view fault) {
+  leader_.store(std::make_shared<const absl::StatusOr<Leader>>(
+      absl::UnavailableError(absl::string_view(fault.data(), fault.size()))));
+}
+
+void SchedulerApp::set_ready(Leader leader) {
+  leader_.store(std::make_shared<const absl::StatusOr<Leader>>(std::move(leader)));
 }
 
 bool SchedulerApp::may_load() const {
@@ -127,7 +150,7 @@ bool SchedulerApp::may_load() const {
 void SchedulerApp::load() {
   if (is_loading_) return;  // what comes of it is looked at then
   is_loading_ = true;
-  read([this, standings = standings_] {
+  boost::asio::post(loader_, [this, standings = standings_] {
     auto contents = store_.begin_term();
     loop_->post([this, standings, contents = std::move(contents)]() mutable {
       is_loading_ = false;
@@ -151,11 +174,14 @@ void SchedulerApp::on_standing(const Standing& standing) {
     return load();
   }
   if (!first_load_.try_wait()) first_load_.count_down();
-  const bool follows = standing.kind == Standing::Kind::kFollows;
-  set_fault(follows ? "" : "no scheduler leads at the moment");
+  if (standing.kind == Standing::Kind::kFollows) {
+    set_ready({.address = standing.leader.address(), .epoch = standing.epoch});
+  } else {
+    set_fault("no scheduler leads at the moment");
+  }
   if (term_ == nullptr) return;
   log_warning("scheduler", "the term of office ends: this scheduler leads no more");
-  term_.reset();
+  leave_office();
 }
 
 void SchedulerApp::check_lease() {
@@ -163,9 +189,19 @@ void SchedulerApp::check_lease() {
   if (clock_.now().boot < election_->leads_until()) return;
   log_warning("scheduler", "the term of office ends: the lease may have ended");
   set_fault("no scheduler leads at the moment");
+  leave_office();
+  election_->give_up();  // a keep-alive that was under way may still succeed
+}
+
+void SchedulerApp::leave_office() {
+  in_office_ = 0;
   term_.reset();
-  // A keep-alive that was under way may still succeed; then nobody tells that we lead again.
-  if (may_load()) retry_load_ = clock_.now().boot + kReloadAfter;
+}
+
+// With an election another term has another key: whoever is first has it.
+void SchedulerApp::try_again(BootTime at) {
+  if (election_ != nullptr) return election_->give_up();
+  retry_load_ = at;
 }
 
 void SchedulerApp::begin_term(absl::StatusOr<StoreContents> contents) {
@@ -174,21 +210,17 @@ void SchedulerApp::begin_term(absl::StatusOr<StoreContents> contents) {
   if (!contents.ok()) {
     log_error("scheduler", "the store cannot be loaded", {{"error", contents.status()}});
     set_fault("the store cannot be loaded: " + std::string(contents.status().message()));
-    if (election_ != nullptr && absl::IsFailedPrecondition(contents.status())) {
-      return election_->give_up();  // the key is not ours any more
-    }
-    retry_load_ = clock_.now().boot + kReloadAfter;
-    return;
+    return try_again(clock_.now().boot + kReloadAfter);
   }
   if (election_ != nullptr && clock_.now().boot >= election_->leads_until()) {
-    retry_load_ = clock_.now().boot + kReloadAfter;  // dropped where another one leads by then
-    return;
+    return election_->give_up();
   }
   for (const std::string& record : contents->set_aside) {
     log_error("scheduler", "a stored record was set aside", {{"record", record}});
   }
+  const uint64_t epoch = contents->meta.epoch();
   log_info("scheduler", "term of office begins",
-           {{"epoch", contents->meta.epoch()},
+           {{"epoch", epoch},
             {"live_jobs", contents->live_jobs.size()},
             {"workers", contents->workers.size()}});
   const uint64_t number = ++terms_;
@@ -199,6 +231,7 @@ void SchedulerApp::begin_term(absl::StatusOr<StoreContents> contents) {
       if (term_ != nullptr && terms_ == number) task();
     });
   };
+  in_office_ = number;
   term_ = std::make_unique<Term>(
       config_, *std::move(contents),
       TermSurroundings{.clock = clock_,
@@ -208,25 +241,30 @@ void SchedulerApp::begin_term(absl::StatusOr<StoreContents> contents) {
                        .make_original_link = make_original_link_,
                        .next_id = [this] { return next_id(); },
                        .post = post,
-                       .read = [this](absl::AnyInvocable<void()> task) { read(std::move(task)); },
+                       .read =
+                           [this, number](absl::AnyInvocable<void()> task) {
+                             read([this, number, task = std::move(task)]() mutable {
+                               if (in_office_ == number) task();  // else nobody waits for it
+                             });
+                           },
                        .on_failure = [this](const absl::Status& why) { end_term(why); }});
-  set_fault("");
+  set_ready({.epoch = epoch});
 }
 
 void SchedulerApp::end_term(const absl::Status& why) {
   log_error("scheduler", "a commit failed; the term of office ends", {{"error", why}});
   set_fault("the store failed: " + std::string(why.message()));
-  term_.reset();
-  if (election_ != nullptr && absl::IsFailedPrecondition(why)) return election_->give_up();
-  if (may_load()) retry_load_ = clock_.now().boot;
+  leave_office();
+  if (may_load()) try_again(clock_.now().boot);
 }
 
 void SchedulerApp::retire() {
+  store_.end_waits();
   loop_->post([this] {
     stopping_ = true;
     retry_load_.reset();
     set_fault("the scheduler is stopping");
-    term_.reset();
+    leave_office();
     if (election_ != nullptr) election_->leave();  // with nothing left to write
   });
 }
@@ -235,6 +273,7 @@ void SchedulerApp::stop() {
   retire();
   loop_->stop();
   readers_.join();
+  loader_.join();
   if (election_ != nullptr) election_->wait_until_left();
 }
 

@@ -6,10 +6,12 @@
 #include <latch>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "core/clock.h"
 #include "core/config.h"
 #include "core/event_loop.h"
@@ -59,8 +61,13 @@ class SchedulerApp {
   // the jobs that run.
   [[nodiscard]] absl::Status check_disk();
 
-  // OK while a term is in office, or another scheduler leads; else why not.
-  [[nodiscard]] absl::Status readiness() const;
+  // What has just been read of the store is the present: a term is in office, surely. Else
+  // UNAVAILABLE. Any thread.
+  [[nodiscard]] absl::Status check_office() const;
+
+  // While a term is in office, or another scheduler leads: who does, its epoch, and the schedulers
+  // that follow, a line each; else why not.
+  [[nodiscard]] absl::StatusOr<std::string> readiness() const;
 
   // With an election: what has come of it. Each change, in order.
   void stand(const Standing& standing);
@@ -81,15 +88,24 @@ class SchedulerApp {
   void stop();
 
  private:
+  // Who answers calls.
+  struct Leader {
+    std::string address;  // empty: this one
+    uint64_t epoch = 0;
+  };
+
   // What the core thread does after each batch of tasks; the next deadline.
   std::optional<BootTime> turn();
   void load();
+  void leave_office();
+  void try_again(BootTime at);
   void begin_term(absl::StatusOr<StoreContents> contents);
   void end_term(const absl::Status& why);
   void on_standing(const Standing& standing);
   // Ends the term where it may not be ours any more.
   void check_lease();
-  void set_fault(const std::string& fault);
+  void set_fault(std::string_view fault);
+  void set_ready(Leader leader);
   [[nodiscard]] bool may_load() const;
 
   const SchedulerConfig& config_;
@@ -100,12 +116,14 @@ class SchedulerApp {
   Election* const election_;  // null: the store is this one's alone
   SchedulerMetrics metrics_;
   std::atomic<uint64_t> next_id_ = 1;
-  // Shared by readiness() callers and the core thread; empty text: ready.
-  std::atomic<std::shared_ptr<const std::string>> fault_;
+  std::atomic<uint64_t> in_office_ = 0;  // the number of the term; 0: none
+  // Shared by readiness() callers and the core thread.
+  std::atomic<std::shared_ptr<const absl::StatusOr<Leader>>> leader_;
   std::atomic<std::shared_ptr<const v1::SchedulerMember>> self_ =
       std::make_shared<const v1::SchedulerMember>();
   std::latch first_load_{1};
   boost::asio::thread_pool readers_;
+  boost::asio::thread_pool loader_;  // one: a term does not begin behind reads of another one
 
   // Core thread only.
   std::unique_ptr<Term> term_;

@@ -9,6 +9,7 @@
 #include "clusterd/job_tasks.h"
 #include "core/field_error.h"
 #include "core/proto_time.h"
+#include "core/utf8.h"
 #include "core/worker_fault.h"
 #include "scheduler/retry_rules.h"
 #include "scheduler/scheduler.h"
@@ -29,6 +30,19 @@ bool set_late_end(v1::Job& job, const v1::AttemptKey& key, const v1::JobEnd& end
     return true;
   }
   return false;
+}
+
+// A job may have many attempts, and its record is to stay small: of an attempt that was followed by
+// others, the end keeps its reason and numbers, and the beginning of what it says.
+void shorten_earlier_ends(v1::Job& job) {
+  constexpr int kWhole = 3;
+  constexpr size_t kMessageBytes = 200;
+  if (job.attempts_size() <= kWhole) return;
+  v1::JobEnd& end = *job.mutable_attempts(job.attempts_size() - 1 - kWhole)->mutable_end();
+  end.clear_output_tail();
+  if (end.message().size() > kMessageBytes) {
+    end.set_message(to_valid_utf8(end.message().substr(0, kMessageBytes)) + "…");
+  }
 }
 
 }  // namespace
@@ -209,6 +223,7 @@ void Scheduler::attempt_ended(LiveJob& live, const v1::JobEnd& end, WallTime whe
     plain.clear_worker_at_fault();
     return attempt_ended(live, plain, when, out, now, least_delay);
   }
+  shorten_earlier_ends(live.job);
   v1::Attempt& attempt = *live.job.mutable_attempts()->rbegin();
   *attempt.mutable_end() = end;
   *attempt.mutable_end_time() = to_proto(when);

@@ -119,6 +119,7 @@ Decision Scheduler::matched(uint64_t id, absl::StatusOr<MatchedJobs> page, Now n
   GroupCall& group = found->second;
   if (page.ok()) {
     group.page.set_page_token(page->next_page_token);
+    group.of_page = page->job_ids;
     act_on_page(id, group, page->job_ids, out, now);
   } else {
     group.failure = page.status();
@@ -165,7 +166,7 @@ void Scheduler::retry_matched(uint64_t id, const absl::StatusOr<LookedUp>& found
         !job.spec().has_gang()) {
       if (!group.dry_run) group.failure = check_retry_room(job, found->tasks);
       if (!group.dry_run && group.failure.ok()) retry_ended(0, job, found->tasks, {}, out, now);
-      if (group.failure.ok()) add(group.answer, job.job_id());
+      if (group.failure.ok()) group.retried.insert(job.job_id());
     }
   }
   if (group.reading == 0) next_page(id, out, now);
@@ -173,6 +174,9 @@ void Scheduler::retry_matched(uint64_t id, const absl::StatusOr<LookedUp>& found
 
 void Scheduler::next_page(uint64_t id, Decision& out, Now now) {
   GroupCall& group = groups_.find(id)->second;
+  for (const std::string& job_id : std::exchange(group.of_page, {})) {
+    if (group.retried.erase(job_id) > 0) add(group.answer, job_id);
+  }
   if (group.failure.ok() && !group.page.page_token().empty()) {
     out.effects.emplace_back(FindMatching{id, group.page});  // once this page is durable
     return;

@@ -287,7 +287,8 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::ListJobs(grpc::CallbackServerCon
     }
     app_.read([this, reactor, response, resolved = std::move(resolved)] {
       auto page = app_.store().list_jobs(resolved);
-      const absl::Status status = page.status();
+      absl::Status status = page.status();
+      status.Update(app_.check_office());
       if (status.ok()) {
         *response = *std::move(page);
         hide_values(*response);
@@ -316,7 +317,8 @@ grpc::ServerUnaryReactor* SchedulerServiceImpl::ListTasks(grpc::CallbackServerCo
       worker_id = *resolved;
     }
     app_.read([this, reactor, request, response, worker_id] {
-      const absl::Status status = list_tasks(*request, worker_id, *response);
+      absl::Status status = list_tasks(*request, worker_id, *response);
+      status.Update(app_.check_office());
       add_progress(app_, response, [reactor, status] { reactor->Finish(to_grpc(status)); });
     });
   });

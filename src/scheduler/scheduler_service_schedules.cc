@@ -6,6 +6,7 @@
 
 #include "absl/strings/escaping.h"
 #include "core/ids.h"
+#include "core/job_spec_check.h"
 #include "core/sha256.h"
 #include "scheduler/keyed_call.h"
 #include "scheduler/schedule_check.h"
@@ -41,6 +42,7 @@ ScheduleOrder order_of(const v1::Schedule& schedule, std::string who, RequestKey
 absl::Status SchedulerServiceImpl::check(const v1::Schedule& schedule,
                                          const std::string& request_id) {
   absl::Status status = check_schedule(schedule, app_.config().scheduling, app_.clock().now().wall);
+  if (status.ok()) status = check_record_size(schedule.spec(), app_.config().store);
   if (status.ok()) status = check_request_id(request_id);
   if (status.ok()) status = app_.check_disk();
   return status;

@@ -47,6 +47,10 @@ void SessionStream::received(Term* term) {
   }
   if (opened_) {
     term->session_message(id_, incoming_);
+  } else if (incoming_.has_hello() && incoming_.epoch() > 0 &&
+             incoming_.epoch() != term->scheduler().epoch()) {
+    close(absl::AbortedError("the scheduler's epoch has changed: register again"));
+    return;
   } else if (incoming_.has_hello()) {
     const std::string& worker_id = incoming_.hello().identity().worker_id();
     const absl::Status named = check_name(caller_, term->scheduler().name_of_worker(worker_id));

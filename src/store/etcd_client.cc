@@ -207,6 +207,8 @@ absl::Status EtcdClient::call_once(Member& member, nanoseconds timeout, const st
     }
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + (deadline - clock_.now().boot));
+    // A member that is cut off from the others says so, instead of being silent.
+    context.AddMetadata("hasleader", "true");
     if (!token.empty()) context.AddMetadata("token", token);
     const std::stop_callback cancel(stop, [&context] { context.TryCancel(); });
     status = to_absl(send(member, context));
@@ -233,11 +235,16 @@ absl::Status EtcdClient::call(const Limits& limits, Repeat repeat, Send send) {
   return status;
 }
 
+EtcdClient::Limits EtcdClient::of_read(Limits limits) const {
+  if (!limits.stop.stop_possible()) limits.stop = reads_.get_token();
+  return limits;
+}
+
 absl::StatusOr<etcdserverpb::RangeResponse> EtcdClient::range(
     const etcdserverpb::RangeRequest& request, const Limits& limits) {
   etcdserverpb::RangeResponse answer;
   const absl::Status status =
-      call(limits, Repeat::kElsewhere, [&](Member& member, grpc::ClientContext& context) {
+      call(of_read(limits), Repeat::kElsewhere, [&](Member& member, grpc::ClientContext& context) {
         answer.Clear();
         return member.kv->Range(&context, request, &answer);
       });
@@ -269,7 +276,7 @@ absl::StatusOr<etcdserverpb::TxnResponse> EtcdClient::read(const etcdserverpb::T
                                                            const Limits& limits) {
   etcdserverpb::TxnResponse answer;
   const absl::Status status =
-      call(limits, Repeat::kElsewhere, [&](Member& member, grpc::ClientContext& context) {
+      call(of_read(limits), Repeat::kElsewhere, [&](Member& member, grpc::ClientContext& context) {
         answer.Clear();
         return member.kv->Txn(&context, request, &answer);
       });
@@ -342,8 +349,6 @@ absl::StatusOr<EtcdChange> EtcdClient::wait_for_change(const std::string& key,
   bool is_compacted = false;
   const absl::Status status =
       call(limits, Repeat::kWaits, [&](Member& member, grpc::ClientContext& context) {
-        // A member that is cut off from the others says so, instead of being silent.
-        context.AddMetadata("hasleader", "true");
         const auto stream = member.watch->Watch(&context);
         etcdserverpb::WatchResponse answer;
         if (!stream->Write(request)) return stream->Finish();
@@ -412,6 +417,16 @@ bool is_ambiguous(const absl::Status& status) {
     default:
       return false;
   }
+}
+
+bool is_no_space(const absl::Status& status) {
+  return absl::IsResourceExhausted(status) &&
+         absl::StrContains(status.message(), "database space exceeded");
+}
+
+bool is_too_busy(const absl::Status& status) {
+  return absl::IsResourceExhausted(status) &&
+         absl::StrContains(status.message(), "too many requests");
 }
 
 std::string end_of_prefix(std::string prefix) {

@@ -93,6 +93,10 @@ class EtcdClient {
   // What was before `revision` is forgotten. OK too where it was.
   [[nodiscard]] absl::Status compact(int64_t revision, const Limits& limits);
 
+  // Reads that name no `stop` of their own are CANCELLED, now and from now on.
+  void end_reads() { reads_.request_stop(); }
+  [[nodiscard]] bool reads_have_ended() const { return reads_.stop_requested(); }
+
   // Returns when the member whose turn it is can be called, or the time is over.
   void wait_for_connection(std::chrono::nanoseconds timeout);
 
@@ -111,6 +115,7 @@ class EtcdClient {
   absl::Status call_once(Member& member, std::chrono::nanoseconds timeout,
                          const std::stop_token& stop, Send send);
   absl::StatusOr<std::string> authenticate(Member& member, std::chrono::nanoseconds timeout);
+  [[nodiscard]] Limits of_read(Limits limits) const;
   size_t current() const;
   void leave(size_t member);
 
@@ -118,6 +123,7 @@ class EtcdClient {
   std::vector<Member> members_;
   const std::string user_;
   const std::string password_file_;
+  std::stop_source reads_;
   mutable std::mutex mutex_;
   size_t current_ = 0;  // guarded by mutex_
   std::string token_;   // guarded by mutex_
@@ -125,6 +131,10 @@ class EtcdClient {
 
 // The call may have been done although it failed, or may yet be.
 [[nodiscard]] bool is_ambiguous(const absl::Status& status);
+
+// It was not done: etcd's quota is used up, or it has more requests than it can take now.
+[[nodiscard]] bool is_no_space(const absl::Status& status);
+[[nodiscard]] bool is_too_busy(const absl::Status& status);
 
 // The least key that is above all that begin with `prefix`.
 [[nodiscard]] std::string end_of_prefix(std::string prefix);

@@ -21,7 +21,10 @@ constexpr size_t kEventsAtOnce = 1'000;
 class Import {
  public:
   Import(EtcdClient& client, const Clock& clock, const std::string& prefix)
-      : client_(client), keys_(prefix), writer_(client, keys_, clock, kPatience) {}
+      : client_(client),
+        keys_(prefix),
+        writer_(client, keys_, clock,
+                {.patience = kPatience, .wait_for_space = [] { return false; }}) {}
 
   absl::Status begin() {
     if (auto status = make_room(); !status.ok()) return status;
@@ -168,6 +171,16 @@ class Import {
   internal::StoreMeta meta_;
 };
 
+// Whether etcd takes it.
+absl::Status check_size(const ArchiveRecord& record) {
+  if (record.content.size() <= EtcdChanges::kMostBytes) return absl::OkStatus();
+  v1::Job job;
+  const bool is_job = record.kind == ArchiveKind::kJob && job.ParseFromString(record.content);
+  return absl::FailedPreconditionError(
+      absl::StrCat(is_job ? "job " + job.job_id() : "a record", " takes ", record.content.size(),
+                   " bytes, and ", EtcdChanges::kMostBytes, " at most fit into etcd"));
+}
+
 }  // namespace
 
 absl::StatusOr<StoreCounts> import_etcd(const std::string& archive, EtcdClient& client,
@@ -179,6 +192,7 @@ absl::StatusOr<StoreCounts> import_etcd(const std::string& archive, EtcdClient& 
     for (auto record = (*reader)->next();; record = (*reader)->next()) {
       if (!record.ok()) return record.status();
       if (!*record) break;
+      if (auto status = check_size(**record); !status.ok()) return status;
     }
   }
   auto reader = ArchiveReader::open(archive);

@@ -77,7 +77,8 @@ void EtcdIndex::fill(Entry& entry, uint64_t seq, const v1::Job& job) {
   entry.end_time_ns = job.has_end_time() ? nanoseconds(job.end_time()) : 0;
   entry.worker = words_.take(job.worker_id());
   entry.name = words_.take(job.spec().name());
-  entry.queue = words_.take(job.spec().queue());
+  // Jobs that name none are of this one.
+  entry.queue = words_.take(job.spec().queue().empty() ? "default" : job.spec().queue());
   entry.state = job.state();
   entry.labels.clear();
   for (const auto& [key, value] : job.spec().labels()) {

@@ -8,7 +8,7 @@ namespace {
 
 constexpr int64_t kKeysOfPage = 1'000;
 constexpr size_t kKeysOfRead = 100;  // below etcd's bound of operations in a transaction
-constexpr auto kPageTimeout = std::chrono::seconds(30);
+constexpr auto kPageTimeout = std::chrono::seconds(6);
 
 }  // namespace
 

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "clusterd/job_tasks.h"
 #include "core/ids.h"
+#include "core/log.h"
 #include "store/etcd_loader.h"
 #include "store/etcd_pages.h"
 #include "store/etcd_translator.h"
@@ -14,6 +15,7 @@ namespace clusterd {
 namespace {
 
 constexpr uint64_t kPruneEvents = 100;  // at least so many at once
+constexpr std::chrono::seconds kAskForSpace(1);
 
 bool is_empty(const StoreBatch& batch) { return batch.empty(); }
 
@@ -38,12 +40,36 @@ EtcdStore::EtcdStore(EtcdClient& client, const Clock& clock, const Options& opti
     : client_(client),
       keys_(options.prefix),
       max_events_(options.max_events),
-      writer_(client, keys_, clock, options.patience),
+      writer_(
+          client, keys_, clock,
+          {.patience = options.patience, .wait_for_space = [this] { return wait_for_space(); }}),
       caretaker_(client, options.care) {}
 
 void EtcdStore::set_leader(std::optional<LeaderKey> leader) {
-  const std::lock_guard lock(mutex_);
-  leader_ = std::move(leader);
+  {
+    const std::lock_guard lock(mutex_);
+    leader_ = std::move(leader);
+  }
+  wake_.notify_all();
+}
+
+void EtcdStore::end_waits() {
+  client_.end_reads();
+  {
+    const std::lock_guard lock(mutex_);
+    ends_waits_ = true;
+  }
+  wake_.notify_all();
+}
+
+// New jobs are refused meanwhile, and what is to be said of the others waits.
+bool EtcdStore::wait_for_space() {
+  caretaker_.on_no_space();
+  std::unique_lock lock(mutex_);
+  const auto is_over = [this] {
+    return ends_waits_ || !leader_ || leader_->create_revision != writer_.leader().create_revision;
+  };
+  return !wake_.wait_for(lock, kAskForSpace, is_over);
 }
 
 // A store that is not there yet has the format of this program and no records.
@@ -66,7 +92,6 @@ absl::StatusOr<StoreContents> EtcdStore::begin_term() {
   }
   StoreContents contents;
   absl::Status status = take_office(*leader, contents);
-  if (absl::IsResourceExhausted(status)) caretaker_.on_no_space();
   if (!status.ok()) {
     caretaker_.rest();
     return status;
@@ -99,14 +124,13 @@ absl::Status EtcdStore::take_office(const LeaderKey& leader, StoreContents& cont
   contents.meta = meta_;
   last_event_seq_ = meta_.last_event_seq();
   pruned_events_ = 0;
-  return caretaker_.ask({});
+  return absl::OkStatus();
 }
 
 absl::Status EtcdStore::write(EtcdChanges changes) {
   const size_t bytes = changes.bytes();
   const absl::Status status = writer_.write(std::move(changes));
   if (status.ok()) caretaker_.on_commit(writer_.revision(), bytes);
-  if (absl::IsResourceExhausted(status)) caretaker_.on_no_space();
   if (absl::IsFailedPrecondition(status)) caretaker_.rest();
   return status;
 }
@@ -138,7 +162,10 @@ absl::Status EtcdStore::commit(absl::Span<const StoreBatch> batches) {
   group.batches = batches.subspan(begin);
   absl::Status status = write(group);
   for (const StoreBatch& batch : batches) {
-    if (status.ok() && batch.upkeep) status = sweep(*batch.upkeep);
+    if (!status.ok() || !batch.upkeep) continue;
+    // What was asked for is written; that the term is over shows with the next commit.
+    const absl::Status swept = sweep(*batch.upkeep);
+    if (!swept.ok()) log_warning("store", "upkeep is left for later", {{"error", swept}});
   }
   return status;
 }

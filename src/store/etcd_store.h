@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <mutex>
 #include <optional>
@@ -45,7 +46,8 @@ class EtcdStore final : public Store {
   // higher: of a term before it under the same key, or of another etcd.
   absl::StatusOr<StoreContents> begin_term() override;
   // A batch that is larger than one transaction of etcd is staged; a group of batches is cut
-  // between them, so that the first ones may be written where a later one fails.
+  // between them, so that the first ones may be written where a later one fails. While etcd has no
+  // space it waits, for as long as we lead.
   absl::Status commit(absl::Span<const StoreBatch> batches) override;
   absl::StatusOr<v1::Job> find_job(const std::string& job_id) override;
   absl::StatusOr<v1::ListJobsResponse> list_jobs(const v1::ListJobsRequest& request) override;
@@ -60,12 +62,15 @@ class EtcdStore final : public Store {
                                                        size_t limit) override;
   // Of the quota.
   absl::StatusOr<uint64_t> free_bytes() override;
+  void end_waits() override;
 
  private:
   struct Group;
 
   [[nodiscard]] absl::StatusOr<internal::StoreMeta> meta_or_new();
   [[nodiscard]] absl::Status take_office(const LeaderKey& leader, StoreContents& contents);
+  // Etcd has none. Whether to try again, after a while.
+  [[nodiscard]] bool wait_for_space();
   [[nodiscard]] absl::Status write(EtcdChanges changes);
   [[nodiscard]] absl::Status write(Group& group);
   void add_events(const Group& group, EtcdChanges& changes);
@@ -78,7 +83,9 @@ class EtcdStore final : public Store {
   const EtcdKeys keys_;
   const uint64_t max_events_;
   std::mutex mutex_;
+  std::condition_variable wake_;
   std::optional<LeaderKey> leader_;  // guarded by mutex_
+  bool ends_waits_ = false;          // guarded by mutex_
   EtcdIndex index_;
   EtcdWriter writer_;
   internal::StoreMeta meta_;  // as of the last commit; of the thread that commits

@@ -14,7 +14,9 @@ namespace {
 
 using std::chrono::nanoseconds;
 
-constexpr nanoseconds kOneAttempt = std::chrono::seconds(3);
+// A member that does not answer for so long is left for another one: sent twice, it is done once.
+constexpr nanoseconds kOneAttempt = std::chrono::milliseconds(700);
+constexpr nanoseconds kForConnection = std::chrono::milliseconds(500);
 constexpr nanoseconds kBetweenAttempts = std::chrono::milliseconds(50);
 
 etcdserverpb::RequestOp put_of(std::string key, std::string value) {
@@ -41,13 +43,13 @@ const mvccpb::KeyValue* read_by(const etcdserverpb::TxnResponse& answer, int n) 
 }  // namespace
 
 EtcdWriter::EtcdWriter(EtcdClient& client, const EtcdKeys& keys, const Clock& clock,
-                       nanoseconds patience)
-    : client_(client), keys_(keys), clock_(clock), patience_(patience) {}
+                       Options options)
+    : client_(client), keys_(keys), clock_(clock), options_(std::move(options)) {}
 
 absl::Status EtcdWriter::begin(const LeaderKey& leader) {
   leader_ = leader;
   counter_ = 0;
-  const auto counter = client_.get(keys_.counter(), {.timeout = patience_});
+  const auto counter = client_.get(keys_.counter(), {.timeout = options_.patience});
   if (!counter.ok() && !absl::IsNotFound(counter.status())) return counter.status();
   if (counter.ok() && !absl::SimpleAtoi(counter->value(), &counter_)) {
     return absl::DataLossError(absl::StrCat("etcd's key ", keys_.counter(), " is no number"));
@@ -83,18 +85,24 @@ etcdserverpb::TxnRequest EtcdWriter::request_of(Operations operations) const {
 
 absl::Status EtcdWriter::transact(Operations operations) {
   const etcdserverpb::TxnRequest request = request_of(std::move(operations));
-  const BootTime deadline = clock_.now().boot + patience_;
-  for (bool was_sent_before = false;; was_sent_before = true) {
+  BootTime deadline = clock_.now().boot + options_.patience;
+  bool was_sent_before = false;
+  while (true) {
     const nanoseconds left = deadline - clock_.now().boot;
     const auto answer = client_.txn(request, {.timeout = std::min(kOneAttempt, left)});
     if (answer.ok()) return settle(*answer, was_sent_before);
-    if (!is_ambiguous(answer.status())) return answer.status();
+    if (is_no_space(answer.status()) && options_.wait_for_space()) {
+      deadline = clock_.now().boot + options_.patience;
+      continue;
+    }
+    if (!is_ambiguous(answer.status()) && !is_too_busy(answer.status())) return answer.status();
+    was_sent_before = true;
     if (deadline - clock_.now().boot <= kBetweenAttempts) {
       return absl::UnavailableError(
           absl::StrCat("the outcome of a commit is unknown: ", answer.status().message()));
     }
     std::this_thread::sleep_for(kBetweenAttempts);
-    client_.wait_for_connection(std::min(kOneAttempt, deadline - clock_.now().boot));
+    client_.wait_for_connection(std::min(kForConnection, deadline - clock_.now().boot));
   }
 }
 
@@ -159,7 +167,7 @@ absl::Status EtcdWriter::carry_out(std::vector<Operations> parts) {
 }
 
 absl::Status EtcdWriter::recover() {
-  const auto whole = client_.get(keys_.staged_whole(), {.timeout = patience_});
+  const auto whole = client_.get(keys_.staged_whole(), {.timeout = options_.patience});
   if (!whole.ok() && !absl::IsNotFound(whole.status())) return whole.status();
   std::vector<Operations> parts;
   size_t found = 0;

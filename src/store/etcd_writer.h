@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -26,10 +27,14 @@ namespace clusterd {
 // Owned by EtcdStore; one thread at a time.
 class EtcdWriter {
  public:
-  // `client`, `keys` and `clock` outlive this. Of a transaction that nobody answers, for
-  // `patience`.
-  EtcdWriter(EtcdClient& client, const EtcdKeys& keys, const Clock& clock,
-             std::chrono::nanoseconds patience);
+  struct Options {
+    std::chrono::nanoseconds patience;  // with a transaction that nobody answers
+    // Etcd has no space, and nothing was written. Blocks for a while; whether to try again.
+    std::function<bool()> wait_for_space;
+  };
+
+  // `client`, `keys` and `clock` outlive this.
+  EtcdWriter(EtcdClient& client, const EtcdKeys& keys, const Clock& clock, Options options);
 
   // From here on nothing of an earlier term is done any more. FAILED_PRECONDITION: that leader key
   // is gone. UNAVAILABLE: etcd does not answer.
@@ -39,6 +44,8 @@ class EtcdWriter {
   // INVALID_ARGUMENT: a record is larger than etcd takes.
   [[nodiscard]] absl::Status write(EtcdChanges changes);
 
+  // Of the last begin().
+  [[nodiscard]] const LeaderKey& leader() const { return leader_; }
   // The revision of the last transaction.
   [[nodiscard]] int64_t revision() const { return revision_; }
 
@@ -55,7 +62,7 @@ class EtcdWriter {
   EtcdClient& client_;
   const EtcdKeys& keys_;
   const Clock& clock_;
-  const std::chrono::nanoseconds patience_;
+  const Options options_;
   LeaderKey leader_;
   uint64_t counter_ = 0;  // as of the last transaction
   int64_t revision_ = 0;

@@ -119,6 +119,10 @@ class Store {
 
   // Bytes that may still be written where the store lies. Any thread.
   virtual absl::StatusOr<uint64_t> free_bytes() = 0;
+
+  // The daemon stops: reads that wait for others fail, and a commit waits for no room. Any thread;
+  // for good.
+  virtual void end_waits() {}
 };
 
 }  // namespace clusterd

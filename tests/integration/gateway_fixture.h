@@ -19,7 +19,7 @@ class GatewayFixture {
  public:
   explicit GatewayFixture(
       SchedulerConfig::HttpServer config = {},
-      HttpGateway::Readiness readiness = [] { return absl::OkStatus(); },
+      HttpGateway::Readiness readiness = [] { return std::string(); },
       bool original_endpoints = true, CallerRules::Settings callers = {})
       : callers_(std::move(callers)) {
     grpc::ServerBuilder builder;

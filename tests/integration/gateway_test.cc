@@ -120,12 +120,12 @@ TEST_CASE("path variables are decoded", "[gateway]") {
 }
 
 TEST_CASE("probes tell whether the daemon is ready, whatever the host", "[gateway]") {
-  absl::Status ready = absl::UnavailableError("the store is away");
+  absl::StatusOr<std::string> ready = absl::UnavailableError("the store is away");
   GatewayFixture gateway({}, [&ready] { return ready; });
   RawHttp client(gateway.address());
 
   const RawResponse away = client.request("GET", "/readyz");
-  ready = absl::OkStatus();
+  ready = "leader 10.0.0.1:50000\n";
   const RawResponse there = client.request("GET", "/readyz");
   client.send("GET /healthz HTTP/1.1\r\nHost: pod.example\r\n\r\n");
   const RawResponse health = client.receive();
@@ -133,6 +133,7 @@ TEST_CASE("probes tell whether the daemon is ready, whatever the host", "[gatewa
   CHECK(away.status == 503);
   CHECK_THAT(away.body, Catch::Contains("the store is away"));
   CHECK(there.status == 200);
+  CHECK(there.body == "ok\nleader 10.0.0.1:50000\n");
   CHECK(health.status == 200);
   CHECK(health.body == "ok\n");
 }

@@ -147,7 +147,7 @@ TEST_CASE("while the store cannot be loaded nothing is ready, and it recovers by
   store.fail_commit(1, MemoryStore::Failure::kNothingKept);
 
   CHECK(absl::IsUnavailable(app.submit("lost").status()));
-  CHECK(absl::IsUnavailable((*app).readiness()));
+  CHECK(absl::IsUnavailable((*app).readiness().status()));
   CHECK(absl::IsUnavailable(app.submit("refused").status()));
   store.set_unreachable(false);
   app.ready();

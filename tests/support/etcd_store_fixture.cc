@@ -10,7 +10,7 @@ const SystemClock& system_clock() {
   return clock;
 }
 
-constexpr EtcdClient::Limits kLimits{.timeout = std::chrono::seconds(20)};
+const EtcdClient::Limits kLimits{.timeout = std::chrono::seconds(20)};
 
 }  // namespace
 
@@ -58,8 +58,8 @@ LeaderKey become_leader(EtcdClient& client, const std::string& prefix) {
 InEtcd::InEtcd(uint64_t max_events)
     : InEtcd(shared_etcd(), {.prefix = new_prefix(), .max_events = max_events}) {}
 
-InEtcd::InEtcd(EtcdServer& server, const EtcdStore::Options& options)
-    : options(options), client(make_client(server.settings())) {
+InEtcd::InEtcd(EtcdServer& server, const EtcdStore::Options& its_options)
+    : options(its_options), client(make_client(server.settings())) {
   store = std::make_unique<EtcdStore>(*client, clock, options);
   store->set_leader(become_leader(*client, options.prefix));
 }

@@ -25,7 +25,7 @@ void delete_key(EtcdClient& client, const std::string& key);
 // A store that leads, in the etcd that the tests share unless told.
 struct InEtcd {
   explicit InEtcd(uint64_t max_events = 5);
-  InEtcd(EtcdServer& server, const EtcdStore::Options& options);
+  InEtcd(EtcdServer& server, const EtcdStore::Options& its_options);
 
   Store& operator*() { return *store; }
   [[nodiscard]] EtcdStore::Options options_again() const { return options; }

@@ -194,8 +194,14 @@ std::map<std::string, v1::Queue> MemoryStore::queues() const {
   return queues_;
 }
 
+void MemoryStore::fail_reads(absl::Status status) {
+  const std::lock_guard lock(mutex_);
+  reads_ = std::move(status);
+}
+
 absl::StatusOr<v1::Job> MemoryStore::find_job(const std::string& job_id) {
   const std::lock_guard lock(mutex_);
+  if (!reads_.ok()) return reads_;
   if (const v1::Job* job = find(job_id)) return *job;
   if (const auto parts = split_task_id(job_id)) {
     const v1::Job* array = find(parts->first);

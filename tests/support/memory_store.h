@@ -30,6 +30,8 @@ class MemoryStore final : public Store {
   void fail_commit(uint64_t number, Failure failure);
   // begin_term() gives UNAVAILABLE while this is set.
   void set_unreachable(bool unreachable);
+  // What find_job() gives instead of an answer; OK: answers again.
+  void fail_reads(absl::Status status);
 
   [[nodiscard]] uint64_t commits() const;  // those that failed included
 
@@ -82,6 +84,7 @@ class MemoryStore final : public Store {
   uint64_t failing_commit_ = 0;  // by the count above; 0: none
   Failure failure_ = Failure::kNothingKept;
   bool unreachable_ = false;
+  absl::Status reads_;
   uint64_t free_bytes_ = UINT64_MAX;
 };
 

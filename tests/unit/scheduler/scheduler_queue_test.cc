@@ -2,6 +2,7 @@
 
 #include "core/field_error.h"
 #include "core/proto_time.h"
+#include "scheduler/look_up.h"
 #include "support/cluster_of_fakes.h"
 
 namespace clusterd {
@@ -119,6 +120,110 @@ TEST_CASE("a start costs no more in a long queue than in a short one", "[queue]"
   const auto in_long_queue = time_of_ends(5'000);
 
   CHECK(in_long_queue < 5 * in_short_queue);
+}
+
+TEST_CASE("of many attempts the record keeps how each ended, and what the last ones said",
+          "[queue]") {
+  constexpr uint32_t kAttempts = 60;
+  ClusterOfFakes cluster;
+  const std::string worker = cluster.join("w", 1);
+  v1::JobSpec spec = retrying(v1::RetryPolicy::FAILURE, kAttempts);
+  *spec.mutable_retry()->mutable_backoff() = to_proto(0s);
+  cluster.submit(spec);
+  for (uint32_t attempt = 1; attempt <= kAttempts; ++attempt) {
+    cluster.advance(1ms);
+    cluster.heartbeat(worker);
+    cluster.say_started(worker, "job-1", attempt);
+    v1::JobEvent event;
+    event.mutable_key()->set_job_id("job-1");
+    event.mutable_key()->set_attempt(attempt);
+    event.mutable_ended()->set_reason(v1::JobEnd::EXITED);
+    event.mutable_ended()->set_exit_code(static_cast<int>(attempt));
+    event.mutable_ended()->set_output_tail(std::string(4096, 'x'));
+    event.mutable_ended()->set_message(std::string(4096, 'm'));
+    cluster.send_event(worker, event);
+  }
+
+  const v1::Job job = cluster.query("job-1");
+  REQUIRE(job.attempts_size() == kAttempts);
+  CHECK(job.attempts(0).end().exit_code() == 1);
+  CHECK(job.attempts(0).end().output_tail().empty());
+  CHECK(job.attempts(kAttempts - 1).end().output_tail().size() == 4096);
+  CHECK(job.ByteSizeLong() < 60 * 500 + 5 * 8192);
+}
+
+TEST_CASE("a retry with a key of a job that goes on is refused, and does no harm", "[queue]") {
+  ClusterOfFakes cluster;
+  const std::string worker = cluster.join("w", 1);
+  cluster.submit(spec_for());
+  cluster.say_started(worker, "job-1");
+  v1::RetryJobRequest retry;
+  retry.set_job_id("job-1");
+  const CallId call = cluster.next_call++;
+
+  cluster.apply(cluster.scheduler.retry(call, retry, {"key", "sha"}, cluster.now));
+
+  CHECK(absl::IsFailedPrecondition(cluster.reply(call)->status()));
+}
+
+TEST_CASE("what cannot be read for now is not taken for unknown", "[queue]") {
+  ClusterOfFakes cluster;
+  const std::string worker = cluster.join("w", 1);
+  cluster.submit(spec_for());
+  cluster.say_started(worker, "job-1");
+  cluster.say_ended(worker, "job-1", 0);
+  v1::JobSpec spec = spec_for();
+  spec.add_after()->set_job_id("job-1");
+
+  cluster.store.fail_reads(absl::DeadlineExceededError("nobody answers"));
+  const CallId call = cluster.submit(spec);
+  CHECK(absl::IsUnavailable(cluster.reply(call)->status()));
+
+  cluster.store.fail_reads(absl::OkStatus());
+  CHECK(cluster.reply(cluster.submit(spec))->ok());
+}
+
+TEST_CASE("a job whose dependency cannot be read after a restart is asked for again", "[queue]") {
+  MemoryStore store;
+  REQUIRE(store.begin_term().ok());
+  StoreBatch batch;
+  v1::Job& done = batch.put_jobs.emplace_back();
+  done.set_job_id("done");
+  done.set_state(v1::Job::SUCCEEDED);
+  done.mutable_end()->set_reason(v1::JobEnd::EXITED);
+  v1::Job& waiting = batch.put_jobs.emplace_back();
+  waiting.set_job_id("waiting");
+  waiting.set_state(v1::Job::QUEUED);
+  *waiting.mutable_spec() = spec_for();
+  waiting.mutable_spec()->add_after()->set_job_id("done");
+  REQUIRE(store.commit({&batch, 1}).ok());
+  Now now{BootTime(std::chrono::hours(1)), WallTime(std::chrono::hours(1000))};
+  Scheduler scheduler({}, *store.begin_term(), now);
+  const auto question_of = [](const Decision& decision) -> const LookUp* {
+    for (const Effect& effect : decision.effects) {
+      if (const auto* question = std::get_if<LookUp>(&effect)) return question;
+    }
+    return nullptr;
+  };
+  const Decision begun = scheduler.begin(now);
+  const LookUp* question = question_of(begun);
+  REQUIRE(question != nullptr);
+
+  const Decision failed = scheduler.looked_up(question->id, absl::UnavailableError("away"), now);
+  CHECK(failed.persist.put_jobs.empty());
+  CHECK(question_of(failed) == nullptr);
+  now.boot += std::chrono::minutes(1);
+  const Decision asked = scheduler.tick(now);
+  const LookUp* again = question_of(asked);
+  REQUIRE(again != nullptr);
+  (void)scheduler.looked_up(again->id, look_up(store, *again), now);
+
+  v1::ExplainJobRequest request;
+  request.set_job_id("waiting");
+  const Decision explained = scheduler.explain(1, request);
+  const auto& answer = std::get<Reply>(explained.effects.at(0)).answer;
+  CHECK(std::get<v1::ExplainJobResponse>(*answer).ShortDebugString().find("waits for") ==
+        std::string::npos);
 }
 
 TEST_CASE("a failure is retried after a wait that doubles, up to max_attempts", "[queue]") {

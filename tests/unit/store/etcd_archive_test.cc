@@ -134,6 +134,29 @@ TEST_CASE("an import into etcd replaces nothing, and one that did not end is no 
   CHECK(check_etcd(*held.client, other)->faults.empty());
 }
 
+TEST_CASE("a record that etcd does not take is named before anything is written",
+          "[etcd][archive]") {
+  const TemporaryFolder folder;
+  const SystemClock clock;
+  const InEtcd held;
+  {
+    const auto store = *SqliteStore::open(folder.file("a.db"));
+    REQUIRE(store->begin_term().ok());
+    StoreBatch batch;
+    batch.put_jobs = {sample_job(1, Job::QUEUED)};
+    batch.put_jobs[0].mutable_spec()->add_args(std::string(1'200'000, 'x'));
+    REQUIRE(store->commit({&batch, 1}).ok());
+  }
+  REQUIRE(export_sqlite(folder.file("a.db"), file_of(folder.file("1")).get()).ok());
+  const std::string prefix = new_prefix();
+
+  const absl::Status refused = import_etcd(folder.file("1"), *held.client, clock, prefix).status();
+
+  CHECK(absl::IsFailedPrecondition(refused));
+  CHECK_THAT(std::string(refused.message()), Catch::Contains("job job-1 takes 12"));
+  CHECK(absl::IsNotFound(held.client->get(prefix + "importing", {}).status()));
+}
+
 TEST_CASE("an archive that was cut or changed makes no store in etcd", "[etcd][archive]") {
   const TemporaryFolder folder;
   const SystemClock clock;

@@ -190,24 +190,75 @@ TEST_CASE("a staged commit that is whole is carried out by the next term, anothe
   CHECK((*held).begin_term().ok());
 }
 
-TEST_CASE("a full etcd refuses the commit and says that no space is left", "[etcd]") {
+// Commits until etcd takes no more; that commit.
+std::future<absl::Status> fill(InEtcd& held) {
+  for (uint64_t seq = 1;; ++seq) {
+    auto committed = std::async(std::launch::async, [&held, seq] {
+      StoreBatch batch = batch_of(sample_job(seq, Job::QUEUED));
+      batch.put_jobs[0].mutable_spec()->add_args(std::string(900'000, 'x'));
+      return (*held).commit({&batch, 1});
+    });
+    if (committed.wait_for(2s) == std::future_status::timeout) return committed;
+    REQUIRE(committed.get().ok());
+    REQUIRE(seq < 100);
+  }
+}
+
+TEST_CASE("a full etcd holds a commit up, and it is done once there is room", "[etcd]") {
   EtcdServer server({.quota_bytes = 16U << 20});
   InEtcd held(server, {.prefix = new_prefix(), .care = {.quota_bytes = 16U << 20}});
   REQUIRE((*held).begin_term().ok());
-  CHECK(*(*held).free_bytes() > (8U << 20));
-  absl::Status status;
-  for (uint64_t seq = 1; status.ok() && seq < 100; ++seq) {
-    StoreBatch batch = batch_of(sample_job(seq, Job::QUEUED));
-    batch.put_jobs[0].mutable_spec()->add_args(std::string(900'000, 'x'));
-    const uint64_t before = *(*held).free_bytes();
-    status = (*held).commit({&batch, 1});
-    if (status.ok()) CHECK(*(*held).free_bytes() <= before);
+  auto committed = fill(held);
+
+  CHECK(*(*held).free_bytes() == 0);
+  CHECK((*held).find_job("job-1").ok());  // what is there can be read
+  for (const char* seq : {"1", "2", "3", "4", "5", "6"}) {
+    delete_key(*held.client, held.options.prefix + "jobs/job-" + seq);
+  }
+  const int64_t revision = held.client->status({})->header().revision();
+  REQUIRE(held.client->compact(revision, {}).ok());
+  const std::string etcdctl = "ETCDCTL_API=3 etcdctl --endpoints=" + server.endpoint();
+  REQUIRE(std::system((etcdctl + " defrag > /dev/null").c_str()) == 0);
+  REQUIRE(std::system((etcdctl + " alarm disarm > /dev/null").c_str()) == 0);
+
+  const bool is_done = committed.wait_for(20s) == std::future_status::ready;
+  if (!is_done) (*held).end_waits();
+  CHECK(is_done);
+  CHECK(committed.get().ok());
+  CHECK(commit_beside(*held, 200).get().ok());
+}
+
+TEST_CASE("who leads no more, or stops, waits for no room in a full etcd", "[etcd]") {
+  const bool stops = GENERATE(true, false);
+  EtcdServer server({.quota_bytes = 16U << 20});
+  InEtcd held(server, {.prefix = new_prefix(), .care = {.quota_bytes = 16U << 20}});
+  REQUIRE((*held).begin_term().ok());
+  auto committed = fill(held);
+
+  if (stops) {
+    (*held).end_waits();
+  } else {
+    held.store->set_leader(std::nullopt);
   }
 
-  CHECK(absl::IsResourceExhausted(status));
-  CHECK(*(*held).free_bytes() == 0);
-  CHECK(absl::IsResourceExhausted((*held).begin_term().status()));
-  CHECK((*held).find_job("job-1").ok());  // what is there can be read
+  CHECK(absl::IsResourceExhausted(committed.get()));
+}
+
+TEST_CASE("reads of a daemon that stops wait for nobody", "[etcd]") {
+  EtcdServer server;
+  InEtcd held(server, {.prefix = new_prefix()});
+  REQUIRE((*held).begin_term().ok());
+  server.pause();
+  auto read =
+      std::async(std::launch::async, [&held] { return (*held).find_job("job-1").status(); });
+  CHECK(read.wait_for(200ms) == std::future_status::timeout);
+  const auto begin = std::chrono::steady_clock::now();
+
+  (*held).end_waits();
+
+  CHECK(absl::IsCancelled(read.get()));
+  CHECK(std::chrono::steady_clock::now() - begin < 1s);
+  server.resume();
 }
 
 TEST_CASE("a store made by a newer program is refused and left as it is", "[etcd]") {
