@@ -73,6 +73,8 @@ class Client::Core {
   void unary(typename UnaryOperation<Request, Response>::Method method, Request request,
              Callback<Response> done, const CallOptions& call, nanoseconds limit = kTryLimit) {
     using Operation = UnaryOperation<Request, Response>;
+    // One of several schedulers may be frozen.
+    if (shared_.channels->size() > 1) limit = std::min<nanoseconds>(limit, kTryLimit);
     std::make_shared<Operation>(shared_, method, std::move(request), std::move(done),
                                 call.deadline.value_or(shared_.options.deadline), limit)
         ->begin(call.stop);

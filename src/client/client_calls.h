@@ -59,8 +59,8 @@ class UnaryOperation final : public ClientOperation {
     if (!is_connected || absl::IsDeadlineExceeded(last_)) {
       last_ = absl::UnavailableError("scheduler " + endpoint_->address +
                                      " cannot be reached: " + status.error_message());
-      shared_.channels->leave(*endpoint_);
     }
+    shared_.channels->leave(*endpoint_);  // another one may be able to answer
     if (is_stopped() || is_late() || ++attempts_ >= shared_.options.max_attempts) {
       return finish(early_end(last_));
     }
@@ -177,7 +177,7 @@ class StreamOperation final : public ClientOperation {
     if (is_stopped() || is_late()) return finish(early_end(last_));
     if (!is_interruption(last_.code())) return finish(last_);
     const bool is_connected = endpoint_->channel->GetState(false) == GRPC_CHANNEL_READY;
-    if (!is_connected) shared_.channels->leave(*endpoint_);
+    if (!is_connected || absl::IsUnavailable(last_)) shared_.channels->leave(*endpoint_);
     answered_ = answered_ || is_connected;
     if (Clock::now() - opened_ > kEstablished) heard();
     if (!failing_since_) failing_since_ = Clock::now();

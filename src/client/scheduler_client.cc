@@ -4,6 +4,8 @@
 #include <grpcpp/client_context.h>
 
 #include <algorithm>
+#include <condition_variable>
+#include <mutex>
 
 #include "absl/strings/cord.h"
 #include "clusterd/job_states.h"
@@ -24,7 +26,10 @@ using std::chrono::seconds;
 using Stub = v1::SchedulerService::Stub;
 
 constexpr seconds kCallTimeout(30);
-constexpr seconds kStartTimeout(90);   // `start_wait` may be a minute
+constexpr seconds kStartTimeout(90);  // `start_wait` may be a minute
+constexpr seconds kTryLimit(10);      // of one scheduler of several, which may be frozen
+constexpr seconds kFailoverPatience(30);
+constexpr std::chrono::milliseconds kBetweenTries(300);
 constexpr seconds kGroupTimeout(600);  // a million jobs take some minutes
 constexpr seconds kWaitSlice(30);
 constexpr seconds kWaitMargin(10);  // on top of what the scheduler is asked to wait
@@ -113,19 +118,42 @@ struct SchedulerClient::Caller {
                                                               Response*),
                                  const Request& request, nanoseconds timeout = kCallTimeout) {
     Response response;
-    absl::Status status = run(timeout, [&](Stub& stub, grpc::ClientContext& context) {
+    absl::Status status = repeat(timeout, [&](Stub& stub, grpc::ClientContext& context) {
       return (stub.*method)(&context, request, &response);
     });
     if (!status.ok()) return status;
     return response;
   }
 
+  // The same, and where there are several schedulers, again until another one leads: these calls
+  // change nothing, or have a request id.
+  template <typename Call>
+  absl::Status repeat(nanoseconds timeout, Call call) {
+    if (client.endpoints_.size() == 1 || timeout > kStartTimeout) return run(timeout, call);
+    const auto end = std::chrono::steady_clock::now() + kFailoverPatience;
+    while (true) {
+      const absl::Status status = run(std::min<nanoseconds>(timeout, kTryLimit), call);
+      const bool is_answer = !absl::IsUnavailable(status) && !absl::IsDeadlineExceeded(status);
+      if (is_answer || std::chrono::steady_clock::now() >= end || !pause()) return status;
+    }
+  }
+
+  // False where it is to stop.
+  bool pause() {
+    std::mutex mutex;
+    std::condition_variable_any never;
+    std::unique_lock lock(mutex);
+    (void)never.wait_for(lock, stop, kBetweenTries, [] { return false; });
+    return !stop.stop_requested();
+  }
+
   // One call of StreamJob. OK: it ended in order, or was cut without an error; the assembler
   // knows which.
   absl::Status stream(OutputAssembler& assembler, const OutputSink& sink) {
     absl::Status verdict;
-    const v1::StreamJobRequest request = assembler.next_request();
     const absl::Status status = run(kStreamTimeout, [&](Stub& stub, grpc::ClientContext& context) {
+      // From where the call before has left off, which may have been cut in the middle.
+      const v1::StreamJobRequest request = assembler.next_request();
       const auto reader = stub.StreamJob(&context, request);
       v1::StreamJobResponse message;
       while (verdict.ok() && reader->Read(&message)) {
