@@ -609,6 +609,9 @@ void SimulatedCluster::check_records() {
   }
   live_ = 0;
   store_.visit_jobs([this](const v1::Job& job) {
+    v1::Job::State& state = states_[job.job_id()];
+    if (state != job.state()) coverage_.changed(state, job);
+    state = job.state();
     if (!is_final(job.state())) {
       ++live_;
       return;

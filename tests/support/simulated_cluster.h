@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "support/memory_store.h"
+#include "support/simulated_coverage.h"
 #include "support/simulated_term.h"
 #include "support/simulated_truth.h"
 #include "support/simulated_worker.h"
@@ -33,6 +34,7 @@ class SimulatedCluster {
   [[nodiscard]] uint32_t history() const { return truth_.history(); }
   [[nodiscard]] const std::vector<std::string>& trace() const { return truth_.trace(); }
   [[nodiscard]] size_t accepted() const { return accepted_.size(); }
+  [[nodiscard]] const SimulatedCoverage& coverage() const { return coverage_; }
 
  private:
   using OnAnswer = std::function<void(const absl::StatusOr<Answer>&)>;
@@ -105,6 +107,8 @@ class SimulatedCluster {
   bool faulty_ = true;
   uint64_t live_ = 0;  // jobs and tasks that have not ended, as of the last commit
   uint64_t checked_changes_ = 0;
+  SimulatedCoverage coverage_;
+  std::map<std::string, v1::Job::State> states_;  // as of the last commit
   std::set<std::string> accepted_;
   std::multiset<std::string> deleting_;       // whose deletion has been asked for and not answered
   std::set<std::string> touched_;             // retried or deleted by a caller: they may change

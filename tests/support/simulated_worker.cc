@@ -1,5 +1,7 @@
 #include "support/simulated_worker.h"
 
+#include <array>
+
 #include "core/field_error.h"
 #include "core/proto_time.h"
 #include "core/worker_fault.h"
@@ -23,6 +25,18 @@ v1::AttemptKey to_key(const std::pair<std::string, uint32_t>& key) {
 v1::JobEnd end_with(v1::JobEnd::Reason reason) {
   v1::JobEnd end;
   end.set_reason(reason);
+  return end;
+}
+
+// How a process ends that has run its time. Some of those that would fail meet something else.
+v1::JobEnd end_after(milliseconds time, int exit_code) {
+  using v1::JobEnd;
+  constexpr std::array kOthers = {JobEnd::SIGNALED, JobEnd::OUT_OF_MEMORY, JobEnd::OUTPUT_LIMIT,
+                                  JobEnd::RUN_TIMED_OUT, JobEnd::EXIT_STATUS_UNKNOWN};
+  const auto kind = static_cast<size_t>(time.count()) % 10;
+  if (exit_code != 0 && kind < kOthers.size()) return end_with(kOthers.at(kind));
+  v1::JobEnd end = end_with(JobEnd::EXITED);
+  end.set_exit_code(exit_code);
   return end;
 }
 
@@ -306,12 +320,10 @@ void SimulatedWorker::run(const Key& key) {
   check_fence(key);
   if (!held_.contains(key) || !held_.at(key).running) return;
   const milliseconds runs(std::stoll(held.order.spec().args(0)));
-  time_.after(runs, [this, key, token = held.token] {
+  time_.after(runs, [this, key, runs, token = held.token] {
     const auto again = held_.find(key);
     if (again == held_.end() || again->second.token != token || !again->second.running) return;
-    v1::JobEnd end = end_with(v1::JobEnd::EXITED);
-    end.set_exit_code(std::stoi(again->second.order.spec().args(1)));
-    finish(key, end);
+    finish(key, end_after(runs, std::stoi(again->second.order.spec().args(1))));
   });
 }
 
