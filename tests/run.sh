@@ -80,11 +80,18 @@ if $full; then
   if compgen -G 'tests/fuzz/*_fuzz.cc' > /dev/null; then
     build fuzz || failure 'build of fuzz'
     for fuzzer in build/fuzz/tests/fuzz/*_fuzz; do
-      "$fuzzer" -max_total_time=60 || failure "${fuzzer##*/}"
+      name="${fuzzer##*/}"
+      mkdir -p "$scratch/corpus"
+      known="tests/fuzz/corpus/${name%_fuzz}"
+      if [[ ! -d "$known" ]]; then known=''; fi
+      "$fuzzer" -max_total_time=10 -artifact_prefix=build/fuzz/ "$scratch/corpus" ${known:+"$known"} \
+        || failure "$name"
+      rm -rf "$scratch/corpus"
     done
   fi
+  build dev  # is upgraded to
   if build release --target packages; then
-    run_tests release --tests-regex '^packages$'
+    run_tests release --tests-regex '^(packages|e2e: two builds)$'
   else
     failure 'build of the packages'
   fi

@@ -14,70 +14,14 @@ import tempfile
 import time
 import urllib.parse
 
+from etcd import Etcd
 from http_client import HttpClient
+from processes import (  # noqa: F401: what tests of clusters use of it
+    DEADLINE_SECONDS, end_of, executable, is_sanitized, parent_of, peak_memory_bytes, processes,
+    wait_until)
 
-DEADLINE_SECONDS = 60
-POLL_SECONDS = 0.02
-
-
-def executable():
-    try:
-        return os.environ["CLUSTERD"]
-    except KeyError:
-        raise SystemExit("set CLUSTERD to the path of the clusterd executable") from None
-
-
-def wait_until(condition, what, seconds=DEADLINE_SECONDS):
-    """Polls until `condition()` is true and returns what it gave."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s: {what}")
-        time.sleep(POLL_SECONDS)
-
-
-def end_of(log):
-    """What tells of a failure: a sanitizer's whole report, else the last lines."""
-    text = log.read_text(errors="replace")
-    report = text.find("==ERROR: ")
-    return text[report:report + 20000] if report >= 0 else text[-4000:]
-
-
-def is_sanitized(pid):
-    """Whether a process is slowed down, and swollen, by a sanitizer."""
-    return "libasan" in pathlib.Path(f"/proc/{pid}/maps").read_text()
-
-
-def peak_memory_bytes(pid):
-    """VmHWM of a process; None where a sanitizer makes the number meaningless."""
-    if is_sanitized(pid):
-        return None
-    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise AssertionError(f"process {pid} has no VmHWM")
-
-
-def processes():
-    """(pid, command line, working folder) of every process that is not a zombie."""
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        with contextlib.suppress(OSError):  # it has gone, or its folder is too deep to be named
-            command = pathlib.Path(f"/proc/{entry}/cmdline").read_bytes()
-            folder = os.readlink(f"/proc/{entry}/cwd")
-            if command:
-                yield int(entry), command.replace(b"\0", b" ").decode(errors="replace"), folder
-
-
-def parent_of(pid):
-    """Its parent's process id; None where it has gone."""
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        return int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    return None
+# Where this is "etcd", schedulers keep their jobs there instead of in a file.
+STORE = os.environ.get("CLUSTERD_TEST_STORE", "sqlite")
 
 
 def to_toml(sections):
@@ -93,9 +37,9 @@ def to_toml(sections):
 
 
 class Daemon:
-    """One `clusterd scheduler` or `clusterd worker` process."""
+    """One `clusterd scheduler` or `clusterd worker` process; of another build where `program` is one."""
 
-    def __init__(self, folder, name, mode, sections, wrapper=()):
+    def __init__(self, folder, name, mode, sections, wrapper=(), program=None):
         self.name = name
         self.folder = folder
         self.port_file = folder / f"{name}.ports"
@@ -105,7 +49,7 @@ class Daemon:
         self.port_file.unlink(missing_ok=True)
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [*wrapper, executable(), mode, "--config", str(config),
+                [*wrapper, program or executable(), mode, "--config", str(config),
                  "--port-file", str(self.port_file)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/")
         self.ports = self._wait_for_ports()
@@ -164,7 +108,10 @@ class Cluster:
         self.http_address = "127.0.0.1:0"
         self.grpc_address = "127.0.0.1:0"
         self.scheduler_sections = {"scheduling": scheduling or {}, **scheduler_sections}
+        self.etcd = None
         try:
+            if STORE == "etcd":
+                self.etcd = Etcd(self.folder, 1)
             self.start_scheduler()
         except BaseException:
             self._kill_leftovers()
@@ -182,7 +129,7 @@ class Cluster:
         sections = {
             "grpc_server": {"addr": self.grpc_address},
             "http_server": {"addr": self.http_address},
-            "store": {"path": str(self.folder / "clusterd.db")},
+            "store": self.store_section(),
             "log": {"level": "debug"},
             **self.scheduler_sections,
         }
@@ -192,6 +139,15 @@ class Cluster:
         self.http = self.http_client()
         wait_until(lambda: self.http.get("/readyz").status == 200, "the scheduler is ready")
 
+    def store_section(self):
+        if self.etcd is not None:
+            return {"backend": "etcd", "endpoints": self.etcd.endpoints, "lease_ttl": "2s"}
+        return {"path": str(self.folder / "clusterd.db")}
+
+    @property
+    def http_addresses(self):
+        return [self.http_address]
+
     def http_client(self):
         """How the tests call it over HTTP."""
         return HttpClient(self.http_address)
@@ -200,7 +156,7 @@ class Cluster:
         return self.folder / f"{name}-data"
 
     def start_worker(self, name="w1", slots=8, on_stop="stop", alive=True, labels=None,
-                     limits=None, sections=None, **jobs):
+                     limits=None, sections=None, wrapper=(), **jobs):
         """Starts a worker, or starts it again; returns when the scheduler sees it ALIVE."""
         sections = {
             "grpc_server": {"addr": "127.0.0.1:0"},
@@ -214,7 +170,7 @@ class Cluster:
             **self.worker_sections(name),
             **(sections or {}),
         }
-        self.workers[name] = Daemon(self.folder, name, "worker", sections)
+        self.workers[name] = Daemon(self.folder, name, "worker", sections, wrapper)
         if alive:
             self.wait_for_worker(name, "ALIVE")
         return self.workers[name]
@@ -356,6 +312,8 @@ class Cluster:
         try:
             codes = {daemon.name: self._stop(daemon)
                      for daemon in [*self.workers.values(), self.scheduler]}
+            if self.etcd is not None:
+                self.etcd.kill()
             if check:
                 wait_until(lambda: not self.leftovers(), "every process of the cluster ends", 15)
                 if self.cgroups():

@@ -13,6 +13,7 @@ from cluster import executable
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "examples" / "deploy"
+HA = ROOT / "examples" / "ha"
 PACKAGING = ROOT / "src" / "cmake" / "packaging"
 
 try:
@@ -153,24 +154,61 @@ class ContainerTest(Folder):
             for word in path.split():
                 self.assertTrue((ROOT / word).exists(), word)
 
-    @unittest.skipUnless(yaml, "python3-yaml is not installed")
-    def test_compose_gives_tls_and_health_checks(self):
-        compose = yaml.safe_load((DEPLOY / "container" / "compose.yaml").read_text())
-        self.assertEqual(sorted(compose["services"]), ["scheduler", "worker-1", "worker-2"])
+    def check_compose(self, folder, services):
+        compose = yaml.safe_load((folder / "compose.yaml").read_text())
+        self.assertEqual(sorted(compose["services"]), services)
         for name, service in compose["services"].items():
-            self.assertIn("--live", service["healthcheck"]["test"], name)
             self.assertEqual(service["cap_drop"], ["ALL"])
-            self.assertTrue(service["read_only"])
             mode = name.partition("-")[0]
+            if mode == "etcd":
+                self.assertEqual(service["networks"], ["store"])
+                continue
+            self.assertIn("--live", service["healthcheck"]["test"], name)
+            self.assertTrue(service["read_only"])
             mounted = [volume.split(":")[1] for volume in service["volumes"]]
-            config = tomllib.loads((DEPLOY / "container" / f"{mode}.toml").read_text())
+            config = tomllib.loads((folder / f"{mode}.toml").read_text())
             self.assertTrue(config["grpc_server"]["use_tls"])
             for key in ("crt_file", "key_file", "ca_file"):
                 file = config["grpc_server"][key]
                 self.assertTrue(file in mounted or os.path.dirname(file) in mounted, file)
-        config = tomllib.loads((DEPLOY / "container" / "worker.toml").read_text())
+        config = tomllib.loads((folder / "worker.toml").read_text())
         self.assertLess(seconds(config["worker"]["drain_timeout"]) + 15,
                         seconds(compose["services"]["worker-1"]["stop_grace_period"]))
+        return compose
+
+    @unittest.skipUnless(yaml, "python3-yaml is not installed")
+    def test_compose_gives_tls_and_health_checks(self):
+        self.check_compose(DEPLOY / "container", ["scheduler", "worker-1", "worker-2"])
+
+    @unittest.skipUnless(yaml, "python3-yaml is not installed")
+    def test_compose_of_several_schedulers_is_one_cluster(self):
+        names = [f"{kind}-{i}" for kind in ("etcd", "scheduler") for i in (1, 2, 3)]
+        compose = self.check_compose(HA / "compose", [*names, "worker-1", "worker-2"])
+        services = compose["services"]
+        self.assertTrue(compose["networks"]["store"]["internal"])
+        peers = {f"etcd-{i}=http://etcd-{i}:2380" for i in (1, 2, 3)}
+        for i in (1, 2, 3):
+            etcd = services[f"etcd-{i}"]["environment"]
+            self.assertEqual(set(etcd["ETCD_INITIAL_CLUSTER"].split(",")), peers)
+            self.assertIn(f"{etcd['ETCD_NAME']}={etcd['ETCD_INITIAL_ADVERTISE_PEER_URLS']}", peers)
+            self.assertIn("store", services[f"scheduler-{i}"]["networks"])
+            self.assertEqual(services[f"scheduler-{i}"]["hostname"], f"scheduler-{i}")
+        store = tomllib.loads((HA / "compose" / "scheduler.toml").read_text())["store"]
+        self.assertEqual(store["endpoints"], [f"etcd-{i}:2379" for i in (1, 2, 3)])
+        worker = tomllib.loads((HA / "compose" / "worker.toml").read_text())
+        self.assertEqual(worker["scheduler"]["addr"], [f"scheduler-{i}:50000" for i in (1, 2, 3)])
+
+    def test_configurations_of_several_schedulers_are_good(self):
+        for folder in ("compose", "machines"):
+            for mode in ("scheduler", "worker"):
+                self.check(mode, (HA / folder / f"{mode}.toml").read_text())
+        script = self.folder / "certificates.sh"
+        shutil.copy(HA / "compose" / "certificates.sh", script)
+        subprocess.run(["bash", str(script)], capture_output=True, timeout=60, check=True,
+                       env={**os.environ, "CLUSTERD": executable()})
+        mounted = re.findall(r"\./tls/(\S+?):", (HA / "compose" / "compose.yaml").read_text())
+        self.assertEqual([name for name in mounted
+                          if not (self.folder / "tls" / name).exists()], [])
 
     def test_its_configurations_and_certificates_are_good(self):
         for mode in ("scheduler", "worker"):

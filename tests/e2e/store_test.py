@@ -3,7 +3,8 @@ import json
 import pathlib
 import unittest
 
-from cluster import Cluster, wait_until
+from cluster import Cluster, to_toml, wait_until
+from etcd import Etcd
 
 
 class StoreTest(unittest.TestCase):
@@ -15,6 +16,45 @@ class StoreTest(unittest.TestCase):
 
     def store(self, *words):
         return self.cluster.cli("store", *words, "--config", self.config)
+
+    def lose_the_file(self):
+        for file in self.cluster.folder.glob("clusterd.db*"):
+            file.unlink()
+
+    def test_an_archive_takes_a_cluster_to_etcd_and_back(self):
+        cluster = self.cluster
+        cluster.start_worker(on_stop="keep")
+        done = cluster.wait(cluster.start("echo.sh", "before"))["job_id"]
+        waiting = cluster.start("echo.sh", "later", require=["gpu=yes"])
+
+        def move(etcd):
+            """With nobody there: out of the one store, into the other."""
+            cluster.scheduler.terminate()
+            exported = self.store("export", "--force", str(self.archive))
+            self.assertEqual(exported.returncode, 0, exported.stderr)
+            if etcd is None:
+                self.lose_the_file()
+            cluster.etcd = etcd
+            pathlib.Path(self.config).write_text(to_toml({"store": cluster.store_section()}))
+            imported = self.store("import", str(self.archive))
+            self.assertEqual(imported.returncode, 0, imported.stderr)
+            self.assertEqual(self.store("check").returncode, 0)
+            cluster.start_scheduler()
+            cluster.wait_for_worker("w1", "ALIVE")
+            self.assertEqual(cluster.job(done)["state"], "SUCCEEDED")
+            self.assertEqual(cluster.job(waiting)["state"], "QUEUED")
+            wait_until(lambda: cluster.http.get(f"/v1/jobs/{done}/output").status == 200,
+                       "its output is there")
+            self.assertEqual(cluster.output(done), b"before\n")
+            self.assertEqual(cluster.run("echo.sh", "after")[0], b"after\n")
+
+        etcd = Etcd(cluster.folder, 1)
+        self.addCleanup(etcd.kill)
+        move(etcd)
+        twice = self.store("import", str(self.archive))
+        self.assertEqual(twice.returncode, 70)
+        self.assertIn("has keys below /clusterd/ already", twice.stderr)
+        move(None)
 
     def test_a_copy_that_is_made_while_jobs_run_is_restored(self):
         self.cluster.start_worker(on_stop="keep")
@@ -36,11 +76,10 @@ class StoreTest(unittest.TestCase):
         self.assertGreaterEqual(counted, 21)
 
         self.cluster.scheduler.terminate()
-        database = self.cluster.folder / "clusterd.db"
-        for file in self.cluster.folder.glob("clusterd.db*"):
-            file.unlink()
+        self.lose_the_file()
         restored = self.store("import", str(self.archive))
         self.assertEqual(restored.returncode, 0, restored.stderr)
+        database = self.cluster.folder / "clusterd.db"
         self.assertEqual(database.stat().st_mode & 0o777, 0o600)
         self.cluster.start_scheduler()
 
