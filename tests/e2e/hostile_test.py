@@ -1,7 +1,7 @@
 """Well-formed messages that nobody in their right mind sends, to every method over gRPC.
 
-Needs Python's grpcio and protoc's plugin for it. With CLUSTERD_LONG=1 a hundred times as many.
-CLUSTERD_SEED=N sends what a run has sent that named this number.
+Needs Python's grpcio and protoc's plugin for it. With CLUSTERD_LONG=1 a hundred times as many, and
+others each time; CLUSTERD_SEED=N sends what a run has sent that named this number.
 """
 import os
 import pathlib
@@ -25,8 +25,9 @@ from clusterd.v1 import (cluster_service_pb2, scheduler_service_pb2,  # noqa: E4
 from google.protobuf import message_factory  # noqa: E402
 from google.protobuf.descriptor import FieldDescriptor as Field  # noqa: E402
 
-COUNT = 2000 if os.environ.get("CLUSTERD_LONG") else 20
-SEED = int(os.environ.get("CLUSTERD_SEED", time.time_ns() % 10**9))
+LONG = bool(os.environ.get("CLUSTERD_LONG"))
+COUNT = 2000 if LONG else 20
+SEED = int(os.environ.get("CLUSTERD_SEED", time.time_ns() % 10**9 if LONG else 1))
 DEEPEST = 5
 TEXTS = ["", "job-1", "w1", "a", "zone=a", "@daily", "* * * * *", "UTC", "../../etc/passwd", "echo.sh",
          "bash", "\x00", "ä", "%00", "x" * 300, "x" * 70_000, "-1", "'; DROP TABLE jobs; --"]
@@ -139,7 +140,7 @@ class HostileTest(unittest.TestCase):
         self.assertIsNone(cluster.scheduler.process.poll(), "the scheduler lives")
         self.assertIsNone(cluster.workers["w1"].process.poll(), "the worker lives")
         self.assertEqual(200, cluster.http.get("/readyz").status)
-        cluster.http.post("/v1/workers/w1:resume", {})  # somebody may have drained it
+        cluster.http.post("/v1/workers/w1/resume", {})  # somebody may have drained it
         cluster.wait_for_worker("w1", "ALIVE")
         job_id = cluster.start("echo.sh")
         try:
