@@ -16,7 +16,9 @@ class Peer final : public Connection {
  public:
   explicit Peer(clusterd::fuzz::Bytes bytes) : bytes_(bytes) {}
 
-  asio::awaitable<boost::system::error_code> open() override { co_return {}; }
+  asio::awaitable<boost::system::error_code> open() override {
+    co_return boost::system::error_code();
+  }
   asio::awaitable<Transferred> read(std::string& buffer, std::size_t limit) override {
     std::string piece;
     const size_t size = std::min<size_t>(limit, 1 + bytes_.byte());

@@ -1,5 +1,6 @@
 #include <cstdlib>
 
+#include "clusterd/job_states.h"
 #include "core/job_spec_check.h"
 #include "fuzz/fuzz_bytes.h"
 #include "scheduler/look_up.h"
@@ -21,6 +22,7 @@ class World {
     for (size_t n = bytes_.below(4); n > 0; --n) {
       v1::Job job = anything(v1::Job());
       if (job.job_id().empty() || is_final(job.state())) continue;
+      if (!check_job_sizes(job.spec(), config_.scheduling).ok()) continue;
       contents.live_jobs.push_back(std::move(job));
     }
     scheduler_.emplace(config_, std::move(contents), now_);
