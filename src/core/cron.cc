@@ -286,8 +286,10 @@ absl::StatusOr<absl::TimeZone> load_time_zone(const std::string& name) {
   if (name.empty() || name == "UTC") return zone;
   // The loader takes more than names of zones: files anywhere, and the zone of this machine.
   const bool is_name =
-      name.size() <= kMaxZoneBytes && absl::ascii_isalpha(name.front()) && name != "localtime" &&
-      name.find("..") == std::string::npos && std::all_of(name.begin(), name.end(), [](char c) {
+      name.size() <= kMaxZoneBytes &&
+      absl::ascii_isalpha(static_cast<unsigned char>(name.front())) && name != "localtime" &&
+      name.find("..") == std::string::npos &&
+      std::all_of(name.begin(), name.end(), [](unsigned char c) {
         return absl::ascii_isalnum(c) || c == '/' || c == '_' || c == '-' || c == '+';
       });
   // It also remembers every name that it was ever asked for.

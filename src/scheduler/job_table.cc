@@ -136,7 +136,11 @@ void JobTable::set_waiting_tasks(const LiveJob& array, bool waiting) {
   tasks.counted_waiting = count;
   if (tasks.counted_as_queued == waiting) return;
   tasks.counted_as_queued = waiting;
-  queued_ += waiting ? 1 : -1;
+  if (waiting) {
+    ++queued_;
+  } else {
+    --queued_;
+  }
 }
 
 void JobTable::count(const LiveJob& live, int by) {

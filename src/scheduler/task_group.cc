@@ -27,7 +27,7 @@ std::unique_ptr<TaskGroup> TaskGroup::of(const v1::Job& job, const RecordedTasks
 void TaskGroup::set_state(uint32_t position, v1::Job::State state) {
   --counts_.at(states_.at(position));
   states_.at(position) = static_cast<uint8_t>(state);
-  ++counts_.at(state);
+  ++counts_.at(states_.at(position));
 }
 
 v1::Job::State TaskGroup::state(uint32_t position) const {

@@ -100,11 +100,12 @@ void WorkerTable::release(WorkerEntry& worker, const v1::Job& job) {
 
 const WorkerTable::Kinds& WorkerTable::kinds() const {
   if (!kinds_) {
-    kinds_.emplace();
+    Kinds kinds;
     for (const auto& [id, worker] : workers_) {
       if (worker.state() == v1::Worker::LEFT || worker.state() == v1::Worker::LOST) continue;
-      (worker.protocol() == v1::Worker::GO_WORK ? kinds_->go_work : kinds_->others) = true;
+      (worker.protocol() == v1::Worker::GO_WORK ? kinds.go_work : kinds.others) = true;
     }
+    kinds_ = kinds;
   }
   return *kinds_;
 }

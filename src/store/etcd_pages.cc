@@ -19,14 +19,15 @@ absl::StatusOr<int64_t> for_each_key(
   request.set_key(pages.from.empty() ? pages.prefix : pages.from);
   request.set_range_end(end_of_prefix(pages.prefix));
   request.set_revision(pages.revision);
-  int64_t most = kKeysOfPage;
+  uint64_t most = kKeysOfPage;
   uint64_t visited = 0;
   while (true) {
-    request.set_limit(pages.limit == 0 ? most : std::min<int64_t>(most, pages.limit - visited));
+    const uint64_t left = pages.limit == 0 ? most : pages.limit - visited;
+    request.set_limit(static_cast<int64_t>(std::min(most, left)));
     const auto page = client.range(request, {.timeout = kPageTimeout});
     // More than one answer may hold: their records are large.
     if (absl::IsResourceExhausted(page.status()) && most > 1) {
-      most = std::max<int64_t>(1, most / 8);
+      most = std::max<uint64_t>(1, most / 8);
       continue;
     }
     if (!page.ok()) return page.status();

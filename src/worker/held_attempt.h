@@ -1,5 +1,6 @@
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -16,7 +17,7 @@ struct AttemptId {
   std::string job_id;
   uint32_t attempt = 0;
 
-  friend bool operator==(const AttemptId&, const AttemptId&) = default;
+  friend auto operator<=>(const AttemptId&, const AttemptId&) = default;
   template <typename H>
   friend H AbslHashValue(H hash, const AttemptId& id) {
     return H::combine(std::move(hash), id.job_id, id.attempt);

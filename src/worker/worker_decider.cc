@@ -64,7 +64,7 @@ void WorkerDecider::on_session_closed() {
   for (const auto& [check, id] : std::exchange(checks_, {})) {
     effects_.emplace_back(WakeReaders{id});
   }
-  absl::erase_if(attempts_, [](const auto& entry) {
+  std::erase_if(attempts_, [](const auto& entry) {
     return entry.second.phase == HeldAttempt::Phase::kChecking;
   });
 }

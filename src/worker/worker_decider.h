@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -122,7 +123,7 @@ class WorkerDecider {
   v1::JobEvent& add_event(const HeldAttempt& held, const google::protobuf::Timestamp& time);
 
   const std::function<std::string(const v1::AttemptKey&)> output_folder_;
-  absl::flat_hash_map<Key, HeldAttempt> attempts_;
+  std::map<Key, HeldAttempt> attempts_;  // in order: the same inputs decide the same
   absl::flat_hash_set<Key> fenced_;  // told to the launcher, or to be told when it is back
   // Acknowledged lately: a start that was delayed on its way must not bring them back.
   std::deque<std::pair<BootTime, Key>> forgotten_order_;

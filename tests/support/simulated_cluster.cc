@@ -146,15 +146,10 @@ void SimulatedCluster::dispatch(const Dispatch& order) {
     const bool hangs = worker->is_hung();
     const bool answer_lost = hangs || (faulty_ && time_.chance(3));
     worker->when_awake([this, worker, request, answered, answer_lost] {
-      v1::StartJobsResponse answer;
-      const absl::Status status = worker->start(request, answer);
-      if (answer_lost) return;
-      time_.after(time_.pick_ms(0, 30), [answered, status, answer] {
-        if (status.ok()) {
-          answered(answer);
-        } else {
-          answered(status);
-        }
+      worker->start(request, [this, answered,
+                              answer_lost](const absl::StatusOr<v1::StartJobsResponse>& answer) {
+        if (answer_lost) return;
+        time_.after(time_.pick_ms(0, 30), [answered, answer] { answered(answer); });
       });
     });
     if (answer_lost) {
@@ -180,8 +175,9 @@ void SimulatedCluster::stop_attempt(const StopAttempt& order) {
       return time_.after(time_.pick_ms(1, 5000),
                          [answered] { answered(absl::UnavailableError("no answer")); });
     }
-    const absl::Status status = worker->stop(request);
-    time_.after(time_.pick_ms(0, 30), [answered, status] { answered(status); });
+    worker->stop(request, [this, answered](const absl::StatusOr<v1::StartJobsResponse>& answer) {
+      time_.after(time_.pick_ms(0, 30), [answered, status = answer.status()] { answered(status); });
+    });
   });
 }
 
@@ -319,7 +315,7 @@ void SimulatedCluster::next_fault() {
     if (!faulty_) return;
     SimulatedWorker& worker =
         *workers_.at(static_cast<size_t>(time_.pick(0, static_cast<int64_t>(workers_.size()) - 1)));
-    switch (time_.pick(1, 9)) {
+    switch (time_.pick(1, 11)) {
       case 1:
         store_.fail_commit(1, MemoryStore::Failure::kNothingKept);
         break;
@@ -338,11 +334,18 @@ void SimulatedCluster::next_fault() {
       case 6:
         worker.restart_process();
         break;
+      case 7:
+        worker.reboot(time_.pick_ms(100, 30'000));
+        break;
       case 8:
         worker.fall_sick(time_.pick_ms(100, 40'000));
         break;
-      case 7:
-        worker.reboot(time_.pick_ms(100, 30'000));
+      case 9:
+        worker.crash_launcher();
+        break;
+      case 10:
+        time_.set_wall_clock(time_.pick_ms(-600'000, 600'000));
+        truth_.note("the wall clock is set");
         break;
       default:
         worker.leave();

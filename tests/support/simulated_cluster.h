@@ -17,13 +17,15 @@
 
 namespace clusterd {
 
-// A whole cluster in virtual time: the real scheduler over a store in memory, workers that keep
-// their contract, callers of all kinds, and faults. One seed is one history.
+// A whole cluster in virtual time: the real deciders of scheduler and workers over a store,
+// launchers and a network that are simulated, callers of all kinds, and faults. One seed is one
+// history.
 //
 // For a while everything happens at once: jobs are submitted, stopped, retried and deleted, workers
-// hang, lose their network, restart, reboot, leave; commits fail or are ambiguous; messages are
-// late, lost and reordered. Then faults and callers stop, and everything that was accepted must
-// end. After each event it is checked what must hold at all times.
+// hang, lose their network or their launcher, restart, reboot, leave; commits fail or are
+// ambiguous; messages are late, lost and reordered; wall clocks are set. Then faults and callers
+// stop, and everything that was accepted must end. After each event it is checked what must hold at
+// all times.
 class SimulatedCluster {
  public:
   explicit SimulatedCluster(uint64_t seed);

@@ -3,26 +3,26 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <optional>
-#include <set>
+#include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "clusterd/v1/cluster_service.pb.h"
 #include "clusterd/v1/worker_service.pb.h"
+#include "support/simulated_launcher.h"
 #include "support/simulated_truth.h"
 #include "support/virtual_time.h"
+#include "worker/worker_decider.h"
 
 namespace clusterd {
 
-// A worker and its launcher in virtual time: keeps the contract of a session and of attempts, and
-// can hang, lose its network, restart, reboot, leave, and fall sick: nothing starts here for a
-// while.
+// A worker in virtual time: the real decider over a simulated launcher, behind a session that can
+// break. It can hang, lose its network, its launcher, restart, reboot, leave, and fall sick:
+// nothing starts here for a while.
 //
-// Owned by a simulation. `arguments` of a job say what its process does: milliseconds to run, then
-// the exit code.
+// Owned by a simulation. `args` of a job say what its process does: milliseconds to run, then the
+// exit code.
 class SimulatedWorker {
  public:
   // How it reaches the scheduler. Messages arrive later, or never.
@@ -32,6 +32,7 @@ class SimulatedWorker {
     std::function<void(SimulatedWorker&)> close_session;
     std::function<void(SimulatedWorker&, bool leaving)> deregister;
   };
+  using OnReply = std::function<void(const absl::StatusOr<v1::StartJobsResponse>&)>;
 
   SimulatedWorker(std::string name, uint32_t slots, VirtualTime& time, SimulatedTruth& truth,
                   Network network);
@@ -41,6 +42,7 @@ class SimulatedWorker {
   void hang(std::chrono::nanoseconds how_long);
   void cut_off(std::chrono::nanoseconds how_long);
   void restart_process();  // the launcher and the jobs go on
+  void crash_launcher();   // the jobs go on
   void reboot(std::chrono::nanoseconds down);
   void leave();
   void fall_sick(std::chrono::nanoseconds how_long);
@@ -52,8 +54,8 @@ class SimulatedWorker {
   void when_awake(VirtualTime::Task task);
   void session_message(uint64_t stream, const v1::SessionResponse& message);
   void session_lost(uint64_t stream);
-  absl::Status start(const v1::StartJobsRequest& request, v1::StartJobsResponse& answer);
-  absl::Status stop(const v1::StopJobsRequest& request);
+  void start(const v1::StartJobsRequest& request, OnReply on_reply);
+  void stop(const v1::StopJobsRequest& request, OnReply on_reply);
 
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] uint32_t slots() const { return slots_; }
@@ -64,37 +66,30 @@ class SimulatedWorker {
   void set_membership(const std::string& worker_id, uint64_t epoch);
   void opened(uint64_t stream) { stream_ = stream; }
   [[nodiscard]] uint64_t stream() const { return stream_; }
-  // Holds nothing whose end has not been acknowledged.
-  [[nodiscard]] bool is_idle() const { return held_.empty(); }
 
  private:
-  struct Held {
-    v1::StartAttempt order;
-    bool started = false;
-    bool running = false;
-    bool stopping = false;
-    WallTime start_time;
-    std::optional<v1::JobEnd> end;
-    WallTime end_time;
-    uint64_t token = 0;  // of its process
-  };
-  using Key = std::pair<std::string, uint32_t>;
-
-  void run(const Key& key);
-  void finish(const Key& key, const v1::JobEnd& end);
-  void kill(const Key& key);
-  void say(const v1::JobEvent& event);
-  void heartbeat();
+  // Another process of it; what is of an earlier one is void.
+  void begin_process();
+  void end_process();
+  // A task of this process: waits while that hangs, ends with it.
+  void later(std::chrono::nanoseconds delay, VirtualTime::Task task);
+  void connect_launcher();
   void reconnect();
-  void check_fence(const Key& key);
-  void contact(BootTime sent);
-  [[nodiscard]] bool is_current(uint64_t epoch, uint64_t session) const;
+  void close_session();
+  void heartbeat();
+  // Carries out what the decider has decided.
+  void turn();
+  void carry_out(const WorkerEffect& effect);
+  void check(const CheckStart& check);
+  void tell(v1::SessionRequest message);
+  CallId keep(OnReply on_reply);
 
   const std::string name_;
   const uint32_t slots_;
   VirtualTime& time_;
   SimulatedTruth& truth_;
   Network network_;
+  SimulatedLauncher launcher_;
 
   bool up_ = false;
   bool hung_ = false;
@@ -102,21 +97,21 @@ class SimulatedWorker {
   bool left_ = false;
   BootTime sick_until_;
   uint64_t boots_ = 0;
-  uint64_t lives_ = 0;  // of the process; what is of an earlier one is void
+  uint64_t lives_ = 0;  // of the process
   std::string worker_id_;
-  uint64_t epoch_ = 0;
+  uint64_t joined_epoch_ = 0;  // of the scheduler with which it registered
+  uint64_t epoch_ = 0;         // of the session
   uint64_t session_ = 0;
   uint64_t stream_ = 0;
   bool open_ = false;
-  uint64_t tokens_ = 0;
   uint64_t heartbeats_ = 0;
   std::map<uint64_t, BootTime> unanswered_;
-  BootTime contact_;
   BootTime heard_;
-  std::map<Key, Held> held_;
-  std::set<Key> forgotten_;
   std::vector<VirtualTime::Task> asleep_;
-  std::vector<v1::JobEvent> unsaid_;  // since the hello
+  std::unique_ptr<WorkerDecider> decider_;
+  bool knows_launcher_ = false;  // this process has heard it
+  std::map<CallId, OnReply> calls_;
+  CallId last_call_ = 0;
 };
 
 }  // namespace clusterd

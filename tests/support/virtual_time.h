@@ -34,6 +34,9 @@ class VirtualTime {
     return true;
   }
 
+  // Somebody sets the wall clock; time itself goes on as it does.
+  void set_wall_clock(std::chrono::nanoseconds by) { now_.wall += by; }
+
   [[nodiscard]] Now now() const { return now_; }
 
   // Evenly from `low` to `high`, both included.
