@@ -73,7 +73,7 @@ std::string progress_text(const v1::Job& job, uint64_t ended_before, nanoseconds
   const double seconds = std::chrono::duration<double>(watched).count();
   if (ended <= ended_before || seconds <= 0) return text;
   const double rate = static_cast<double>(ended - ended_before) / seconds;
-  absl::StrAppend(&text, ", ", absl::StrFormat(rate < 10 ? "%.1f/s" : "%.0f/s", rate));
+  absl::StrAppend(&text, ", ", absl::StrFormat("%.*f/s", rate < 10 ? 1 : 0, rate));
   if (ended == all) return text;
   const std::chrono::duration<double> left(static_cast<double>(all - ended) / rate);
   constexpr std::chrono::hours kSensible(24 * 365);

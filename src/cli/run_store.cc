@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -88,16 +89,42 @@ absl::StatusOr<StoreCheck> check_archive(const std::string& path) {
   }
 }
 
-std::string json_of(const StoreCheck& check) {
-  std::string text = "{\"counts\":{";
-  for (const auto& [kind, count] : check.counts) {
+std::string json_of(const StoreCounts& counts) {
+  std::string text = "{";
+  for (const auto& [kind, count] : counts) {
     absl::StrAppend(&text, text.back() == '{' ? "" : ",", json_quote(kind), ":", count);
   }
-  text += "},\"faults\":[";
-  for (const std::string& fault : check.faults) {
-    absl::StrAppend(&text, text.back() == '[' ? "" : ",", json_quote(fault));
+  return text + "}";
+}
+
+std::string json_of(const std::vector<std::string>& texts) {
+  std::string text = "[";
+  for (const std::string& one : texts) {
+    absl::StrAppend(&text, text.back() == '[' ? "" : ",", json_quote(one));
   }
-  return text + "]}\n";
+  return text + "]";
+}
+
+std::string json_of(const StoreCheck& check, const std::optional<StoreRepair>& repair) {
+  std::string text =
+      absl::StrCat("{\"counts\":", json_of(check.counts), ",\"faults\":", json_of(check.faults));
+  if (repair) {
+    absl::StrAppend(&text, ",\"repair\":{\"counts\":", json_of(repair->counts),
+                    ",\"losses\":", json_of(repair->losses),
+                    ",\"damaged_file\":", json_quote(repair->damaged_file), "}");
+  }
+  return text + "}\n";
+}
+
+std::string words_of(const std::string& what, const StoreCheck& check,
+                     const std::optional<StoreRepair>& repair) {
+  std::string text = absl::StrCat(what, ": ", words_of(check.counts), "\n");
+  for (const std::string& fault : check.faults) absl::StrAppend(&text, "fault: ", fault, "\n");
+  if (!repair) return text;
+  absl::StrAppend(&text, "made anew: ", words_of(repair->counts), "\n");
+  for (const std::string& loss : repair->losses) absl::StrAppend(&text, "lost: ", loss, "\n");
+  absl::StrAppend(&text, "the damaged file is ", repair->damaged_file, "\n");
+  return text;
 }
 
 }  // namespace
@@ -123,22 +150,25 @@ int run(const StoreImportCommand& command) {
 
 int run(const StoreCheckCommand& command) {
   absl::StatusOr<StoreCheck> check = StoreCheck();
+  std::optional<StoreRepair> repair;
   std::string what = command.archive;
   if (what.empty()) {
     const auto store = store_of(command.store);
     if (!store.ok()) return report_error(store.status());
     what = name_of(*store);
     check = check_store(*store);
+    if (command.repair && check.ok() && !check->faults.empty()) {
+      auto repaired = repair_store(*store);
+      if (!repaired.ok()) return report_error(repaired.status());
+      repair = *std::move(repaired);
+    }
   } else {
     check = check_archive(what);
   }
   if (!check.ok()) return report_error(check.status());
-  std::string text = command.json ? json_of(*check) : what + ": " + words_of(check->counts) + "\n";
-  if (!command.json) {
-    for (const std::string& fault : check->faults) text += "fault: " + fault + "\n";
-  }
-  const int printed = print_text(text);
-  return check->faults.empty() ? printed : kExitOther;
+  const int printed =
+      print_text(command.json ? json_of(*check, repair) : words_of(what, *check, repair));
+  return check->faults.empty() || repair ? printed : kExitOther;
 }
 
 }  // namespace clusterd

@@ -24,6 +24,7 @@ struct StoreImportCommand {
 struct StoreCheckCommand {
   StoreFlags store;
   std::string archive;  // looked at instead of a store
+  bool repair = false;
   bool json = false;
 };
 

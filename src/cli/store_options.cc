@@ -42,6 +42,12 @@ void add_store_commands(CLI::App& app, Chosen& chosen) {
       "Look through all of a store, or of an archive, for damage; a scheduler may be using it.");
   check_app->add_option("--archive", checked->archive, "Look through this archive instead")
       ->type_name("FILE");
+  check_app
+      ->add_flag(
+          "--repair", checked->repair,
+          "Where there is damage, make the store anew of what can be read, with no scheduler "
+          "using it; the damaged file is kept")
+      ->excludes("--archive");
   check_app->add_flag("--json", checked->json, "Print one JSON document");
 }
 

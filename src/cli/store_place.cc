@@ -58,4 +58,11 @@ absl::StatusOr<StoreCheck> check_store(const SchedulerConfig::Store& store) {
   return check_etcd(**client, store.prefix);
 }
 
+absl::StatusOr<StoreRepair> repair_store(const SchedulerConfig::Store& store) {
+  if (!is_etcd(store)) return repair_sqlite(store.path);
+  return absl::FailedPreconditionError(
+      "--repair: etcd looks after its own files; records of ours that are damaged are set aside by "
+      "the next leader, and `clusterd store import` restores a copy");
+}
+
 }  // namespace clusterd

@@ -7,6 +7,7 @@
 #include "cli/store_commands.h"
 #include "core/config.h"
 #include "store/sqlite_archive.h"
+#include "store/sqlite_repair.h"
 
 namespace clusterd {
 
@@ -21,5 +22,7 @@ namespace clusterd {
 [[nodiscard]] absl::StatusOr<StoreCounts> import_store(const std::string& archive,
                                                        const SchedulerConfig::Store& store);
 [[nodiscard]] absl::StatusOr<StoreCheck> check_store(const SchedulerConfig::Store& store);
+// FAILED_PRECONDITION: in etcd, too.
+[[nodiscard]] absl::StatusOr<StoreRepair> repair_store(const SchedulerConfig::Store& store);
 
 }  // namespace clusterd

@@ -183,7 +183,7 @@ absl::StatusOr<StoreCheck> check_etcd(EtcdClient& client, const std::string& pre
       const bool is_secret = folder.kind == ArchiveKind::kIdempotency;
       check.faults.push_back(
           absl::StrCat(folder.name, " ", is_secret ? "" : stored.key().substr(folder.prefix.size()),
-                       key ? ": the record is another's" : ": the record does not parse"));
+                       key ? ": the record is another's" : ": the record is damaged"));
       return true;
     };
     const auto read = for_each_key(client, {.prefix = folder.prefix, .revision = *revision}, look);

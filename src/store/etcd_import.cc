@@ -54,6 +54,7 @@ class Import {
   absl::Status finish() {
     if (auto status = flush(); !status.ok()) return status;
     meta_.set_schema_version(kEtcdFormat);
+    meta_.set_epoch(epoch_after_import(meta_.epoch()));
     EtcdChanges done;
     done.put(keys_.format(), absl::StrCat(kEtcdFormat));
     done.put(keys_.meta(), meta_.SerializeAsString());

@@ -54,7 +54,7 @@ void EtcdLoader::set_aside(const std::string& key, const std::string& value) {
   const std::string name = key.substr(keys_.all().size());
   const size_t slash = name.find('/');
   contents_.set_aside.push_back(
-      absl::StrCat(name.substr(0, slash), " ", name.substr(slash + 1), ": does not parse"));
+      absl::StrCat(name.substr(0, slash), " ", name.substr(slash + 1), ": is damaged"));
   repairs_.put(keys_.set_aside() + name, value);
   repairs_.erase(key);
 }

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/proto_time.h"
 #include "store/job_page.h"
+#include "store/sealed_record.h"
 
 namespace clusterd {
 namespace {
@@ -132,9 +133,7 @@ absl::StatusOr<bool> JobQuery::load(const Row& row, v1::Job& job) {
   if (!statement.ok()) return statement.status();
   const absl::StatusOr<bool> found = statement->bind(1, row.row_id).step();
   if (!found.ok() || !*found) return found;
-  const std::string_view record = statement->blob(0);
-  return job.ParseFromArray(record.data(), static_cast<int>(record.size())) &&
-         has_labels(job, request_);
+  return parse_sealed(statement->blob(0), job) && has_labels(job, request_);
 }
 
 }  // namespace clusterd

@@ -100,6 +100,8 @@ absl::Status migrate(SqliteDatabase& database, int64_t version) {
   absl::Status status;
   if (version < 2) status = to_format_2(database);
   if (status.ok() && version < 3) status = run_whole(database, kToFormat3);
+  // Records are sealed from format 4 on, as they are written; an earlier program would not know.
+  if (status.ok() && version < 4) status = database.execute("PRAGMA user_version = 4");
   return status;
 }
 

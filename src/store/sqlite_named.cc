@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "store/sealed_record.h"
 
 namespace clusterd {
 namespace {
@@ -16,8 +17,7 @@ absl::Status read(SqliteDatabase& database, const std::string& table, std::vecto
   for (; row.ok() && *row; row = rows->step()) {
     Record message;
     const std::string_view record = rows->blob(1);
-    if (message.ParseFromArray(record.data(), static_cast<int>(record.size())) &&
-        message.name() == rows->text(0)) {
+    if (parse_sealed(record, message) && message.name() == rows->text(0)) {
       records.push_back(std::move(message));
     } else {
       damaged.emplace_back(rows->text(0));
@@ -34,7 +34,7 @@ absl::Status write(SqliteDatabase& database, const std::string& table,
         absl::StrCat("INSERT OR REPLACE INTO ", table, " (name, record) VALUES (?1, ?2)"));
     if (!statement.ok()) return statement.status();
     const absl::Status written =
-        statement->bind_text(1, record.name()).bind_blob(2, record.SerializeAsString()).run();
+        statement->bind_text(1, record.name()).bind_blob(2, seal(record)).run();
     if (!written.ok()) return written;
   }
   for (const std::string& name : erased) {

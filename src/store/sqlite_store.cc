@@ -13,9 +13,11 @@
 #include "absl/strings/str_cat.h"
 #include "clusterd/job_tasks.h"
 #include "store/job_query.h"
+#include "store/sealed_record.h"
 #include "store/sqlite_schema.h"
 #include "store/sqlite_sweeper.h"
 #include "store/task_page.h"
+#include "store/wal_damage.h"
 
 namespace clusterd {
 namespace {
@@ -35,8 +37,8 @@ absl::Status make_private_file(const std::string& path) {
 template <typename Message>
 absl::StatusOr<Message> parse(std::string_view record, const std::string& what) {
   Message message;
-  if (message.ParseFromArray(record.data(), static_cast<int>(record.size()))) return message;
-  return absl::DataLossError(absl::StrCat("the stored record of ", what, " does not parse"));
+  if (parse_sealed(record, message)) return message;
+  return absl::DataLossError(absl::StrCat("the stored record of ", what, " is damaged"));
 }
 
 absl::StatusOr<v1::Job> stored_job(SqliteDatabase& database, const std::string& job_id) {
@@ -108,6 +110,8 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string
   using Access = SqliteDatabase::Access;
   absl::StatusOr<FileLock> lock = FileLock::acquire(path + ".lock");
   if (!lock.ok()) return lock.status();
+  auto log_damage = keep_damaged_log(path);
+  if (!log_damage.ok()) return log_damage.status();
   const absl::Status made = make_private_file(path);
   if (!made.ok()) return made;
   auto writer = SqliteDatabase::open(path, Access::kReadWrite, options.vfs);
@@ -124,16 +128,17 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string
     if (!reader.ok()) return reader.status();
     readers.push_back(std::move(*reader));
   }
-  return std::unique_ptr<SqliteStore>(new SqliteStore(path, options.max_events, std::move(*lock),
-                                                      std::move(*writer), std::move(*checkpointer),
-                                                      std::move(readers)));
+  return std::unique_ptr<SqliteStore>(
+      new SqliteStore(path, *std::move(log_damage), options.max_events, std::move(*lock),
+                      std::move(*writer), std::move(*checkpointer), std::move(readers)));
 }
 
-SqliteStore::SqliteStore(std::string path, uint64_t max_events, FileLock lock,
-                         std::unique_ptr<SqliteDatabase> writer,
+SqliteStore::SqliteStore(std::string path, std::string log_damage, uint64_t max_events,
+                         FileLock lock, std::unique_ptr<SqliteDatabase> writer,
                          std::unique_ptr<SqliteDatabase> checkpointer,
                          std::vector<std::unique_ptr<SqliteDatabase>> readers)
     : path_(std::move(path)),
+      log_damage_(std::move(log_damage)),
       lock_(std::move(lock)),
       checkpointer_(std::move(checkpointer)),
       readers_(std::move(readers)),
@@ -142,7 +147,11 @@ SqliteStore::SqliteStore(std::string path, uint64_t max_events, FileLock lock,
 
 absl::StatusOr<StoreContents> SqliteStore::begin_term() {
   (void)checkpointer_.take_error();  // of the term that ended with it
-  return writer_.begin_term();
+  auto contents = writer_.begin_term();
+  if (contents.ok() && !log_damage_.empty()) {
+    contents->set_aside.push_back(std::exchange(log_damage_, ""));
+  }
+  return contents;
 }
 
 absl::Status SqliteStore::commit(absl::Span<const StoreBatch> batches) {

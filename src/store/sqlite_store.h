@@ -52,12 +52,13 @@ class SqliteStore final : public Store {
   absl::StatusOr<uint64_t> free_bytes() override;
 
  private:
-  SqliteStore(std::string path, uint64_t max_events, FileLock lock,
+  SqliteStore(std::string path, std::string log_damage, uint64_t max_events, FileLock lock,
               std::unique_ptr<SqliteDatabase> writer, std::unique_ptr<SqliteDatabase> checkpointer,
               std::vector<std::unique_ptr<SqliteDatabase>> readers);
 
   std::string path_;
-  FileLock lock_;  // released last
+  std::string log_damage_;  // told with the first term
+  FileLock lock_;           // released last
   WalCheckpointer checkpointer_;
   SqliteReaders readers_;
   SqliteWriter writer_;

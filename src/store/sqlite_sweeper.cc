@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "clusterd/job_tasks.h"
+#include "store/sealed_record.h"
 
 namespace clusterd {
 namespace {
@@ -11,8 +12,7 @@ namespace {
 constexpr int64_t kMostAtOnce = 500;
 
 bool parse(SqliteStatement& row, int column, v1::Job& job) {
-  const std::string_view record = row.blob(column);
-  return job.ParseFromArray(record.data(), static_cast<int>(record.size()));
+  return parse_sealed(row.blob(column), job);
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "clusterd/job_tasks.h"
 #include "core/proto_time.h"
+#include "store/sealed_record.h"
 #include "store/sqlite_named.h"
 
 namespace clusterd {
@@ -140,9 +141,7 @@ absl::Status SqliteWriter::read_jobs(StoreContents& contents) {
     absl::StatusOr<bool> row = rows->step();
     for (; row.ok() && *row; row = rows->step()) {
       v1::Job job;
-      const std::string_view record = rows->blob(1);
-      if (job.ParseFromArray(record.data(), static_cast<int>(record.size())) &&
-          job.job_id() == rows->text(0)) {
+      if (parse_sealed(rows->blob(1), job) && job.job_id() == rows->text(0)) {
         contents.live_jobs.push_back(std::move(job));
       } else {
         damaged.emplace_back(rows->text(0));
@@ -176,9 +175,7 @@ absl::Status SqliteWriter::read_workers(StoreContents& contents) {
     absl::StatusOr<bool> row = rows->step();
     for (; row.ok() && *row; row = rows->step()) {
       internal::WorkerRecord worker;
-      const std::string_view record = rows->blob(1);
-      if (worker.ParseFromArray(record.data(), static_cast<int>(record.size())) &&
-          worker.worker().worker_id() == rows->text(0)) {
+      if (parse_sealed(rows->blob(1), worker) && worker.worker().worker_id() == rows->text(0)) {
         contents.workers.push_back(std::move(worker));
       } else {
         damaged.emplace_back(rows->text(0));
@@ -224,11 +221,11 @@ absl::Status SqliteWriter::set_aside(StoreContents& contents, const std::string&
   const char* column = key_column_of(table);
   absl::StatusOr<SqliteStatement> copy = database_->prepare(
       absl::StrCat("INSERT INTO set_aside (source, key, why, record) SELECT '", table, "', ",
-                   column, ", 'does not parse', record FROM ", table, " WHERE ", column, " = ?1"));
+                   column, ", 'damaged', record FROM ", table, " WHERE ", column, " = ?1"));
   if (!copy.ok()) return copy.status();
   const absl::Status copied = copy->bind_text(1, key).run();
   if (!copied.ok()) return copied;
-  contents.set_aside.push_back(absl::StrCat(table, " ", key, ": does not parse"));
+  contents.set_aside.push_back(absl::StrCat(table, " ", key, ": is damaged"));
   return erase(table, key);
 }
 
@@ -297,9 +294,8 @@ absl::Status SqliteWriter::write_events(absl::Span<const StoreBatch> batches) {
     for (const v1::Event& event : batch.put_events) {
       auto put = database_->prepare("INSERT OR REPLACE INTO events (seq, record) VALUES (?1, ?2)");
       if (!put.ok()) return put.status();
-      const absl::Status written = put->bind(1, static_cast<int64_t>(event.seq()))
-                                       .bind_blob(2, event.SerializeAsString())
-                                       .run();
+      const absl::Status written =
+          put->bind(1, static_cast<int64_t>(event.seq())).bind_blob(2, seal(event)).run();
       if (!written.ok()) return written;
       last = event.seq();
     }
@@ -355,7 +351,7 @@ absl::Status SqliteWriter::put_job(const v1::Job& job) {
       .bind_text(6, job.spec().queue())
       .bind(7, nanoseconds(job.submit_time()))
       .bind_text(8, job.external_id())
-      .bind_blob(12, job.SerializeAsString())
+      .bind_blob(12, seal(job))
       .run();
 }
 
@@ -363,9 +359,7 @@ absl::Status SqliteWriter::put_worker(const internal::WorkerRecord& record) {
   absl::StatusOr<SqliteStatement> put =
       database_->prepare("INSERT OR REPLACE INTO workers (worker_id, record) VALUES (?1, ?2)");
   if (!put.ok()) return put.status();
-  return put->bind_text(1, record.worker().worker_id())
-      .bind_blob(2, record.SerializeAsString())
-      .run();
+  return put->bind_text(1, record.worker().worker_id()).bind_blob(2, seal(record)).run();
 }
 
 absl::Status SqliteWriter::put_idempotency(const internal::IdempotencyRecord& record) {
@@ -376,7 +370,7 @@ absl::Status SqliteWriter::put_idempotency(const internal::IdempotencyRecord& re
   return put->bind_blob(1, record.key())
       .bind(2, nanoseconds(record.time()))
       .bind_text(3, record.subject_id())
-      .bind_blob(4, record.SerializeAsString())
+      .bind_blob(4, seal(record))
       .run();
 }
 

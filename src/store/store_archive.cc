@@ -2,8 +2,10 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 
 #include "absl/strings/str_cat.h"
 #include "core/crc32c.h"
@@ -37,6 +39,12 @@ uint32_t checksum(std::string_view kind_and_size, std::string_view content) {
 }
 
 }  // namespace
+
+uint64_t epoch_after_import(uint64_t epoch) {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now).count();
+  return std::max(epoch, static_cast<uint64_t>(seconds));
+}
 
 ArchiveWriter::ArchiveWriter(std::FILE* stream) : stream_(stream) {}
 

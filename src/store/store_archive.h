@@ -53,6 +53,11 @@ class ArchiveWriter {
   uint64_t count_ = 0;
 };
 
+// The epoch with which a store goes on that was made from an archive: terms after it was written
+// had higher ones than it says, and workers refuse an epoch below the highest that they know. There
+// were never so many terms as seconds since 1970.
+[[nodiscard]] uint64_t epoch_after_import(uint64_t epoch);
+
 // Reads one. Memory is bounded by the largest record. One thread.
 class ArchiveReader {
  public:

@@ -234,6 +234,14 @@ void WorkerCore::check_start(CheckStart check) {
   log_order(check.attempt, owner);
   files_.post([this, names = std::move(names), check = std::move(check), unenforced = unenforced_,
                owner] {
+    const auto kept = read_end(output_folder(data_dir_, check.attempt.key()));
+    if (kept.ok() && *kept) {
+      return core_.post([this, id = check.check, kept = **kept] {
+        log_info("worker", "an attempt that ended before is not run again",
+                 {{"job_id", kept.key().job_id()}, {"attempt", kept.key().attempt()}});
+        decider_.on_ended_before(id, kept);
+      });
+    }
     auto plan = check_ ? check_(check.attempt) : admission_.check(check.attempt, names, unenforced);
     if (!plan.ok()) log_refusal(check.attempt, plan.status(), owner);
     core_.post([this, id = check.check, plan = std::move(plan)]() mutable {

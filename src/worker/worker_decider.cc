@@ -28,6 +28,10 @@ std::vector<v1::HeldAttempt> WorkerDecider::on_session_opening(uint64_t epoch) {
   epoch_ = std::max(epoch_, epoch);
   session_ = 0;
   events_.clear();  // the inventory says it all
+  // What is late of an earlier session is refused for that. What a later one asks for is meant, as
+  // by a scheduler with an older copy of its store.
+  forgotten_.clear();
+  forgotten_order_.clear();
   std::vector<v1::HeldAttempt> inventory;
   inventory.reserve(attempts_.size());
   for (const auto& [id, held] : attempts_) inventory.push_back(describe(held));
@@ -159,24 +163,45 @@ void WorkerDecider::start_one(v1::StartAttempt attempt, Batch& batch) {
   effects_.emplace_back(CheckStart{last_check_, std::move(attempt)});
 }
 
-void WorkerDecider::on_checked(CheckId check, absl::StatusOr<internal::LaunchPlan> plan, Now now) {
+HeldAttempt* WorkerDecider::take_check(CheckId check) {
   const auto found = checks_.find(check);
-  if (found == checks_.end()) return;  // its session is over, or it was stopped or fenced
-  const Key id = found->second;
+  if (found == checks_.end()) return nullptr;  // its session is over, or it was stopped or fenced
+  const auto held = attempts_.find(found->second);
   checks_.erase(found);
-  const auto held = attempts_.find(id);
-  if (held == attempts_.end() || held->second.phase != HeldAttempt::Phase::kChecking) return;
+  const bool waits =
+      held != attempts_.end() && held->second.phase == HeldAttempt::Phase::kChecking;
+  return waits ? &held->second : nullptr;
+}
+
+void WorkerDecider::on_checked(CheckId check, absl::StatusOr<internal::LaunchPlan> plan, Now now) {
+  HeldAttempt* held = take_check(check);
+  if (held == nullptr) return;
+  const Key id = held->id;
   if (plan.ok()) {
-    held->second.plan = *std::move(plan);
-    launch(held->second);
+    held->plan = *std::move(plan);
+    launch(*held);
     settle(id, {});
     return;
   }
   const google::rpc::Status refusal = to_proto(plan.status());
-  *add_event(held->second, to_proto(now.wall)).mutable_refused() = refusal;
-  attempts_.erase(held);
+  *add_event(*held, to_proto(now.wall)).mutable_refused() = refusal;
+  attempts_.erase(id);
   effects_.emplace_back(WakeReaders{id});
   settle(id, refusal);
+}
+
+void WorkerDecider::on_ended_before(CheckId check, const v1::HeldAttempt& kept) {
+  HeldAttempt* held = take_check(check);
+  if (held == nullptr) return;
+  internal::LaunchedAttempt launched;
+  *launched.mutable_key() = to_key(held->id);
+  launched.set_started(kept.started());
+  *launched.mutable_start_time() = kept.start_time();
+  *launched.mutable_end() = kept.end();
+  *launched.mutable_end_time() = kept.end_time();
+  if (launched.started()) mark_started(*held, launched);
+  mark_ended(*held, launched);
+  settle(held->id, {});
 }
 
 void WorkerDecider::settle(const Key& key, const google::rpc::Status& refusal) {

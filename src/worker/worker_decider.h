@@ -58,6 +58,9 @@ class WorkerDecider {
 
   // ---- what the effects brought
   void on_checked(CheckId check, absl::StatusOr<internal::LaunchPlan> plan, Now now);
+  // Instead of on_checked: an end of this very attempt is kept here already. It is told, and nothing
+  // runs twice.
+  void on_ended_before(CheckId check, const v1::HeldAttempt& kept);
   void on_end_kept(const v1::AttemptKey& key, Now now);
 
   // How far a running attempt says that it is. The newest is told; again in each session.
@@ -103,6 +106,8 @@ class WorkerDecider {
   absl::Status check_current(uint64_t epoch, uint64_t session) const;
   void reply(CallId call, absl::Status status);
   void start_one(v1::StartAttempt attempt, Batch& batch);
+  // The attempt whose check this was, where that still waits for it.
+  HeldAttempt* take_check(CheckId check);
   void settle(const Key& key, const google::rpc::Status& refusal);
   void answer(const Batch& batch);
   void stop_one(const Key& key, Now now);

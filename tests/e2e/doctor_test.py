@@ -259,7 +259,7 @@ class ClusterTest(unittest.TestCase):
             connection.execute("INSERT INTO set_aside VALUES ('jobs', 'k', 'why', x'ff')")
             connection.commit()
         found = self.look("scheduler")
-        self.assert_found(found, "store", "error", "workers w: the record does not parse")
+        self.assert_found(found, "store", "error", "workers w: the record is damaged")
         self.assert_found(found, "store", "warning", "set aside")
         self.assert_found(found, "permissions", "warning", "can be read by others")
         with contextlib.closing(sqlite3.connect(database)) as connection:

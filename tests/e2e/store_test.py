@@ -1,10 +1,14 @@
 """`clusterd store`: archives of a store that is in use, and what is made of them."""
+import contextlib
 import json
 import pathlib
+import sqlite3
 import unittest
 
 from cluster import Cluster, to_toml, wait_until
 from etcd import Etcd
+
+PAGE = 4096  # of SQLite
 
 
 class StoreTest(unittest.TestCase):
@@ -103,6 +107,64 @@ class StoreTest(unittest.TestCase):
         existing = self.store("import", str(self.archive))
         self.assertEqual(existing.returncode, 70)
         self.assertIn("is there already", existing.stderr)
+
+    def test_what_ran_since_the_copy_is_not_run_again_where_its_end_is_kept(self):
+        cluster = self.cluster
+        cluster.script("once.sh", f'echo "$1"; echo "$1" >> {cluster.folder}/ran; exit 37\n')
+        waiting = [cluster.start("once.sh", number) for number in range(5)]  # there is no worker
+        self.assertEqual(self.store("export", str(self.archive)).returncode, 0)
+        cluster.start_worker(on_stop="keep")
+        for job_id in waiting:
+            cluster.wait(job_id)
+        for _ in range(3):  # terms of which the copy knows nothing
+            cluster.scheduler.kill()
+            cluster.start_scheduler()
+            cluster.wait_for_worker("w1", "ALIVE")
+
+        cluster.scheduler.terminate()
+        self.lose_the_file()
+        self.assertEqual(self.store("import", str(self.archive)).returncode, 0)
+        cluster.start_scheduler()
+
+        for number, job_id in enumerate(waiting):
+            job = cluster.wait(job_id)
+            self.assertEqual(job["end"]["exit_code"], 37, job)
+            self.assertEqual(cluster.output(job_id), f"{number}\n".encode())
+        self.assertEqual(sorted((cluster.folder / "ran").read_text().split()), list("01234"))
+
+    def test_a_damaged_store_is_made_anew_of_what_can_be_read(self):
+        cluster = self.cluster
+        cluster.start_worker(on_stop="keep")
+        jobs = [cluster.start("echo.sh", number) for number in range(200)]
+        for job_id in jobs:
+            cluster.wait(job_id)
+        cluster.scheduler.terminate()
+        database = cluster.folder / "clusterd.db"
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        whole = database.read_bytes()
+        with_jobs = [at for at in range(0, len(whole), PAGE) if b"echo.sh" in whole[at:at + PAGE]]
+        place = with_jobs[len(with_jobs) // 2]
+        damaged = whole[:place] + b"x" * PAGE + whole[place + PAGE:]
+        database.write_bytes(damaged)
+
+        told = self.store("check")
+        self.assertEqual(told.returncode, 70)
+        self.assertIn("fault: ", told.stdout)
+        repaired = self.store("check", "--repair", "--json")
+        self.assertEqual(repaired.returncode, 0, repaired.stderr)
+        repair = json.loads(repaired.stdout)["repair"]
+        self.assertEqual(pathlib.Path(repair["damaged_file"]).read_bytes(), damaged)
+        self.assertEqual(self.store("check").returncode, 0)
+
+        cluster.start_scheduler()
+        cluster.wait_for_worker("w1", "ALIVE")
+        known = cluster.job_ids()
+        self.assertEqual(len(known), repair["counts"]["jobs"])
+        self.assertGreater(len(known), 100)
+        self.assertEqual(cluster.run("echo.sh", "after")[0], b"after\n")
+        in_use = self.store("check", "--repair")
+        self.assertEqual(in_use.returncode, 0, "it is sound, and nothing is done to it")
 
     def test_damage_is_told(self):
         self.assertEqual(self.store("export", str(self.archive)).returncode, 0)

@@ -27,7 +27,6 @@ const T& answer_in(const Decision& decision) {
 struct Waiting {
   v1::Job job;
   std::tuple<int32_t, uint64_t, uint32_t> place;  // priority, acceptance, index
-  uint64_t ahead = 0;
   uint64_t fitting_workers = 0;
 };
 
@@ -68,7 +67,6 @@ std::vector<Waiting> waiting_jobs(Scheduler& scheduler, const MemoryStore& store
     Waiting& entry = waiting.emplace_back();
     const auto parts = split_task_id(job.job_id());
     entry.place = {-job.spec().priority(), job.seq(), parts ? parts->second : 0};
-    entry.ahead = answer.jobs_ahead();
     for (const auto& worker : answer.workers()) {
       entry.fitting_workers += worker.fits() && !bounded ? 1 : 0;
     }
@@ -105,17 +103,13 @@ std::string job_stuck_though_it_fits(Scheduler& scheduler, const MemoryStore& st
   uint64_t kinds = 0;
   for (const auto& [queue, some] : kinds_of) kinds += some.size();
   std::map<std::string, std::set<std::string>> before;
-  std::map<std::string, uint64_t> places;
   std::map<std::string, uint64_t>
       kept_in;  // attempts of each queue for which its cap has room kept
   std::map<std::string, v1::Queue> queues = queues_by_name(scheduler);
   std::set<std::string> held;  // queues whose cap a gang waits for
   for (const Waiting& job : waiting) {
     const std::string& queue = job.job.spec().queue();
-    const uint64_t place = places[queue]++;
     const std::string kind = kind_of(job.job);
-    // What the store does not know of yet may be a gang, which keeps many.
-    const bool all_known = job.ahead <= place;
     const uint64_t others = kinds - kinds_of[queue].size();
     // Each kind that comes before may keep one worker.
     const uint64_t kept = before[queue].size() + others + gangs;
@@ -128,7 +122,7 @@ std::string job_stuck_though_it_fits(Scheduler& scheduler, const MemoryStore& st
                            state.running() + kept_in[queue] + attempts <= state.max_running();
     kept_in[queue] += attempts;
     if (!below_cap) continue;
-    if (!all_known || held.contains(queue) || job.fitting_workers <= kept) continue;
+    if (held.contains(queue) || job.fitting_workers <= kept) continue;
     return absl::StrCat("stuck though it fits: ", job.job.job_id(), ", ", job.fitting_workers,
                         " workers have room for it, at most ", kept, " may be kept for others");
   }

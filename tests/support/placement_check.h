@@ -11,7 +11,8 @@ namespace clusterd {
 //
 // Knows nothing of how jobs are placed, only what is promised: the first job of each kind starts
 // unless every worker that fits it may be kept for a job that comes before. Asks the scheduler
-// itself (ExplainJob) about each job that the store has as waiting; changes nothing.
+// itself (ExplainJob) about each job that the store has as waiting; changes nothing. All that was
+// decided must be in the store.
 [[nodiscard]] std::string job_stuck_though_it_fits(Scheduler& scheduler, const MemoryStore& store);
 
 // A worker to whom the records give more than it has: empty, or which one.

@@ -596,7 +596,7 @@ void SimulatedCluster::check_gangs() {
 }
 
 void SimulatedCluster::check_placement() {
-  if (term_ == nullptr || term_->changes() == checked_changes_) return;
+  if (term_ == nullptr || term_->changes() == checked_changes_ || !term_->is_settled()) return;
   checked_changes_ = term_->changes();
   const std::string stuck = job_stuck_though_it_fits(term_->scheduler(), store_);
   if (!stuck.empty()) truth_.breach(stuck);

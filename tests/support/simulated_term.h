@@ -40,6 +40,8 @@ class SimulatedTerm {
   [[nodiscard]] Scheduler& scheduler() { return scheduler_; }
   // Grows with each decision that changed a record; never the same in two terms.
   [[nodiscard]] uint64_t changes() const { return changes_; }
+  // All that was decided is durable.
+  [[nodiscard]] bool is_settled() const { return batches_.empty() && !committing_; }
   [[nodiscard]] Now now() const { return time_.now(); }
 
  private:

@@ -191,7 +191,7 @@ TEST_CASE("a check of a store in etcd counts, and names what is wrong", "[etcd][
   put_key(*held.client, prefix + "workers/w8", sample_worker("w9").SerializeAsString());
 
   CHECK(check_etcd(*held.client, prefix)->faults ==
-        std::vector<std::string>{"jobs job-8: the record does not parse",
+        std::vector<std::string>{"jobs job-8: the record is damaged",
                                  "workers w8: the record is another's"});
 }
 

@@ -291,7 +291,7 @@ TEST_CASE("records in etcd that do not parse are set aside, named, and stop noth
   CHECK(contents->live_jobs.size() == 1);
   CHECK(contents->workers.empty());
   CHECK(contents->set_aside ==
-        std::vector<std::string>{"jobs job-2: does not parse", "workers w1: does not parse"});
+        std::vector<std::string>{"jobs job-2: is damaged", "workers w1: is damaged"});
   CHECK(held.client->get(prefix + "set_aside/jobs/job-2", {})->value() == "\xff\xff");
   CHECK((*held).begin_term()->set_aside.empty());
 }

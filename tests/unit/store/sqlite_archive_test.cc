@@ -94,7 +94,8 @@ TEST_CASE("an archive that is made while the store is in use brings all of it ba
   const auto copy = open_store(folder.file("b.db"));
   const auto contents = copy->begin_term();
   REQUIRE(contents.ok());
-  CHECK(contents->meta.epoch() == 4);  // of the three terms before, and one more
+  // Workers know the terms that came after the archive was written.
+  CHECK(contents->meta.epoch() > 1'700'000'000);
   CHECK(contents->meta.cluster_id() == cluster_id);
   CHECK(contents->meta.last_job_seq() == 4);
   CHECK(contents->meta.last_event_seq() == 7);
@@ -168,7 +169,7 @@ TEST_CASE("a check of a sound store counts, and one of a damaged store names wha
   const auto check = check_sqlite(path);
   REQUIRE(check.ok());
   REQUIRE(check->faults.size() == 2);
-  CHECK(check->faults[0] == "jobs job-2: the record does not parse");
+  CHECK(check->faults[0] == "jobs job-2: the record is damaged");
   CHECK(check->faults[1] == "workers w9: the record is another's");
   // What does not parse travels, and is set aside.
   REQUIRE(export_to(path, folder.file("archive")).ok());

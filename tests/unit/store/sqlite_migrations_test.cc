@@ -8,6 +8,7 @@
 #include <string>
 
 #include "core/proto_time.h"
+#include "store/sqlite_schema.h"
 #include "store/sqlite_store.h"
 #include "unit/store/sample_records.h"
 #include "unit/store/temporary_folder.h"
@@ -56,7 +57,7 @@ TEST_CASE("a store of format 1 is brought to the present one with all that it ho
   const auto contents = store->begin_term();
 
   REQUIRE(contents.ok());
-  CHECK(contents->meta.schema_version() == 3);
+  CHECK(contents->meta.schema_version() == kStoreSchemaVersion);
   CHECK(contents->meta.epoch() == 2);
   CHECK(contents->meta.last_job_seq() == 7);
   REQUIRE(contents->live_jobs.size() == 3);
@@ -78,7 +79,7 @@ TEST_CASE("a store of format 2 is brought to the present one, and keeps schedule
     const auto store = old.open();
     const auto contents = store->begin_term();
     REQUIRE(contents.ok());
-    CHECK(contents->meta.schema_version() == 3);
+    CHECK(contents->meta.schema_version() == kStoreSchemaVersion);
     CHECK(contents->live_jobs.size() == 3);
     CHECK(contents->ended_counts.at(Job::SUCCEEDED) == 2);
     StoreBatch batch;

@@ -127,7 +127,7 @@ TEST_CASE("a store made by a newer program is refused and left as it is", "[stor
   const TemporaryFolder folder;
   const std::string path = folder.file("clusterd.db");
   open_store(path).reset();
-  change_by_hand(path, "PRAGMA user_version = 4");
+  change_by_hand(path, "PRAGMA user_version = 999");
 
   const absl::Status refused = SqliteStore::open(path).status();
 
@@ -169,7 +169,7 @@ TEST_CASE("records that do not parse are set aside, named, and stop nothing", "[
   const StoreContents contents = begin_term(*store);
 
   CHECK(contents.set_aside ==
-        std::vector<std::string>{"jobs job-1: does not parse", "workers w1: does not parse"});
+        std::vector<std::string>{"jobs job-1: is damaged", "workers w1: is damaged"});
   REQUIRE(contents.live_jobs.size() == 1);
   CHECK(contents.live_jobs[0].job_id() == "job-2");
   CHECK(contents.workers.size() == 1);
@@ -225,7 +225,7 @@ TEST_CASE("schedules and queues that do not parse are set aside and named", "[st
   const StoreContents contents = begin_term(*store);
 
   CHECK(contents.set_aside ==
-        std::vector<std::string>{"schedules a: does not parse", "queues other: does not parse"});
+        std::vector<std::string>{"schedules a: is damaged", "queues other: is damaged"});
   CHECK(contents.schedules.size() == 1);
   CHECK(contents.queues.size() == 1);
   CHECK(begin_term(*store).set_aside.empty());

@@ -282,6 +282,52 @@ TEST_CASE("a start repeated at any time starts nothing again", "[worker_decider]
   CHECK(bench.decider.held() == 0);
 }
 
+TEST_CASE("what a later session asks for is meant, though it was forgotten", "[worker_decider]") {
+  Bench bench;
+  bench.start({"a", "b"});
+  bench.pass_checks();
+  bench.launcher.exit("a", 0);
+  bench.launcher.exit("b", 3);
+  bench.run();
+  bench.acknowledge("a");
+  bench.acknowledge("b");
+  bench.events.clear();
+
+  // A scheduler with an older copy of its store.
+  bench.reopen(kEpoch + 1, kSession);
+  const CallId again = bench.start({"a", "b"}, kEpoch + 1, kSession);
+  REQUIRE(bench.checks.size() == 2);
+  const CheckStart first = bench.checks[0];
+  bench.checks.erase(bench.checks.begin());
+
+  SECTION("its end, where that is kept, is told again") {
+    v1::HeldAttempt kept;
+    *kept.mutable_key() = first.attempt.key();
+    kept.set_started(true);
+    kept.mutable_end()->set_reason(v1::JobEnd::EXITED);
+    kept.mutable_end()->set_exit_code(37);
+    bench.decider.on_ended_before(first.check, kept);
+    bench.pass_checks();
+    bench.run();
+
+    CHECK(bench.launcher.launches("a") == 1);
+    CHECK(bench.launcher.launches("b") == 2);
+    REQUIRE(bench.event_of("a", v1::JobEvent::kEnded) != nullptr);
+    CHECK(bench.event_of("a", v1::JobEvent::kEnded)->ended().exit_code() == 37);
+    REQUIRE(bench.replies.contains(again));
+    CHECK(bench.replies.at(again).status.ok());
+    bench.acknowledge("a");
+    CHECK(bench.decider.held() == 1);
+  }
+  SECTION("a check whose session is over changes nothing") {
+    bench.reopen(kEpoch + 2, kSession);
+    bench.decider.on_ended_before(first.check, v1::HeldAttempt());
+    bench.run();
+    CHECK(bench.decider.held() == 0);
+    bench.checks.clear();
+  }
+}
+
 TEST_CASE("what was forgotten is remembered for a minute only", "[worker_decider]") {
   Bench bench;
   bench.start({"a"});
