@@ -91,7 +91,7 @@ if $full; then
   fi
   build dev  # is upgraded to
   if build release --target packages; then
-    run_tests release --tests-regex '^(packages|e2e: two builds)$'
+    run_tests release --tests-regex '^(packages|hardened|e2e: two builds)$'
   else
     failure 'build of the packages'
   fi

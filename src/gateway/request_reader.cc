@@ -24,6 +24,12 @@ constexpr size_t kReadAheadBytes = 16U << 10;  // kept of what a client sends be
 constexpr size_t kDrainBytes = 1U << 10;       // read at once of what nobody wants
 constexpr auto kDrainTime = std::chrono::seconds(2);
 
+// absolute-form (RFC 9112, section 3.2.2)
+bool is_absolute(const std::string& target) {
+  return absl::StartsWithIgnoreCase(target, "http://") ||
+         absl::StartsWithIgnoreCase(target, "https://");
+}
+
 std::string lower(boost::beast::string_view text) {
   return absl::AsciiStrToLower(absl::string_view(text.data(), text.size()));
 }
@@ -91,6 +97,10 @@ RequestReader::Fault RequestReader::Parser::check_head() const {
   if (std::distance(message.begin(), message.end()) > max_headers_) {
     return {.status = 431, .detail = "more than " + std::to_string(max_headers_) + " headers"};
   }
+  const std::string target(message.target());
+  if (!target.starts_with('/') && !is_absolute(target) && target != "*") {
+    return {.status = 400, .detail = "the request's target must begin with /"};
+  }
   const auto hosts = message.count(http::field::host);
   if (hosts > 1 || (hosts == 0 && message.version() == 11)) {
     return {.status = 400, .detail = "exactly one Host header is needed"};
@@ -113,8 +123,7 @@ HttpRequest RequestReader::Parser::take() {
   }
   request.authority = std::string(request.header("host").value_or(""));
   std::string target(message.target());
-  if (absl::StartsWithIgnoreCase(target, "http://") ||
-      absl::StartsWithIgnoreCase(target, "https://")) {
+  if (is_absolute(target)) {
     const size_t host = target.find("//") + 2;
     const size_t path = std::min(target.find_first_of("/?", host), target.size());
     request.authority = target.substr(host, path - host);

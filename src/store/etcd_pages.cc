@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 namespace clusterd {
 namespace {
 
@@ -57,6 +59,11 @@ absl::StatusOr<std::vector<std::optional<std::string>>> read_keys(
     }
     auto answer = client.read(request, {.timeout = kPageTimeout});
     if (!answer.ok()) return answer.status();
+    if (answer->responses_size() != static_cast<int>(end - begin)) {
+      return absl::InternalError(absl::StrCat("etcd was asked for ", end - begin,
+                                              " keys, and has answered ",
+                                              answer->responses_size()));
+    }
     for (etcdserverpb::ResponseOp& response : *answer->mutable_responses()) {
       auto& kvs = *response.mutable_response_range()->mutable_kvs();
       values.push_back(kvs.empty()

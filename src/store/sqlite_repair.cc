@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "clusterd/v1/job.pb.h"
+#include "clusterd/v1/scheduler_service.pb.h"
 #include "store/file_lock.h"
 #include "store/sealed_record.h"
 #include "store/sqlite_import.h"

@@ -6,6 +6,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "clusterd/v1/job.pb.h"
+#include "clusterd/v1/queue.pb.h"
+#include "clusterd/v1/schedule.pb.h"
+#include "clusterd/v1/scheduler_service.pb.h"
 #include "store/sealed_record.h"
 #include "store/sqlite_schema.h"
 

@@ -13,12 +13,15 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace clusterd;
   constexpr auto kStream = v1::OutputStream::MERGED;
-  static const std::string folder = [] {
+  struct Folder {
+    Folder() {
+      if (::mkdtemp(name.data()) == nullptr) std::abort();
+    }
+    ~Folder() { std::filesystem::remove_all(name); }
     std::string name = std::filesystem::temp_directory_path() / "clusterd-fuzz-XXXXXX";
-    if (::mkdtemp(name.data()) == nullptr) std::abort();
-    std::atexit([] { std::filesystem::remove_all(folder); });
-    return name;
-  }();
+  };
+  static const Folder made;
+  const std::string& folder = made.name;
   fuzz::Bytes bytes(data, size);
   const std::string log(bytes.byte() * 7, 'o');
   const uint64_t offset = static_cast<uint64_t>(bytes.number());

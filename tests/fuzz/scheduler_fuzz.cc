@@ -18,11 +18,11 @@ class World {
  public:
   explicit World(fuzz::Bytes& bytes) : bytes_(bytes), store_(100) {
     StoreContents contents = *store_.begin_term();
-    // Records of an earlier time, or of nobody's.
+    // Records of an earlier time.
     for (size_t n = bytes_.below(4); n > 0; --n) {
       v1::Job job = anything(v1::Job());
       if (job.job_id().empty() || is_final(job.state())) continue;
-      if (!check_job_sizes(job.spec(), config_.scheduling).ok()) continue;
+      if (!is_accepted(job.spec())) continue;
       contents.live_jobs.push_back(std::move(job));
     }
     scheduler_.emplace(config_, std::move(contents), now_);
@@ -74,6 +74,12 @@ class World {
     return message;
   }
 
+  // Of what is never accepted there is no record either: those that are damaged are set aside.
+  bool is_accepted(const v1::JobSpec& spec) const {
+    return check_job_spec(spec, ScriptPlace::kAnywhere).ok() &&
+           check_job_sizes(spec, config_.scheduling).ok();
+  }
+
   CallId call() {
     open_.insert(++calls_);
     return calls_;
@@ -84,8 +90,7 @@ class World {
     order.job_id = "job-" + std::to_string(++jobs_);
     order.spec = anything(v1::JobSpec());
     if (order.spec.path().empty()) order.spec.set_path("job.sh");
-    if (!check_job_spec(order.spec, ScriptPlace::kAnywhere).ok()) return;
-    if (!check_job_sizes(order.spec, config_.scheduling).ok()) return;
+    if (!is_accepted(order.spec)) return;
     apply(scheduler_->submit(call(), std::move(order), now_));
   }
 

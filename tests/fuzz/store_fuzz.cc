@@ -16,13 +16,15 @@ namespace {
 using namespace clusterd;
 
 const std::string& folder() {
-  static const std::string made = [] {
+  struct Folder {
+    Folder() {
+      if (::mkdtemp(name.data()) == nullptr) std::abort();
+    }
+    ~Folder() { std::filesystem::remove_all(name); }
     std::string name = std::filesystem::temp_directory_path() / "clusterd-fuzz-XXXXXX";
-    if (::mkdtemp(name.data()) == nullptr) std::abort();
-    std::atexit([] { std::filesystem::remove_all(folder()); });
-    return name;
-  }();
-  return made;
+  };
+  static const Folder made;
+  return made.name;
 }
 
 void write_file(const std::string& name, std::string_view bytes) {

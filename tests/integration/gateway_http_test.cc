@@ -134,6 +134,8 @@ TEST_CASE("what is no HTTP is 400 and the connection's end", "[gateway]") {
       "nonsense\r\n\r\n",
       "GET / HTTP/1.1\r\n\r\n",
       "GET / HTTP/1.1\r\nHost: a\r\nHost: localhost\r\n\r\n",
+      "GET ?/v1/jobs HTTP/1.1\r\nHost: localhost\r\n\r\n",
+      "GET v1/jobs HTTP/1.1\r\nHost: localhost\r\n\r\n",
       head("GET /healthz") + "bad header\r\n\r\n",
       head("POST /v1/jobs") + "Content-Length: 2\r\nContent-Length: 3\r\n\r\n{} ",
       head("POST /v1/jobs") + "Content-Length: x\r\n\r\n",
