@@ -84,14 +84,15 @@ class Submitter(threading.Thread):
 
 
 class Load:
-    """Some clients that submit without pause, to any of `addresses`."""
+    """Some clients that submit without pause, to any of `addresses`; `work` is what their jobs do
+    beside leaving their mark."""
 
-    def __init__(self, test, cluster, addresses=None, clients=CLIENTS):
+    def __init__(self, test, cluster, addresses=None, clients=CLIENTS, work=""):
         self.test = test
         self.cluster = cluster
         self.file = cluster.folder / f"marks-{uuid.uuid4().hex}"
         self.file.touch()
-        cluster.script("mark.sh", MARK)
+        cluster.script("mark.sh", MARK + work)
         self.clients = [Submitter(addresses or cluster.http_addresses, number, self.file)
                         for number in range(clients)]
 

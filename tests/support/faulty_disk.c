@@ -1,33 +1,60 @@
 // Loaded before the C library's own: while the file $FAULTY_DISK_SWITCH exists, writing and syncing
-// files below $FAULTY_DISK_FOLDER fails with EIO. open(2), read(2) and what is below other folders
-// go on as ever.
+// files below $FAULTY_DISK_FOLDER fails with EIO. With the word "read-only" in it that is EROFS, and
+// neither can files be made, opened to write, renamed or removed: as after the kernel has made a file
+// system read-only that is in use. Reading, and what is below other folders, goes on as ever.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-static int is_faulty(int fd) {
-  const char* folder = getenv("FAULTY_DISK_FOLDER");
+// What is wrong with the disk now; 0: nothing.
+static int fault(void) {
   const char* name = getenv("FAULTY_DISK_SWITCH");
+  const int file = name == NULL ? -1 : open(name, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return 0;
+  char word[16] = "";
+  const ssize_t size = read(file, word, sizeof(word) - 1);
+  close(file);
+  return size > 0 && strncmp(word, "read-only", 9) == 0 ? EROFS : EIO;
+}
+
+static int is_below(const char* path) {
+  const char* folder = getenv("FAULTY_DISK_FOLDER");
+  return folder != NULL && strncmp(path, folder, strlen(folder)) == 0;
+}
+
+static int fault_of_file(int fd) {
   char link[64];
   char path[4096];
-  if (folder == NULL || name == NULL || access(name, F_OK) != 0) return 0;
+  const int error = fault();
+  if (error == 0) return 0;
   snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
   const ssize_t size = readlink(link, path, sizeof(path) - 1);
   if (size < 0) return 0;
   path[size] = '\0';
-  return strncmp(path, folder, strlen(folder)) == 0;
+  return is_below(path) ? error : 0;
 }
 
-#define FAIL_IF_FAULTY(fd) \
-  if (is_faulty(fd)) {     \
-    errno = EIO;           \
-    return -1;             \
+static int is_read_only(const char* path) { return fault() == EROFS && is_below(path); }
+
+#define FAIL_IF_FAULTY(fd)             \
+  const int error = fault_of_file(fd); \
+  if (error != 0) {                    \
+    errno = error;                     \
+    return -1;                         \
+  }
+#define FAIL_IF_READ_ONLY(path) \
+  if (is_read_only(path)) {     \
+    errno = EROFS;              \
+    return -1;                  \
   }
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
@@ -61,4 +88,30 @@ ssize_t splice(int in, off64_t* in_offset, int out, off64_t* out_offset, size_t 
                unsigned int flags) {
   FAIL_IF_FAULTY(out)
   return REAL(splice)(in, in_offset, out, out_offset, size, flags);
+}
+
+#define OPEN(name)                                                                       \
+  int name(const char* path, int flags, ...) {                                           \
+    va_list rest;                                                                        \
+    va_start(rest, flags);                                                               \
+    const mode_t mode = (flags & (O_CREAT | __O_TMPFILE)) != 0 ? va_arg(rest, mode_t) : 0; \
+    va_end(rest);                                                                        \
+    if ((flags & (O_WRONLY | O_RDWR | O_CREAT)) != 0) {                                  \
+      FAIL_IF_READ_ONLY(path)                                                            \
+    }                                                                                    \
+    return REAL(name)(path, flags, mode);                                                \
+  }
+OPEN(open)
+OPEN(open64)
+int mkdir(const char* path, mode_t mode) {
+  FAIL_IF_READ_ONLY(path)
+  return REAL(mkdir)(path, mode);
+}
+int rename(const char* from, const char* to) {
+  FAIL_IF_READ_ONLY(from)
+  return REAL(rename)(from, to);
+}
+int unlink(const char* path) {
+  FAIL_IF_READ_ONLY(path)
+  return REAL(unlink)(path);
 }
