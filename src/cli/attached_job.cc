@@ -9,6 +9,8 @@
 #include "cli/job_end.h"
 #include "cli/print.h"
 #include "cli/progress.h"
+#include "cli/task_logs.h"
+#include "clusterd/job_tasks.h"
 
 namespace clusterd {
 AttachedJob::AttachedJob(CallerSession& session, const ClientFlags& flags, v1::Job job,
@@ -74,6 +76,13 @@ absl::Status AttachedJob::follow_attempts(v1::OutputStream::Stream stream, const
   }
 }
 
+absl::Status AttachedJob::follow_tasks() {
+  v1::StreamJobRequest request;
+  request.set_job_id(job_.job_id());
+  request.set_follow(true);
+  return print_task_logs(session_, flags_, job_, request);
+}
+
 absl::Status AttachedJob::follow_both() {
   const bool is_apart = job_.spec().output().mode() == v1::OutputSpec::SEPARATE;
   std::optional<std::jthread> errors;
@@ -102,7 +111,7 @@ absl::Status AttachedJob::follow_both() {
 }
 
 int AttachedJob::follow() {
-  const absl::Status status = follow_both();
+  const absl::Status status = has_tasks(job_) ? follow_tasks() : follow_both();
   if (is_detached()) return detached();
   // Output that stays away does not hide how the job ended.
   if (absl::IsUnavailable(status)) tell(std::string(status.message()));

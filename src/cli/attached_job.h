@@ -33,6 +33,7 @@ class AttachedJob {
  private:
   using Read = std::function<absl::Status(OutputAssembler& output)>;
 
+  absl::Status follow_tasks();
   absl::Status follow_both();
   absl::Status follow_attempts(v1::OutputStream::Stream stream, const Read& read) const;
   // Runs `call(token)` until it succeeds or fails by itself, and acts on interrupts in between.

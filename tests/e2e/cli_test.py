@@ -50,6 +50,15 @@ class CliTest(unittest.TestCase):
         self.check(self.cluster.cli("job", "start", "--follow", "--timeout", "300ms", "--command",
                                     "bash", "forever.sh"), 124, "begun\n")
 
+    def test_follow_of_an_array_prints_its_tasks_lines_behind_their_indexes(self):
+        result = self.cluster.cli("job", "start", "--follow", "--array", "0-2", "--command", "bash",
+                                  "count.sh", "2")
+        self.check(result, 0)
+        lines = result.stdout.splitlines()
+        for index in range(3):
+            own = [line for line in lines if line.startswith(f"[{index}] ")]
+            self.assertEqual(len(own), 2, result.stdout)
+
     def test_follow_goes_on_with_the_next_attempt(self):
         self.cluster.script("attempt.sh", 'echo "attempt $CLUSTERD_ATTEMPT"; exit 4\n')
         retried = self.cluster.cli("job", "start", "--follow", "--max-attempts", "2", "--retry-on",
