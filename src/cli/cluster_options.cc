@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "cli/command_families.h"
+#include "cli/number_check.h"
 
 namespace clusterd {
 namespace {
@@ -74,7 +75,8 @@ void add_cluster_commands(CLI::App& app, Chosen& chosen) {
       cluster, chosen, "events", "Print what happens until Ctrl-C.", "Print JSON lines");
   cluster.get_subcommand("events")
       ->add_option("--since", events->since, "Begin after this event [what happens from now on]")
-      ->type_name("N");
+      ->type_name("N")
+      ->check(check_whole_number);
 }
 
 }  // namespace clusterd

@@ -5,6 +5,7 @@
 #include "absl/status/status.h"
 #include "cli/command_families.h"
 #include "cli/limit_options.h"
+#include "cli/number_check.h"
 
 namespace clusterd {
 namespace {
@@ -160,13 +161,13 @@ void add_logs(CLI::App& job, Chosen& chosen) {
                    ->check(CLI::Range(0U, 4'000'000'000U));
   auto* offset = app.add_option("--offset", command->offset, "From this byte on")
                      ->type_name("B")
-                     ->check(CLI::NonNegativeNumber);
+                     ->check(check_whole_number);
   tail->excludes(offset);
   app.add_option("--stream", command->stream, "Of a job with separate streams")
       ->check(CLI::IsMember({"stdout", "stderr", "merged"}));
   app.add_option("--attempt", command->attempt, "Which execution [the newest]")
       ->type_name("N")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0U, 4'000'000'000U));
 }
 
 void add_list(CLI::App& job, Chosen& chosen) {

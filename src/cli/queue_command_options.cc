@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "cli/command_families.h"
+#include "cli/number_check.h"
 
 namespace clusterd {
 namespace {
@@ -34,7 +35,7 @@ void add_queue_commands(CLI::App& app, Chosen& chosen) {
   set->add_option("--max-running", wanted->max_running, "Jobs of it at one time; 0: no cap")
       ->check(CLI::Range(0U, 4'000'000'000U));
   set->add_option("--max-queued", wanted->max_queued, "Jobs of it that may wait; 0: no cap")
-      ->check(CLI::NonNegativeNumber);
+      ->check(check_whole_number);
   set->add_option("--weight", wanted->weight, "Its share of the slots against other queues [1]")
       ->check(CLI::Range(1, 1'000));
   const auto [pause, paused] = add<QueuePauseCommand>(

@@ -1,6 +1,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/command_families.h"
+#include "cli/number_check.h"
 
 namespace clusterd {
 namespace {
@@ -24,7 +25,7 @@ void add_queue_options(CLI::App& app, QueueFlags& flags) {
   add_list(app, "--require", flags.require, "EXPR", "gpu=yes, zone in (a,b), !spot");
   app.add_option("--slots", flags.slots, "Slots it takes [1]")->check(CLI::Range(1, 1'000'000));
   app.add_option("--cpus", flags.cpus, "Processors it takes, fractions allowed")
-      ->check(CLI::NonNegativeNumber);
+      ->check(check_not_negative);
   add_text(app, "--memory", flags.memory, "SIZE", "Memory it takes (512MiB)");
   add_list(app, "--resource", flags.resources, "NAME=N", "Units of a counted resource (gpu=1)");
   app.add_flag("--exclusive", flags.exclusive, "A worker of its own, with nothing beside it");

@@ -83,7 +83,10 @@ absl::Status add_resources(const QueueFlags& flags, v1::JobSpec& spec) {
         !absl::SimpleAtoi(entry.substr(equals + 1), &count)) {
       return bad("--resource", entry, "of the form NAME=N, as gpu=1");
     }
-    (*wants.mutable_custom())[entry.substr(0, equals)] = count;
+    const std::string name = entry.substr(0, equals);
+    if (!wants.mutable_custom()->insert({name, count}).second) {
+      return bad("--resource", entry, "the only one of \"" + name + "\"");
+    }
   }
   if (flags.memory.empty()) return absl::OkStatus();
   const auto size = parse_size(flags.memory);

@@ -66,6 +66,7 @@ class FaultyProxy:
         """Tells the server, and not the client, that the other side has ended its direction."""
         async def end_all():
             for link in list(self._links):
+                link.half_closed = True  # what the client still says goes nowhere
                 with contextlib.suppress(OSError):
                     link.to_server.write_eof()
 
@@ -96,31 +97,35 @@ class FaultyProxy:
         link = Link(writer, to_server)
         self._links.add(link)
         try:
-            await asyncio.gather(self._pass(reader, to_server, link.gate),
+            await asyncio.gather(self._pass(reader, to_server, link),
                                  self._pass(from_server, writer, None))
         finally:
             self._links.discard(link)
             for end in (writer, to_server):
                 end.close()
 
-    async def _pass(self, reader, writer, gate):
+    async def _pass(self, reader, writer, link):
         with contextlib.suppress(OSError):  # either end has gone; the other one is told
             while data := await reader.read(CHUNK_BYTES):
-                if gate is not None:
-                    await gate.wait()
+                if link is not None:
+                    await link.gate.wait()
+                    if link.half_closed:
+                        continue
                 if self.delay:
                     await asyncio.sleep(self.delay)
                 if self.bytes_per_second:
                     await asyncio.sleep(len(data) / self.bytes_per_second)
                 writer.write(data)
                 await writer.drain()
-            writer.write_eof()
+            if link is None or not link.half_closed:
+                writer.write_eof()
 
 
 class Link:
     def __init__(self, to_client, to_server):
         self.to_client = to_client
         self.to_server = to_server
+        self.half_closed = False
         self.gate = asyncio.Event()
         self.gate.set()
 

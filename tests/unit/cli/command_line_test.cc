@@ -38,6 +38,21 @@ TEST_CASE("daemons take a configuration, a port file and --check", "[command_lin
   CHECK(worker.port_file == "/tmp/ports");
 }
 
+TEST_CASE("numbers that do not fit are refused with the words that they are", "[command_line]") {
+  const std::string whole = "is no whole number from 0 to 18446744073709551615";
+  for (const std::string value : {"-1", "1.5", "x", "18446744073709551616"}) {
+    CHECK(error_of({"queue", "set", "q", "--max-queued", value}).find(whole) != std::string::npos);
+    CHECK(error_of({"cluster", "events", "--since", value}).find(whole) != std::string::npos);
+    CHECK(error_of({"job", "logs", "--offset", value, "j"}).find(whole) != std::string::npos);
+  }
+  for (const std::string value : {"-0.5", "nan", "inf", "x"}) {
+    CHECK(error_of({"job", "start", "--cpus", value, "x"}).find("is no number from 0 on") !=
+          std::string::npos);
+  }
+  CHECK(parse<QueueSetCommand>({"queue", "set", "q", "--max-queued", "18446744073709551615"})
+            .max_queued == UINT64_MAX);
+}
+
 TEST_CASE("dev has defaults for everything", "[command_line]") {
   const auto plain = parse<DevCommand>({"dev"});
   const auto full =

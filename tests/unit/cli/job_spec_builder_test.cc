@@ -200,6 +200,9 @@ TEST_CASE("options of placement go into the spec", "[job_spec]") {
   CHECK(spec->gang().size() == 4);
   CHECK(spec->gang().on_failure() == v1::GangSpec::CONTINUE);
 
+  command.queueing.resources = {"gpu=1", "gpu=2"};
+  CHECK(build_job_spec(command, kNoEnvironment).status().message() ==
+        "--resource: \"gpu=2\" is not the only one of \"gpu\"");
   for (const char* wrong : {"gpu", "=1", "gpu=x"}) {
     command = script();
     command.queueing.resources = {wrong};
