@@ -232,7 +232,8 @@ def half_close(proxy, begins):
 
 
 def hold(proxy, begins):
-    """What is sent does not arrive, and nobody is told."""
+    """What is sent does not arrive, over new connections either, and nobody is told."""
+    proxy.silent = begins
     if begins:
         proxy.release = proxy.hold()
     else:

@@ -14,6 +14,7 @@ class FaultyProxy:
       delay             seconds that each piece waits, in each direction
       bytes_per_second  of each direction of each connection; None: as fast as it goes
       refusing          whether new connections are ended at once
+      silent            whether they are taken, and nothing that their clients send arrives
     `hold` alone is about the connections of that moment. Methods may be called from any thread.
     """
 
@@ -22,6 +23,7 @@ class FaultyProxy:
         self.delay = 0
         self.bytes_per_second = None
         self.refusing = False
+        self.silent = False
         self._links = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -48,7 +50,7 @@ class FaultyProxy:
             return links
 
         async def open_gates():
-            for link in links:
+            for link in {*links, *self._links}:
                 link.gate.set()
 
         links = self._run(close_gates())
@@ -96,6 +98,8 @@ class FaultyProxy:
             return
         link = Link(writer, to_server)
         self._links.add(link)
+        if self.silent:
+            link.gate.clear()
         try:
             await asyncio.gather(self._pass(reader, to_server, link),
                                  self._pass(from_server, writer, None))
