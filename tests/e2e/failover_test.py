@@ -75,6 +75,39 @@ class FailoverTest(unittest.TestCase):
               f"{max(gaps):.2f} s")
         self.assertLess(max(gaps), LONGEST_SECONDS)
 
+    def test_without_etcd_nobody_is_ready_or_answers_and_jobs_run_on(self):
+        cluster = self.cluster
+        cluster.script("lines.sh", LINES)
+        gate = cluster.folder / "gate"
+        job = cluster.start("lines.sh", gate)
+        cluster.wait_for_state(job, "RUNNING")
+        http = [address for _, address in cluster.addresses.values()]
+        wait_until(lambda: all(call(one, "GET", "/readyz").status == 200 for one in http),
+                   "all are ready")
+
+        for member in cluster.etcd.members:
+            member.process.send_signal(signal.SIGSTOP)
+
+        def is_closed(one, path):
+            try:
+                return call(one, "GET", path, seconds=LONGEST_SECONDS).status == 503
+            except OSError:
+                return False
+
+        # What a leader knew is not told any more once its lease may have ended: not even a list.
+        for path in ("/readyz", "/v1/workers", "/v1/jobs", f"/v1/jobs/{job}"):
+            wait_until(lambda path=path: all(is_closed(one, path) for one in http),
+                       f"{path} is 503 everywhere", 30)
+        for member in cluster.etcd.members:
+            member.process.send_signal(signal.SIGCONT)
+        wait_until(lambda: all(call(one, "GET", "/readyz").status == 200 for one in http),
+                   "all are ready again", 30)
+        gate.touch()
+        ended = cluster.wait(job)
+        self.assertEqual(("EXITED", 1), (ended["end"]["reason"], ended["attempt"]), ended)
+        lines = cluster.output(job).decode().splitlines()
+        self.assertEqual([f"line {i}" for i in range(1, len(lines))] + ["last"], lines)
+
     def test_leader_that_sleeps_longer_than_its_lease_does_nothing_more(self):
         load = Load(self, self.cluster)
         load.wait_for_submits()
