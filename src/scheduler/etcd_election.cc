@@ -138,7 +138,15 @@ void EtcdElection::step_down(const char* why) {
 void EtcdElection::follow(v1::SchedulerMember leader, int64_t create_revision) {
   step_down("another one leads");
   // Ourselves, before a restart: that key ends with its lease.
-  if (leader.address() == self_address_) return publish({.kind = Standing::Kind::kAlone});
+  if (leader.address() == self_address_) {
+    if (std::exchange(own_revision_, create_revision) != create_revision) {
+      log_warning("scheduler",
+                  "the scheduler that leads has this one's address: it is of the last run, whose "
+                  "lease ends soon, or another one that needs an advertise_addr of its own",
+                  {{"address", self_address_}});
+    }
+    return publish({.kind = Standing::Kind::kAlone});
+  }
   if (!told_ || told_->kind != Standing::Kind::kFollows ||
       told_->leader.address() != leader.address()) {
     log_info("scheduler", "another scheduler leads", {{"leader", leader.address()}});

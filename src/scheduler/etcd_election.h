@@ -74,6 +74,7 @@ class EtcdElection final : public Election {
   std::atomic<int64_t> heard_until_ = 0;  // the same
   // Of the thread alone.
   bool leads_ = false;
+  int64_t own_revision_ = 0;  // of the key that was last taken for our own
   std::optional<Standing> told_;
   std::string last_error_;
 

@@ -176,6 +176,15 @@ def make_read_only(place):
     place.switch.unlink()
 
 
+def step_clock(seconds):
+    def fault(place):
+        place.switch.write_text(f"clock {seconds}")
+        time.sleep(FAULT_SECONDS)
+        place.switch.unlink()
+
+    return fault
+
+
 def bounded(kind, count):
     """Takes away what is left of a resource, and gives it back."""
     def fault(place):
@@ -251,6 +260,8 @@ FAULTS = {
     "disk full": (fill_disk, DISKS),
     "EIO": (fail_writes, DISKS if FAULTY_DISK else ()),
     "read-only": (make_read_only, DISKS if FAULTY_DISK else ()),
+    "clock +1 h": (step_clock(3600), DISKS if FAULTY_DISK else ()),
+    "clock -1 h": (step_clock(-3600), DISKS if FAULTY_DISK else ()),
     "no descriptors": (bounded(resource.RLIMIT_NOFILE, open_files), PROCESSES),
     "no memory": (bounded(resource.RLIMIT_AS, used_memory), PROCESSES),
     "delay": (on_the_way(delay), WAYS),
