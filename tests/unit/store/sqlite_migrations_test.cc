@@ -8,6 +8,7 @@
 #include <string>
 
 #include "core/proto_time.h"
+#include "store/sqlite_archive.h"
 #include "store/sqlite_schema.h"
 #include "store/sqlite_store.h"
 #include "unit/store/sample_records.h"
@@ -93,6 +94,32 @@ TEST_CASE("a store of format 2 is brought to the present one, and keeps schedule
   REQUIRE(contents.ok());
   CHECK(contents->schedules.size() == 1);
   CHECK(contents->queues.size() == 1);
+}
+
+TEST_CASE("a store of format 3 is opened, and what is written from then on has checksums",
+          "[store]") {
+  const OldStore old("store_format_3.sql");
+  {
+    const auto store = old.open();
+    const auto contents = store->begin_term();
+    REQUIRE(contents.ok());
+    CHECK(contents->meta.schema_version() == kStoreSchemaVersion);
+    CHECK(contents->set_aside.empty());
+    REQUIRE(contents->live_jobs.size() == 2);
+    CHECK(contents->live_jobs[0].state() == Job::RUNNING);
+    CHECK(contents->ended_counts.at(Job::SUCCEEDED) == 3);
+    CHECK(contents->schedules.size() == 1);
+    CHECK(contents->queues.size() == 1);
+    const StoreBatch batch = batch_of(contents->live_jobs[0]);
+    REQUIRE(store->commit({&batch, 1}).ok());
+  }
+  const auto check = check_sqlite(old.path);
+  REQUIRE(check.ok());
+  CHECK(check->faults.empty());
+  CHECK(check->counts.at("jobs") == 10);
+  // As it would be without its last byte, which is of the checksum.
+  run_by_hand(old.path, "UPDATE jobs SET record = substr(record, 1, length(record) - 1)");
+  CHECK(check_sqlite(old.path)->faults.size() == 10);
 }
 
 TEST_CASE("what a migrated store holds can be deleted by age, with its request keys", "[store]") {
