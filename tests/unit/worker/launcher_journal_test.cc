@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 
 #include "worker/launcher/journal.h"
 
@@ -59,6 +60,26 @@ TEST_CASE("a journal is read as it was written, without what was forgotten", "[j
   CHECK(content.next_handle == 3);
   REQUIRE(content.attempts.size() == 1);
   CHECK(content.attempts[1].end->end().exit_code() == 3);
+}
+
+TEST_CASE("the journal of an earlier build is read with all that it holds", "[journal]") {
+  std::ifstream file(CLUSTERD_SOURCE_DIR "/tests/recorded/launcher_journal_1.bin",
+                     std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+  const JournalContent content = replay_journal(bytes);
+
+  CHECK(content.intact_bytes == bytes.size());
+  CHECK(content.journal_id == "a8b65d3f-ae6c-4b54-adf0-4ecb4ea70b81");
+  CHECK(content.next_handle == 4);
+  REQUIRE(content.attempts.size() == 3);
+  const JournalAttempt& limited = content.attempts.at(1);
+  CHECK(limited.intent.limits().pids() == 20);
+  CHECK(limited.intent.timeout().seconds() == 3600);
+  REQUIRE(limited.spawned.has_value());
+  CHECK_FALSE(limited.end.has_value());
+  CHECK(content.attempts.at(2).intent.output_mode() == v1::OutputSpec::SEPARATE);
+  REQUIRE(content.attempts.at(3).end.has_value());
+  CHECK(content.attempts.at(3).end->end().exit_code() == 37);
 }
 
 TEST_CASE("a torn tail is dropped at every length, and what follows is kept", "[journal]") {
