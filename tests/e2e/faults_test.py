@@ -12,11 +12,13 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 
 from cluster import Cluster, wait_until
 from faulty_proxy import FaultyProxy
+from http_client import CutStream
 from load import Load, call
 
 LONG = bool(os.environ.get("CLUSTERD_LONG"))
@@ -202,6 +204,29 @@ def bounded(kind, count):
     return fault
 
 
+def take_memory(place):
+    """It may have no more than it has, while callers send what needs much."""
+    bound = bounded(resource.RLIMIT_AS, used_memory)
+    ending = threading.Event()
+
+    def send():
+        while not ending.is_set():
+            body = {"path": "mark.sh", "command": "bash", "args": ["x" * 60_000] * 14}
+            with contextlib.suppress(OSError, CutStream):
+                call(place.cluster.http_address, "POST", "/v1/jobs", body, seconds=FAULT_SECONDS)
+            if place.is_gone():
+                return
+
+    senders = [threading.Thread(target=send) for _ in range(20)] if place.role == "scheduler" else []
+    for sender in senders:
+        sender.start()
+    bound(place)
+    ending.set()
+    for sender in senders:
+        sender.join()
+    place.start_again()
+
+
 def open_files(pid):
     return len(os.listdir(f"/proc/{pid}/fd")) + 1
 
@@ -263,7 +288,7 @@ FAULTS = {
     "clock +1 h": (step_clock(3600), DISKS if FAULTY_DISK else ()),
     "clock -1 h": (step_clock(-3600), DISKS if FAULTY_DISK else ()),
     "no descriptors": (bounded(resource.RLIMIT_NOFILE, open_files), PROCESSES),
-    "no memory": (bounded(resource.RLIMIT_AS, used_memory), PROCESSES),
+    "no memory": (take_memory, PROCESSES),
     "delay": (on_the_way(delay), WAYS),
     "throttle": (on_the_way(throttle), WAYS),
     "cut": (on_the_way(cut), WAYS),
@@ -271,7 +296,7 @@ FAULTS = {
     "silence": (on_the_way(hold), WAYS),
 }
 USUAL = {("SIGKILL", "scheduler"), ("SIGKILL", "launcher"), ("EIO", "scheduler"), ("cut", "orders"),
-         ("silence", "sessions"), ("no descriptors", "worker")}
+         ("silence", "sessions"), ("no descriptors", "worker"), ("no memory", "scheduler")}
 LOADS = {"light": 1, "heavy": 6}
 
 
