@@ -1,14 +1,18 @@
 #include "gateway/transcoder.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
+#include "absl/strings/str_cat.h"
 #include "core/field_error.h"
 #include "core/proto_time.h"
 #include "core/utf8.h"
 #include "gateway/field_text.h"
 #include "gateway/strict_json.h"
 #include "gateway/url.h"
+#include "google/protobuf/field_mask.pb.h"
+#include "google/protobuf/util/field_mask_util.h"
 #include "google/protobuf/util/json_util.h"
 
 namespace clusterd::gateway {
@@ -127,6 +131,93 @@ absl::Status read_idempotency_key(const HttpRequest& request, Message& message) 
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::string> print_whole(const Message& message) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  options.always_print_primitive_fields = true;
+  std::string json;
+  const auto status = google::protobuf::util::MessageToJsonString(message, &json, options);
+  if (!status.ok()) {
+    return absl::InternalError("cannot print " + message.GetTypeName() + ": " +
+                               std::string(status.message()));
+  }
+  return json;
+}
+
+bool is_message_list(const FieldDescriptor& field) {
+  return field.is_repeated() && !field.is_map() && field.message_type() != nullptr;
+}
+
+// Nothing but lists of messages and, beside them, plain values.
+bool is_list(const Message& message) {
+  const auto& type = *message.GetDescriptor();
+  if (type.file()->package() == "google.protobuf") return false;  // they have forms of their own
+  bool has_list = false;
+  for (int i = 0; i < type.field_count(); ++i) {
+    const FieldDescriptor& field = *type.field(i);
+    if (!is_message_list(field) && field.message_type() != nullptr) return false;
+    has_list = has_list || is_message_list(field);
+  }
+  return has_list;
+}
+
+// The elements of a list as JSON, without brackets. Some at a time: to print a message
+// protobuf 3.21 makes a tree of all of it, 16 KiB for a job.
+absl::StatusOr<std::string> print_elements(const Message& message, const FieldDescriptor& list) {
+  constexpr int kAtOnce = 32;
+  const MessagePtr some(message.New());
+  const auto empty = print_whole(*some);
+  if (!empty.ok()) return empty;
+  // Nothing in it is nested, so this is the list itself.
+  const std::string name = absl::StrCat("\"", std::string(list.name()), "\":[");
+  const size_t place = empty->find(name);
+  if (place == std::string::npos) return absl::InternalError("no list " + name);
+  const size_t before = place + name.size();
+  const auto& reflection = *message.GetReflection();
+  const int count = reflection.FieldSize(message, &list);
+  std::string elements;
+  for (int at = 0; at < count; at += kAtOnce) {
+    some->Clear();
+    for (int i = at; i < std::min(count, at + kAtOnce); ++i) {
+      reflection.AddMessage(some.get(), &list)
+          ->CopyFrom(reflection.GetRepeatedMessage(message, &list, i));
+    }
+    const auto json = print_whole(*some);
+    if (!json.ok()) return json;
+    if (at > 0) elements += ',';
+    elements.append(*json, before, json->size() - empty->size());
+  }
+  return elements;
+}
+
+absl::StatusOr<std::string> print_list(const Message& message) {
+  const auto& type = *message.GetDescriptor();
+  google::protobuf::FieldMask plain;
+  for (int i = 0; i < type.field_count(); ++i) {
+    if (!is_message_list(*type.field(i))) plain.add_paths(std::string(type.field(i)->name()));
+  }
+  const MessagePtr rest(message.New());
+  google::protobuf::util::FieldMaskUtil::MergeMessageTo(message, plain, {}, rest.get());
+  auto json = print_whole(*rest);
+  if (!json.ok()) return json;
+  std::map<size_t, std::string> lists;  // by their places in `json`, which has none nested
+  for (int i = 0; i < type.field_count(); ++i) {
+    const FieldDescriptor& field = *type.field(i);
+    if (!is_message_list(field)) continue;
+    // Within a value its quotes would be escaped, so this is the list itself.
+    const std::string empty = absl::StrCat("\"", std::string(field.name()), "\":[]");
+    const size_t place = json->find(empty);
+    if (place == std::string::npos) return absl::InternalError("no list " + empty + " to fill");
+    auto elements = print_elements(message, field);
+    if (!elements.ok()) return elements;
+    lists[place + empty.size() - 1] = *std::move(elements);
+  }
+  for (auto list = lists.rbegin(); list != lists.rend(); ++list) {
+    json->insert(list->first, list->second);
+  }
+  return json;
+}
+
 }  // namespace
 
 MessagePtr new_message(const Descriptor& type) {
@@ -146,16 +237,7 @@ absl::StatusOr<MessagePtr> request_message(const RouteTable::Match& match,
 }
 
 absl::StatusOr<std::string> to_json(const Message& message) {
-  google::protobuf::util::JsonPrintOptions options;
-  options.preserve_proto_field_names = true;
-  options.always_print_primitive_fields = true;
-  std::string json;
-  const auto status = google::protobuf::util::MessageToJsonString(message, &json, options);
-  if (!status.ok()) {
-    return absl::InternalError("cannot print " + message.GetTypeName() + ": " +
-                               std::string(status.message()));
-  }
-  return json;
+  return is_list(message) ? print_list(message) : print_whole(message);
 }
 
 std::string expand_location(std::string_view pattern, const Message& message) {

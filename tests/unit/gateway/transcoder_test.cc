@@ -4,6 +4,7 @@
 
 #include "clusterd/v1/scheduler_service.pb.h"
 #include "core/field_error.h"
+#include "google/protobuf/util/json_util.h"
 
 using namespace clusterd;
 using namespace clusterd::gateway;
@@ -135,6 +136,29 @@ TEST_CASE("answers have the proto's field names, empty ones too", "[transcoder]"
   CHECK_THAT(json, Catch::Contains(R"("pending_reason":"")"));
   CHECK_THAT(json, Catch::Contains(R"("attempts":[])"));
   CHECK_THAT(json, !Catch::Contains("exit_code"));
+}
+
+TEST_CASE("a list is printed as protobuf prints it, whatever its values say", "[transcoder]") {
+  v1::ListJobsResponse jobs;
+  jobs.set_next_page_token("\"jobs\":[]");
+  for (int n = 0; n < 65; ++n) {  // more than are printed at once
+    v1::Job& job = *jobs.add_jobs();
+    job.set_job_id("j" + std::to_string(n));
+    job.mutable_spec()->add_args("\"jobs\":[]");
+    (*job.mutable_spec()->mutable_labels())["a"] = "b";
+    job.add_attempts()->set_number(1);
+  }
+  v1::ListWorkersResponse none;
+  for (const google::protobuf::Message* message :
+       {static_cast<const google::protobuf::Message*>(&jobs),
+        static_cast<const google::protobuf::Message*>(&none)}) {
+    google::protobuf::util::JsonPrintOptions options;
+    options.preserve_proto_field_names = true;
+    options.always_print_primitive_fields = true;
+    std::string whole;
+    REQUIRE(google::protobuf::util::MessageToJsonString(*message, &whole, options).ok());
+    CHECK(to_json(*message).value() == whole);
+  }
 }
 
 TEST_CASE("a location's variables are escaped", "[transcoder]") {
