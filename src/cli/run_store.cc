@@ -157,6 +157,9 @@ int run(const StoreCheckCommand& command) {
     if (!store.ok()) return report_error(store.status());
     what = name_of(*store);
     check = check_store(*store);
+    if (command.repair && absl::IsDataLoss(check.status())) {  // it cannot even be looked through
+      check = StoreCheck{.counts = {}, .faults = {std::string(check.status().message())}};
+    }
     if (command.repair && check.ok() && !check->faults.empty()) {
       auto repaired = repair_store(*store);
       if (!repaired.ok()) return report_error(repaired.status());

@@ -1,6 +1,8 @@
 #include "store/sqlite_archive.h"
 
+#include <chrono>
 #include <string_view>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "store/sealed_record.h"
@@ -13,6 +15,7 @@ namespace {
 
 constexpr size_t kMostFaults = 100;
 constexpr char kDamaged[] = "damaged";
+constexpr auto kBetweenLooks = std::chrono::milliseconds(200);
 
 // What SQLite finds wrong with its pages and indexes.
 absl::Status check_pages(SqliteDatabase& database, StoreCheck& check) {
@@ -73,7 +76,13 @@ absl::StatusOr<StoreCheck> check_sqlite(const std::string& path) {
   if (auto status = check_pages(**database, check); !status.ok()) return status;
   const auto log = find_wal_damage(path + "-wal");
   if (!log.ok()) return log.status();
-  if (*log) check.faults.push_back(text_of(**log));
+  if (*log) {
+    // A scheduler may have been writing it: what is damaged stays as it is.
+    std::this_thread::sleep_for(kBetweenLooks);
+    const auto again = find_wal_damage(path + "-wal");
+    if (!again.ok()) return again.status();
+    if (*again == *log) check.faults.push_back(text_of(**log));
+  }
   for (const SqliteTable& table : sqlite_tables()) {
     check.counts[table.name] = 0;
     const auto look = [&](std::string_view key, std::string_view record) {

@@ -13,6 +13,10 @@ namespace {
 constexpr int kBusyTimeoutMs = 30'000;
 
 absl::StatusCode code_of(int result) {
+  // A sector that cannot be read, and a file that is shorter than it says.
+  if (result == SQLITE_IOERR_READ || result == SQLITE_IOERR_SHORT_READ) {
+    return absl::StatusCode::kDataLoss;
+  }
   switch (result & 0xff) {
     case SQLITE_FULL:
       return absl::StatusCode::kResourceExhausted;

@@ -23,7 +23,6 @@ namespace {
 
 constexpr size_t kMostLosses = 1'000;  // told; more are summed up
 constexpr int kNarrowSteps = 1'000;    // a row each, before the steps grow
-constexpr int kMostNames = 1'000;
 
 // Reads a damaged store into another.
 class Salvage {
@@ -91,36 +90,58 @@ class Salvage {
   // Visits each row that can be read, by row id; where a page is damaged, goes on behind it.
   template <typename Visit>
   absl::Status walk(const std::string& select, const char* table, Visit visit) {
+    constexpr int64_t kLast = std::numeric_limits<int64_t>::max();
     const std::string query = select + " WHERE rowid >= ?1 ORDER BY rowid";
     int64_t from = std::numeric_limits<int64_t>::min();
     int64_t step = 1;
+    int64_t failed = 0;
     int misses = 0;
     while (true) {
-      auto rows = database_.prepare(query);
-      auto row = rows.ok() ? rows->bind(1, from).step() : absl::StatusOr<bool>(rows.status());
-      for (; row.ok() && *row; row = rows->step()) {
-        if (misses > 0)
-          lose(absl::StrCat(table, ": rows before row ", rows->integer(0),
-                            " are on a damaged page"));
-        misses = 0;
+      absl::Status status;
+      {
+        auto rows = database_.prepare(query);
+        auto row = rows.ok() ? rows->bind(1, from).step() : absl::StatusOr<bool>(rows.status());
+        const bool lands_far = step > 1 && row.ok();
+        for (; !lands_far && row.ok() && *row; row = rows->step()) {
+          const int64_t id = rows->integer(0);
+          if (id < from) continue;  // a damaged page's
+          if (std::exchange(misses, 0) > 0) {
+            lose(absl::StrCat(table, ": rows before row ", id, " are on a damaged page"));
+          }
+          if (auto visited = visit(*rows); !visited.ok()) return visited;
+          if (id == kLast) return absl::OkStatus();
+          from = id + 1;
+        }
+        if (row.ok() && !lands_far) {
+          if (misses > 0) lose(absl::StrCat(table, ": the last rows are on a damaged page"));
+          return absl::OkStatus();
+        }
+        status = row.status();
+      }
+      if (status.ok()) {  // steps were long: rows between the last two may be sound
+        from = first_readable(query, failed, from);
         step = 1;
-        if (auto status = visit(*rows); !status.ok()) return status;
-        if (rows->integer(0) == std::numeric_limits<int64_t>::max()) return absl::OkStatus();
-        from = rows->integer(0) + 1;
+        continue;
       }
-      if (row.ok()) {
-        if (misses > 0) lose(absl::StrCat(table, ": the last rows are on a damaged page"));
-        return absl::OkStatus();
-      }
-      if (!absl::IsDataLoss(row.status())) return row.status();
-      from = std::max<int64_t>(from, 0);  // SQLite itself gives none below 1
+      if (!absl::IsDataLoss(status)) return status;
+      failed = from = std::max<int64_t>(from, 0);  // SQLite itself gives none below 1
       if (++misses > kNarrowSteps) step *= 2;
-      if (from > std::numeric_limits<int64_t>::max() / 2 - step) {
+      if (from > kLast / 2 - step) {
         lose(absl::StrCat(table, ": the last rows are on a damaged page"));
         return absl::OkStatus();
       }
       from += step;
     }
+  }
+
+  // From `failed` on nothing can be read, from `read` on it can.
+  int64_t first_readable(const std::string& query, int64_t failed, int64_t read) {
+    while (read - failed > 1) {
+      const int64_t middle = failed + (read - failed) / 2;
+      auto rows = database_.prepare(query);
+      (rows.ok() && rows->bind(1, middle).step().ok() ? read : failed) = middle;
+    }
+    return read;
   }
 
   // Has no row ids: from the one end, and where that meets damage from the other.
@@ -168,7 +189,8 @@ absl::Status settle_log(const std::string& path) {
   return absl::UnavailableError(path + "-wal cannot be taken into " + path);
 }
 
-// Tasks without their array belong to nothing.
+// Tasks without their array belong to nothing. Those that have ended are swept as those of a
+// deleted array, with their output.
 absl::Status drop_orphans(const std::string& path, std::vector<std::string>& losses) {
   auto database = SqliteDatabase::open(path, SqliteDatabase::Access::kReadWrite, "");
   if (!database.ok()) return database.status();
@@ -177,20 +199,19 @@ absl::Status drop_orphans(const std::string& path, std::vector<std::string>& los
   const auto count = (*database)->query_integer("SELECT count(*) " + orphans);
   if (!count.ok()) return count.status();
   if (*count == 0) return absl::OkStatus();
-  losses.push_back(absl::StrCat("jobs: ", *count, " tasks, whose array is lost"));
-  return (*database)->execute("DELETE " + orphans + "; PRAGMA wal_checkpoint(TRUNCATE)");
+  losses.push_back(absl::StrCat("jobs: ", *count, " tasks, whose array is lost or was deleted"));
+  return (*database)->execute("DELETE " + orphans + " AND state < 4;" +
+                              "INSERT OR IGNORE INTO sweeps SELECT DISTINCT array_id " + orphans +
+                              "; PRAGMA wal_checkpoint(TRUNCATE)");
 }
 
 // Gives the file a second name beside its own.
 absl::StatusOr<std::string> keep_aside(const std::string& path) {
-  for (int number = 1; number <= kMostNames; ++number) {
-    const std::string aside =
-        absl::StrCat(path, ".damaged", number == 1 ? "" : absl::StrCat("-", number));
-    if (::link(path.c_str(), aside.c_str()) == 0) return aside;
-    if (errno != EEXIST) return absl::ErrnoToStatus(errno, aside);
+  auto aside = free_damaged_name(path);
+  if (aside.ok() && ::link(path.c_str(), aside->c_str()) != 0) {
+    return absl::ErrnoToStatus(errno, *aside);
   }
-  return absl::UnavailableError(
-      absl::StrCat("there are ", kMostNames, " ", path, ".damaged files; move them away"));
+  return aside;
 }
 
 absl::StatusOr<StoreRepair> make_anew(const std::string& path, const std::string& fresh,
@@ -224,9 +245,9 @@ absl::StatusOr<StoreRepair> repair_sqlite(const std::string& path) {
   const std::string fresh = path + ".repairing";
   SqliteImport import(fresh);
   auto repair = make_anew(path, fresh, import);
-  // Of those who only read; what they leave would be taken for the new file's.
-  for (const char* end : {"-wal", "-shm"}) (void)::unlink((path + end).c_str());
   if (repair.ok()) {
+    // Of those who only read; what they leave would be taken for the new file's.
+    for (const char* end : {"-wal", "-shm"}) (void)::unlink((path + end).c_str());
     auto aside = keep_aside(path);
     if (!aside.ok()) {
       repair = aside.status();

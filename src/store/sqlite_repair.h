@@ -15,8 +15,8 @@ struct StoreRepair {
 };
 
 // Makes a store anew of what of a damaged one can be read, puts it in its place, and keeps the
-// damaged file beside it. Records that are damaged themselves are set aside in it. Nothing is
-// changed unless all of the new one is durable.
+// damaged file beside it, with the commits of its log in it. Records that are damaged themselves
+// are set aside in the new one, which takes the old one's place once all of it is durable.
 //
 // NOT_FOUND: no such file. FAILED_PRECONDITION: a scheduler is using it, it is no store, or of
 // another format. DATA_LOSS: not even its first page can be read. UNAVAILABLE: it cannot be

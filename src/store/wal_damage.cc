@@ -19,6 +19,7 @@ constexpr size_t kFrameHeaderBytes = 24;
 constexpr uint32_t kMagic = 0x377f0682;  // the last bit: checksums are of big-endian words
 constexpr uint32_t kLargestPage = 65'536;
 constexpr size_t kUsualPage = 4'096;
+constexpr int kMostNames = 1'000;
 
 uint32_t big_endian_at(std::string_view bytes, size_t offset) {
   uint32_t number = 0;
@@ -86,6 +87,18 @@ class Descriptor {
   const int number_;
 };
 
+absl::Status copy_durably(const std::string& from, const std::string& to) {
+  std::error_code error;
+  std::filesystem::copy_file(from, to, error);
+  const int copy = error ? -1 : ::open(to.c_str(), O_WRONLY | O_CLOEXEC);
+  const bool done = copy >= 0 && ::fsync(copy) == 0;
+  const std::string why = error ? error.message() : std::strerror(errno);
+  if (copy >= 0) ::close(copy);
+  if (done) return absl::OkStatus();
+  std::filesystem::remove(to, error);
+  return absl::UnavailableError(absl::StrCat(from, " is damaged, and no copy can be made: ", why));
+}
+
 }  // namespace
 
 absl::StatusOr<std::optional<WalDamage>> find_wal_damage(const std::string& path) {
@@ -123,6 +136,7 @@ absl::StatusOr<std::optional<WalDamage>> find_wal_damage(const std::string& path
   }
   if (!size.ok()) return size.status();
   if (damage.lost_commits == 0) return none;
+  damage.sound_bytes = has_header ? kHeaderBytes + damage.sound_frames * frame.size() : 0;
   return damage;
 }
 
@@ -131,17 +145,31 @@ std::string text_of(const WalDamage& damage) {
                       damage.lost_commits, " commits are lost");
 }
 
+absl::StatusOr<std::string> free_damaged_name(const std::string& path) {
+  for (int number = 1; number <= kMostNames; ++number) {
+    const std::string name =
+        absl::StrCat(path, ".damaged", number == 1 ? "" : absl::StrCat("-", number));
+    if (::access(name.c_str(), F_OK) != 0 && ::access((name + "-wal").c_str(), F_OK) != 0) {
+      return name;
+    }
+  }
+  return absl::UnavailableError(
+      absl::StrCat("there are ", kMostNames, " ", path, ".damaged files; move them away"));
+}
+
 absl::StatusOr<std::string> keep_damaged_log(const std::string& path) {
   const std::string log = path + "-wal";
   const auto damage = find_wal_damage(log);
   if (!damage.ok()) return damage.status();
   if (!*damage) return std::string();
-  const std::string kept = log + ".damaged";
-  std::error_code error;
-  std::filesystem::copy_file(log, kept, std::filesystem::copy_options::overwrite_existing, error);
-  const std::string where =
-      error ? "it cannot be copied: " + error.message() : "a copy of it is " + kept;
-  return absl::StrCat(text_of(**damage), "; ", where);
+  const auto kept = free_damaged_name(path);
+  if (!kept.ok()) return kept.status();
+  if (auto status = copy_durably(path, *kept); !status.ok()) return status;
+  if (auto status = copy_durably(log, *kept + "-wal"); !status.ok()) return status;
+  if (::truncate(log.c_str(), static_cast<off_t>((*damage)->sound_bytes)) != 0) {
+    return absl::UnavailableError(absl::StrCat(log, ": ", std::strerror(errno)));
+  }
+  return absl::StrCat(text_of(**damage), "; copies are ", *kept, " and ", *kept, "-wal");
 }
 
 }  // namespace clusterd

@@ -16,6 +16,9 @@ namespace clusterd {
 struct MemberSelf {
   v1::WorkerIdentity identity;  // `worker_id` empty before the first registration
   std::string name;
+  // An attempt's key never comes again for another run. Not so where tasks are named by callers,
+  // and attempts numbered by this worker.
+  bool unique_attempts = true;
 };
 
 // Seam: how this worker belongs to a scheduler, by that scheduler's protocol. Core thread only.

@@ -155,7 +155,7 @@ OriginalMembership::OriginalMembership(OriginalOptions options, EventLoop& core,
 OriginalMembership::~OriginalMembership() = default;
 
 MemberSelf OriginalMembership::self() const {
-  MemberSelf self{.identity = {}, .name = options_.name};
+  MemberSelf self{.identity = {}, .name = options_.name, .unique_attempts = false};
   self.identity.set_worker_id(is_go_work() ? options_.name : worker_id_);
   return self;
 }

@@ -19,6 +19,11 @@ constexpr std::chrono::minutes kSweepInterval(10);
 
 constexpr std::chrono::seconds kRetryEndsInterval(1);
 
+bool is_end_of(const v1::AttemptKey& key, const v1::HeldAttempt& kept) {
+  return kept.has_end() && kept.has_end_time() && kept.key().job_id() == key.job_id() &&
+         kept.key().attempt() == key.attempt();
+}
+
 }  // namespace
 
 WorkerCore::WorkerCore(const WorkerConfig::Jobs& jobs, LimitsPolicy limits,
@@ -233,9 +238,9 @@ void WorkerCore::check_start(CheckStart check) {
   const LineOwner owner = line_owner();
   log_order(check.attempt, owner);
   files_.post([this, names = std::move(names), check = std::move(check), unenforced = unenforced_,
-               owner] {
+               owner, unique = self.unique_attempts] {
     const auto kept = read_end(output_folder(data_dir_, check.attempt.key()));
-    if (kept.ok() && *kept) {
+    if (unique && kept.ok() && *kept && is_end_of(check.attempt.key(), **kept)) {
       return core_.post([this, id = check.check, kept = **kept] {
         log_info("worker", "an attempt that ended before is not run again",
                  {{"job_id", kept.key().job_id()}, {"attempt", kept.key().attempt()}});

@@ -168,8 +168,7 @@ HeldAttempt* WorkerDecider::take_check(CheckId check) {
   if (found == checks_.end()) return nullptr;  // its session is over, or it was stopped or fenced
   const auto held = attempts_.find(found->second);
   checks_.erase(found);
-  const bool waits =
-      held != attempts_.end() && held->second.phase == HeldAttempt::Phase::kChecking;
+  const bool waits = held != attempts_.end() && held->second.phase == HeldAttempt::Phase::kChecking;
   return waits ? &held->second : nullptr;
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "store/sqlite_database.h"
 #include "store/sqlite_store.h"
 #include "store/wal_damage.h"
 #include "unit/store/sample_records.h"
@@ -183,6 +184,7 @@ TEST_CASE("commits that are lost with the log are told, and a copy of it is kept
   CHECK(*keep_damaged_log(path) == "");
   flip_bit_of(path + "-wal", "argument of job 9.");
   const std::string damaged = bytes_of(path + "-wal");
+  const std::string file = bytes_of(path);
 
   const auto check = check_sqlite(path);
   REQUIRE(check.ok());
@@ -195,7 +197,7 @@ TEST_CASE("commits that are lost with the log are told, and a copy of it is kept
     const auto contents = (*store)->begin_term();
     REQUIRE(contents.ok());
     REQUIRE(contents->set_aside.size() == 1);
-    CHECK(contents->set_aside[0].find("12 commits are lost; a copy of it is") != std::string::npos);
+    CHECK(contents->set_aside[0].find("12 commits are lost; copies are") != std::string::npos);
     CHECK(contents->live_jobs.size() == 8);
     CHECK((*store)->begin_term()->set_aside.empty());
   }
@@ -207,7 +209,9 @@ TEST_CASE("commits that are lost with the log are told, and a copy of it is kept
     CHECK(repair->losses[0].find("12 commits are lost") != std::string::npos);
     CHECK(repair->counts.at("jobs") == 8);
   }
-  CHECK(bytes_of(path + "-wal.damaged") == damaged);
+  CHECK(bytes_of(path + ".damaged-wal") == damaged);
+  CHECK(bytes_of(path + ".damaged") == file);
+  CHECK(*keep_damaged_log(path) == "");
 }
 
 TEST_CASE("a log that ends within a commit, as after a crash, is no damage", "[store][repair]") {
@@ -240,6 +244,35 @@ TEST_CASE("a damaged head of the log loses all of it, and is told", "[store][rep
     CHECK((*damage)->sound_frames == 0);
     CHECK((*damage)->lost_commits >= 19);
   }
+}
+
+TEST_CASE("rows far behind a gap and a damaged page are saved, each of them", "[store][repair]") {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("a.db");
+  fill(path);
+  // As after a million deletions: the rows of the second half lie far from those of the first.
+  {
+    auto database = SqliteDatabase::open(path, SqliteDatabase::Access::kReadWrite, "");
+    REQUIRE((*database)->execute("UPDATE jobs SET rowid = rowid + 3000000 WHERE seq > 100").ok());
+    REQUIRE((*database)->execute("PRAGMA wal_checkpoint(TRUNCATE)").ok());
+  }
+  std::string bytes = bytes_of(path);
+  const size_t page = bytes.find("argument of job 100") / kPage;
+  bytes.replace(page * kPage, kPage, kPage, '\x5a');
+  write_bytes(path, bytes);
+
+  const auto repair = repair_sqlite(path);
+  INFO(repair.status());
+  REQUIRE(repair.ok());
+  auto store = SqliteStore::open(path);
+  REQUIRE(store.ok());
+  REQUIRE((*store)->begin_term().ok());
+  size_t found = 0;
+  for (uint64_t i = 110; i <= kJobs; ++i) {
+    found += (*store)->find_job("job-" + std::to_string(i)).ok() ? 1 : 0;
+  }
+  CHECK(found >= kJobs - 110 + 1 - 20);  // those that were on the page itself
+  CHECK((*store)->find_job("job-200").ok());
 }
 
 TEST_CASE("what cannot be repaired is left as it is", "[store][repair]") {
@@ -282,8 +315,9 @@ TEST_CASE("tasks whose array is lost are not kept", "[store][repair]") {
   const auto repair = repair_sqlite(path);
   REQUIRE(repair.ok());
   CHECK(repair->counts.at("jobs") == 0);
-  CHECK(repair->losses == std::vector<std::string>{"jobs job-1: the record is damaged",
-                                                   "jobs: 1 tasks, whose array is lost"});
+  CHECK(repair->losses ==
+        std::vector<std::string>{"jobs job-1: the record is damaged",
+                                 "jobs: 1 tasks, whose array is lost or was deleted"});
 }
 
 }  // namespace
