@@ -107,7 +107,12 @@ void EtcdServer::wait_until_ready() const {
 
 void EtcdServer::signal(int number) const { REQUIRE(::kill(pid_, number) == 0); }
 
-void EtcdServer::pause() { signal(SIGSTOP); }
+void EtcdServer::pause() {
+  signal(SIGSTOP);
+  int status = 0;  // told when the last of its threads has stopped
+  REQUIRE(::waitpid(pid_, &status, WUNTRACED) == pid_);
+  REQUIRE(WIFSTOPPED(status));
+}
 
 void EtcdServer::resume() { signal(SIGCONT); }
 
