@@ -15,6 +15,7 @@
 #include "cli/print.h"
 #include "cli/store_place.h"
 #include "core/json_quote.h"
+#include "store/sqlite_database.h"
 #include "store/store_archive.h"
 
 namespace clusterd {
@@ -157,7 +158,7 @@ int run(const StoreCheckCommand& command) {
     if (!store.ok()) return report_error(store.status());
     what = name_of(*store);
     check = check_store(*store);
-    if (command.repair && absl::IsDataLoss(check.status())) {  // it cannot even be looked through
+    if (command.repair && is_damage(check.status())) {  // it cannot even be looked through
       check = StoreCheck{.counts = {}, .faults = {std::string(check.status().message())}};
     }
     if (command.repair && check.ok() && !check->faults.empty()) {

@@ -25,7 +25,7 @@ absl::Status check_pages(SqliteDatabase& database, StoreCheck& check) {
   for (; row.ok() && *row; row = rows->step()) {
     if (rows->text(0) != "ok") check.faults.emplace_back(rows->text(0));
   }
-  return absl::IsDataLoss(row.status()) ? absl::OkStatus() : row.status();
+  return is_damage(row.status()) ? absl::OkStatus() : row.status();
 }
 
 }  // namespace
@@ -97,7 +97,7 @@ absl::StatusOr<StoreCheck> check_sqlite(const std::string& path) {
       return absl::OkStatus();
     };
     const absl::Status status = for_each_row(**database, rows_of(table), look);
-    if (absl::IsDataLoss(status)) {
+    if (is_damage(status)) {
       check.faults.emplace_back(status.message());
     } else if (!status.ok()) {
       return status;

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 
 namespace clusterd {
@@ -11,12 +12,9 @@ namespace {
 
 // Other connections hold locks for as long as one checkpoint takes.
 constexpr int kBusyTimeoutMs = 30'000;
+constexpr char kUnreadable[] = "clusterd/unreadable";
 
 absl::StatusCode code_of(int result) {
-  // A sector that cannot be read, and a file that is shorter than it says.
-  if (result == SQLITE_IOERR_READ || result == SQLITE_IOERR_SHORT_READ) {
-    return absl::StatusCode::kDataLoss;
-  }
   switch (result & 0xff) {
     case SQLITE_FULL:
       return absl::StatusCode::kResourceExhausted;
@@ -156,7 +154,17 @@ absl::StatusOr<SqliteStatement> SqliteDatabase::prepare(const std::string& sql) 
 
 absl::Status SqliteDatabase::error(int result) const {
   const char* text = handle_ == nullptr ? sqlite3_errstr(result) : sqlite3_errmsg(handle_);
-  return {code_of(result), absl::StrCat("store ", path_, ": ", text, " (SQLite ", result, ")")};
+  absl::Status status(code_of(result),
+                      absl::StrCat("store ", path_, ": ", text, " (SQLite ", result, ")"));
+  // It may be for a moment, so callers are told to try again; a repair does not.
+  if (result == SQLITE_IOERR_READ || result == SQLITE_IOERR_SHORT_READ) {
+    status.SetPayload(kUnreadable, absl::Cord());
+  }
+  return status;
+}
+
+bool is_damage(const absl::Status& status) {
+  return absl::IsDataLoss(status) || status.GetPayload(kUnreadable).has_value();
 }
 
 bool SqliteDatabase::in_transaction() const { return sqlite3_get_autocommit(handle_) == 0; }

@@ -81,4 +81,7 @@ class SqliteDatabase {
   absl::flat_hash_map<std::string, sqlite3_stmt*> statements_;
 };
 
+// What is behind an error of a database cannot be read: damaged pages, and sectors that fail.
+[[nodiscard]] bool is_damage(const absl::Status& status);
+
 }  // namespace clusterd

@@ -31,7 +31,7 @@ class Salvage {
 
   absl::Status run() {
     auto meta = read_meta(database_);
-    if (!meta.ok() && !absl::IsDataLoss(meta.status())) return meta.status();
+    if (!meta.ok() && !is_damage(meta.status())) return meta.status();
     if (meta.ok()) meta_ = *std::move(meta);
     for (const SqliteTable& table : sqlite_tables()) {
       if (auto status = save(table); !status.ok()) return status;
@@ -123,7 +123,7 @@ class Salvage {
         step = 1;
         continue;
       }
-      if (!absl::IsDataLoss(status)) return status;
+      if (!is_damage(status)) return status;
       failed = from = std::max<int64_t>(from, 0);  // SQLite itself gives none below 1
       if (++misses > kNarrowSteps) step *= 2;
       if (from > kLast / 2 - step) {
@@ -152,12 +152,12 @@ class Salvage {
     };
     const std::string query = "SELECT worker_id, job_id FROM doomed ORDER BY worker_id, job_id";
     absl::Status status = for_each_row(database_, query, add);
-    if (!absl::IsDataLoss(status)) return status;
+    if (!is_damage(status)) return status;
     lose("doomed: a page is damaged; output of some deleted jobs stays on its workers");
     status = for_each_row(
         database_, "SELECT worker_id, job_id FROM doomed ORDER BY worker_id DESC, job_id DESC",
         add);
-    return absl::IsDataLoss(status) ? absl::OkStatus() : status;
+    return is_damage(status) ? absl::OkStatus() : status;
   }
 
   absl::Status save_set_aside() {
@@ -181,7 +181,10 @@ absl::Status settle_log(const std::string& path) {
   {
     auto database = SqliteDatabase::open(path, SqliteDatabase::Access::kReadWrite, "");
     if (!database.ok()) return database.status();
-    auto status = (*database)->query_integer("PRAGMA wal_checkpoint(TRUNCATE)").status();
+    auto status = (*database)->execute("PRAGMA writable_schema = ON");  // as open_to_read()
+    if (status.ok()) {
+      status = (*database)->query_integer("PRAGMA wal_checkpoint(TRUNCATE)").status();
+    }
     if (!status.ok()) return status;
   }
   struct stat log {};

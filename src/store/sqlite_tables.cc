@@ -63,7 +63,10 @@ absl::StatusOr<std::unique_ptr<SqliteDatabase>> open_to_read(const std::string& 
   if (::access(path.c_str(), R_OK) != 0) return absl::ErrnoToStatus(errno, path);
   auto database = SqliteDatabase::open(path, SqliteDatabase::Access::kReadOnly, "");
   if (!database.ok()) return database.status();
-  if (auto status = (*database)->execute("BEGIN"); !status.ok()) return status;
+  // Without this SQLite opens no file that is shorter than its head says.
+  if (auto status = (*database)->execute("PRAGMA writable_schema = ON; BEGIN"); !status.ok()) {
+    return status;
+  }
   const auto version = (*database)->query_integer("PRAGMA user_version");
   if (!version.ok()) return version.status();
   if (*version == kStoreSchemaVersion) return database;

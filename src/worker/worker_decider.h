@@ -58,8 +58,8 @@ class WorkerDecider {
 
   // ---- what the effects brought
   void on_checked(CheckId check, absl::StatusOr<internal::LaunchPlan> plan, Now now);
-  // Instead of on_checked: an end of this very attempt is kept here already. It is told, and nothing
-  // runs twice.
+  // Instead of on_checked: an end of this very attempt is kept here already. It is told, and
+  // nothing runs twice.
   void on_ended_before(CheckId check, const v1::HeldAttempt& kept);
   void on_end_kept(const v1::AttemptKey& key, Now now);
 
@@ -129,7 +129,7 @@ class WorkerDecider {
 
   const std::function<std::string(const v1::AttemptKey&)> output_folder_;
   std::map<Key, HeldAttempt> attempts_;  // in order: the same inputs decide the same
-  absl::flat_hash_set<Key> fenced_;  // told to the launcher, or to be told when it is back
+  absl::flat_hash_set<Key> fenced_;      // told to the launcher, or to be told when it is back
   // Acknowledged lately: a start that was delayed on its way must not bring them back.
   std::deque<std::pair<BootTime, Key>> forgotten_order_;
   absl::flat_hash_set<Key> forgotten_;

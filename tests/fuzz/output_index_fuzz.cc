@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "fuzz/fuzz_bytes.h"
+#include "fuzz/fuzz_folder.h"
 #include "worker/output_files.h"
 #include "worker/output_log.h"
 
@@ -13,15 +14,8 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace clusterd;
   constexpr auto kStream = v1::OutputStream::MERGED;
-  struct Folder {
-    Folder() {
-      if (::mkdtemp(name.data()) == nullptr) std::abort();
-    }
-    ~Folder() { std::filesystem::remove_all(name); }
-    std::string name = std::filesystem::temp_directory_path() / "clusterd-fuzz-XXXXXX";
-  };
-  static const Folder made;
-  const std::string& folder = made.name;
+  static const fuzz::Folder made;
+  const std::string& folder = made.path;
   fuzz::Bytes bytes(data, size);
   const std::string log(bytes.byte() * 7, 'o');
   const uint64_t offset = static_cast<uint64_t>(bytes.number());

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "fuzz/fuzz_bytes.h"
+#include "fuzz/fuzz_folder.h"
 #include "store/sqlite_database.h"
 #include "store/sqlite_store.h"
 #include "store/store_archive.h"
@@ -16,15 +17,8 @@ namespace {
 using namespace clusterd;
 
 const std::string& folder() {
-  struct Folder {
-    Folder() {
-      if (::mkdtemp(name.data()) == nullptr) std::abort();
-    }
-    ~Folder() { std::filesystem::remove_all(name); }
-    std::string name = std::filesystem::temp_directory_path() / "clusterd-fuzz-XXXXXX";
-  };
-  static const Folder made;
-  return made.name;
+  static const fuzz::Folder made;
+  return made.path;
 }
 
 void write_file(const std::string& name, std::string_view bytes) {
