@@ -46,7 +46,9 @@ std::vector<pid_t> children_of_this_process() {
 
 }  // namespace
 
-void JobProcesses::on_started(const internal::LaunchedAttempt& attempt) {
+void JobProcesses::on_started(const internal::LaunchedAttempt& attempt) { (void)hold(attempt); }
+
+JobProcesses::Held& JobProcesses::hold(const internal::LaunchedAttempt& attempt) {
   Held& held = held_[index_of(attempt.key())];
   if (held.pid != 0 && held.pid != attempt.pid()) {  // its archive command has begun
     release(held);
@@ -55,10 +57,20 @@ void JobProcesses::on_started(const internal::LaunchedAttempt& attempt) {
   }
   held.key = attempt.key();
   held.pid = attempt.pid();
-  // A process that has replaced itself in place keeps the children that had fallen to it.
-  if (!is_own_child(held.pid)) return;
+  return held;
+}
+
+void JobProcesses::adopt(Held& held) {
   held.is_orphan = true;
   was_orphaned_ = true;
+  watch(held);
+}
+
+// While the launcher lives it reaps them, and this process is not woken by their ends.
+void JobProcesses::watch(const Held& held) {
+  if (!held.is_orphan || !held.pidfd.valid()) return;
+  epoll_event event{.events = EPOLLIN, .data = {.fd = held.pidfd.get()}};
+  (void)::epoll_ctl(epoll_, EPOLL_CTL_ADD, held.pidfd.get(), &event);
 }
 
 void JobProcesses::on_descriptors(const internal::FromLauncher& message,
@@ -73,8 +85,7 @@ void JobProcesses::on_descriptors(const internal::FromLauncher& message,
       held.fifos.push_back(std::move(descriptors[i]));
     } else if (!held.pidfd.valid()) {
       held.pidfd = std::move(descriptors[i]);
-      epoll_event event{.events = EPOLLIN, .data = {.fd = held.pidfd.get()}};
-      (void)::epoll_ctl(epoll_, EPOLL_CTL_ADD, held.pidfd.get(), &event);
+      watch(held);
     }
   }
 }
@@ -83,7 +94,8 @@ void JobProcesses::release(Held& held) {
   // It may be ours even where no launcher's death was seen; of another's child this learns nothing.
   reap(held);
   // The launcher has these open files too: closing alone would leave them in the epoll set.
-  if (held.pidfd.valid()) (void)::epoll_ctl(epoll_, EPOLL_CTL_DEL, held.pidfd.get(), nullptr);
+  if (!held.is_orphan || !held.pidfd.valid()) return;
+  (void)::epoll_ctl(epoll_, EPOLL_CTL_DEL, held.pidfd.get(), nullptr);
 }
 
 void JobProcesses::on_ended(const v1::AttemptKey& key) {
@@ -100,7 +112,8 @@ void JobProcesses::on_hello(const internal::LauncherHello& hello) {
   for (const internal::LaunchedAttempt& attempt : hello.attempts()) {
     if (!attempt.started() || attempt.has_end()) continue;
     running.insert(index_of(attempt.key()));
-    on_started(attempt);
+    // A process that has replaced itself in place keeps the children that had fallen to it.
+    if (Held& held = hold(attempt); is_own_child(held.pid)) adopt(held);
   }
   std::vector<v1::AttemptKey> over;
   for (auto& [key, held] : held_) {
@@ -132,7 +145,7 @@ void JobProcesses::reap(Held& held) {
 
 void JobProcesses::on_launcher_lost() {
   was_orphaned_ = true;
-  for (auto& [key, held] : held_) held.is_orphan = true;
+  for (auto& [key, held] : held_) adopt(held);
 }
 
 std::optional<std::chrono::milliseconds> JobProcesses::sweep_interval() const {
@@ -177,11 +190,8 @@ void JobProcesses::inherit(Inherited& inherited) {
       continue;
     }
     held.pid = what.pid();
-    held.is_orphan = is_own_child(held.pid);
-    was_orphaned_ = was_orphaned_ || held.is_orphan;
     held.pidfd = std::move(fd);
-    epoll_event event{.events = EPOLLIN, .data = {.fd = held.pidfd.get()}};
-    (void)::epoll_ctl(epoll_, EPOLL_CTL_ADD, held.pidfd.get(), &event);
+    if (is_own_child(held.pid)) adopt(held);
   }
 }
 

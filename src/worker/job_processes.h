@@ -22,9 +22,10 @@ namespace clusterd {
 // Owned by the launcher connection; its thread only.
 class JobProcesses {
  public:
-  // `epoll` gets the pidfds, each with its own number as data.
+  // `epoll` gets the pidfds of those that fall to this process, each with its own number as data.
   explicit JobProcesses(int epoll) : epoll_(epoll) {}
 
+  // The launcher that we are connected to has started it.
   void on_started(const internal::LaunchedAttempt& attempt);
   // What came beside a message; the pids of its attempts must be known.
   void on_descriptors(const internal::FromLauncher& message, std::vector<UniqueFd> descriptors);
@@ -68,6 +69,10 @@ class JobProcesses {
     bool was_reaped = false;
   };
 
+  Held& hold(const internal::LaunchedAttempt& attempt);
+  // It is our child now, or will be once the launcher is gone.
+  void adopt(Held& held);
+  void watch(const Held& held);
   void reap(Held& held);
   void reap_remains(pid_t launcher, bool knows_all);
   void release(Held& held);

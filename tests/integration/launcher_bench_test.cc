@@ -60,8 +60,7 @@ double launcher_rate(LauncherFixture& fixture, const std::string& name,
     *batch.add_launch() = plan;
   }
   const auto start = std::chrono::steady_clock::now();
-  fixture.send(std::move(batch));
-  for (int i = 0; i < kJobs; ++i) fixture.wait_end(name + std::to_string(i));
+  fixture.send_and_wait_ends(std::move(batch), kJobs);
   const double rate = kJobs / seconds_since(start);
   internal::ToLauncher forget;
   for (int i = 0; i < kJobs; ++i) {

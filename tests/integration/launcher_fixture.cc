@@ -108,7 +108,8 @@ void LauncherFixture::connect(const std::string& executable) {
     for (const internal::OutputGrowth& growth : message.growth()) {
       lengths_[growth.key().job_id()] = growth.output().total_bytes();
     }
-    changed_.notify_all();
+    ends_ += static_cast<size_t>(message.ended_size());
+    if (ends_ >= wake_at_) changed_.notify_all();
   };
   observer.on_disconnected = [this](absl::Status status) {
     const std::lock_guard lock(mutex_);
@@ -210,6 +211,17 @@ void LauncherFixture::forget(const std::string& job_id) {
   internal::ToLauncher message;
   *message.add_forget() = key(job_id);
   send(std::move(message));
+}
+
+void LauncherFixture::send_and_wait_ends(internal::ToLauncher message, size_t count) {
+  {
+    const std::lock_guard lock(mutex_);
+    wake_at_ = ends_ + count;
+  }
+  send(std::move(message));
+  wait_until([this] { return ends_ >= wake_at_; });
+  const std::lock_guard lock(mutex_);
+  wake_at_ = 0;
 }
 
 void LauncherFixture::wait_until(const std::function<bool()>& condition) {

@@ -47,6 +47,8 @@ class LauncherFixture {
   void send(internal::ToLauncher message) { connection_->send(std::move(message)); }
 
   // Fail the test where it does not come within 30 s.
+  // Is woken once, when so many more have ended.
+  void send_and_wait_ends(internal::ToLauncher message, size_t count);
   internal::LaunchedAttempt wait_end(const std::string& job_id);
   internal::LaunchedAttempt wait_start(const std::string& job_id);
   void wait_until(const std::function<bool()>& condition);
@@ -89,6 +91,8 @@ class LauncherFixture {
   std::condition_variable changed_;
   std::map<std::string, internal::LaunchedAttempt> attempts_;  // guarded by mutex_, as all below
   std::map<std::string, uint64_t> lengths_;
+  size_t ends_ = 0;     // that were told
+  size_t wake_at_ = 0;  // of them, before anybody is woken by news
   std::optional<internal::LauncherHello> hello_;
   absl::Status disconnection_;
   size_t connections_ = 0;

@@ -40,9 +40,10 @@ struct Attempt {
   std::unique_ptr<JobCgroup> cgroup;  // null: it has none
   ProcessTree tree;                   // looks at the cgroup
   std::map<pid_t, UniqueFd> watched;  // members of the tree that are to end
-  std::vector<std::pair<v1::OutputStream::Stream, int>> fifos;  // the pump's, until it finishes
-  std::vector<v1::OutputStream> outputs;                        // lengths as last told
-  uint64_t lost_before = 0;  // bytes that an earlier launcher's pump could not keep
+  std::vector<std::pair<v1::OutputStream::Stream, int>> fifos;  // until nothing is left of it
+  std::vector<OutputPipe> silent;  // the same while nothing was written; then the pump has them
+  std::vector<v1::OutputStream> outputs;  // lengths as last told
+  uint64_t lost_before = 0;               // bytes that an earlier launcher's pump could not keep
   ArchiveProcess archive;
   std::optional<BootTime> look_again;  // at its tree, or for a status
   std::optional<BootTime> timer;       // as it stands in the timer set

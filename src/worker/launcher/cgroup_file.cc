@@ -18,10 +18,10 @@ namespace clusterd {
 
 std::string read_cgroup_file(int folder, const char* name) {
   const UniqueFd file(::openat(folder, name, O_RDONLY | O_CLOEXEC));
-  return file.valid() ? reread_cgroup_file(file.get()) : "";
+  return file.valid() ? reread_file(file.get()) : "";
 }
 
-std::string reread_cgroup_file(int file) {
+std::string reread_file(int file) {
   std::string text;
   std::array<char, 4096> block;
   while (true) {

@@ -16,7 +16,7 @@ namespace clusterd {
 // Empty where there is no such file.
 [[nodiscard]] std::string read_cgroup_file(int folder, const char* name);
 // The same by a descriptor that is kept open.
-[[nodiscard]] std::string reread_cgroup_file(int file);
+[[nodiscard]] std::string reread_file(int file);
 
 // An error names the file, the text and why the kernel refused it. NOT_FOUND: no such file.
 [[nodiscard]] absl::Status write_cgroup_file(int folder, const char* name, std::string_view text);

@@ -57,16 +57,18 @@ std::unique_ptr<JobCgroup> CgroupPool::pick(const v1::Limits& limits) {
   const std::lock_guard lock(mutex_);
   const bool is_new = idle_.empty() || (limits.has_memory_bytes() && peak_needs_new_);
   if (is_new) return std::make_unique<JobCgroup>(home_, absl::StrCat(next_name_++));
+  std::vector<std::string> wanted;
+  const auto want = [&](bool is_limited, std::string_view controller) {
+    if (is_limited) wanted.push_back(home_.hierarchy_of(controller));
+  };
+  want(limits.has_memory_bytes(), kMemoryController);
+  want(limits.has_pids(), kPidsController);
+  want(limits.has_cpus(), kCpuController);
   // One that has the folders already, and no more of them than it takes.
   const auto fit = [&](const std::unique_ptr<JobCgroup>& cgroup) {
-    size_t missing = 0;
-    const auto consider = [&](bool is_limited, std::string_view controller) {
-      const std::string hierarchy = home_.hierarchy_of(controller);
-      if (is_limited && !hierarchy.empty() && !cgroup->has(hierarchy)) ++missing;
-    };
-    consider(limits.has_memory_bytes(), kMemoryController);
-    consider(limits.has_pids(), kPidsController);
-    consider(limits.has_cpus(), kCpuController);
+    const auto missing = std::count_if(wanted.begin(), wanted.end(), [&](const std::string& name) {
+      return !name.empty() && !cgroup->has(name);
+    });
     return std::make_pair(missing, cgroup->size());
   };
   const auto best = std::min_element(idle_.begin(), idle_.end(),

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <utility>
 #include <vector>
 
 #include "core/log.h"
@@ -17,6 +18,9 @@ namespace {
 
 constexpr std::chrono::seconds kAloneBeforeExit{10};
 constexpr uint32_t kProtocolVersion = 1;
+// In a burst news go together: a message costs more than most that is in it. The first ones of an
+// interval go at once, so somebody who starts one job after another does not wait.
+constexpr std::chrono::milliseconds kNewsInterval{2};
 
 // Signals of a container that are for its worker.
 constexpr std::array<int, 6> kPassedOn = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
@@ -99,10 +103,12 @@ void ControlLoop::on_companion_ended() {
 }
 
 void ControlLoop::on_signals() {
-  signalfd_siginfo info;
-  while (::read(child_signal_.get(), &info, sizeof(info)) == sizeof(info)) {
-    if (info.ssi_signo == SIGCHLD) continue;
-    companion_.on_signal(static_cast<int>(info.ssi_signo));
+  std::array<signalfd_siginfo, 8> signals;  // each kind waits once; more would bring us here again
+  const ssize_t bytes = ::read(child_signal_.get(), signals.data(), sizeof(signals));
+  for (ssize_t i = 0; (i + 1) * static_cast<ssize_t>(sizeof(signals[0])) <= bytes; ++i) {
+    const auto number = static_cast<int>(signals[static_cast<size_t>(i)].ssi_signo);
+    if (number == SIGCHLD) continue;
+    companion_.on_signal(number);
     if (companion_.is_over()) supervisor_.stop_all();
   }
   supervisor_.on_child_signal();
@@ -153,6 +159,7 @@ void ControlLoop::handle(const epoll_event& event) {
     case PollKind::kTimer: {
       uint64_t expirations = 0;
       (void)!::read(timer_.get(), &expirations, sizeof(expirations));
+      timer_is_for_.reset();
       return;
     }
     case PollKind::kMainProcess:
@@ -160,6 +167,9 @@ void ControlLoop::handle(const epoll_event& event) {
       return;
     case PollKind::kTreeMember:
       supervisor_.on_tree_member(number);
+      return;
+    case PollKind::kFirstOutput:
+      supervisor_.on_first_output(number);
       return;
     case PollKind::kArchive:
       supervisor_.on_archive_process(number);
@@ -207,7 +217,7 @@ bool ControlLoop::on_message(int fd, internal::ToLauncher message) {
     if (message.hello().protocol_version() != kProtocolVersion) return false;
     leaving_ = false;
     companion_.on_greeted();
-    supervisor_.on_orders(message, std::move(descriptors));
+    supervisor_.on_orders(std::move(message), std::move(descriptors));
     if (worker_ != fd) greet(fd);
     return true;
   }
@@ -218,7 +228,7 @@ bool ControlLoop::on_message(int fd, internal::ToLauncher message) {
     companion_.on_leave();
   }
   if (message.has_upgrade()) supervisor_.upgrade(message.upgrade().executable());
-  supervisor_.on_orders(message, std::move(descriptors));
+  supervisor_.on_orders(std::move(message), std::move(descriptors));
   return true;
 }
 
@@ -246,8 +256,19 @@ void ControlLoop::drop_peer(int fd) {
 }
 
 void ControlLoop::tell_news() {
+  news_due_.reset();
   if (worker_ < 0) return;
   FrameSocket& socket = *peers_.at(worker_).socket;
+  if (supervisor_.has_news()) {
+    const BootTime now = clock_.now().boot;
+    const BootTime due = told_at_.front() + kNewsInterval;
+    if (now < due) {
+      news_due_ = due;
+      return;
+    }
+    std::rotate(told_at_.begin(), told_at_.begin() + 1, told_at_.end());
+    told_at_.back() = now;
+  }
   // While the worker does not read, news are merged in the supervisor and not queued here.
   while (!socket.has_unsent()) {
     const std::optional<News> news = supervisor_.take_news();
@@ -276,6 +297,9 @@ void ControlLoop::set_timer() {
     const BootTime exit_at = alone_since_ + kAloneBeforeExit;
     if (!deadline || exit_at < *deadline) deadline = exit_at;
   }
+  if (news_due_) deadline = std::min(deadline.value_or(*news_due_), *news_due_);
+  if (deadline == timer_is_for_) return;
+  timer_is_for_ = deadline;
   itimerspec timer{};
   if (deadline) {
     const auto since_boot = std::max(deadline->time_since_epoch(), BootClock::duration(1));

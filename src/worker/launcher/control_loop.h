@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <functional>
 #include <map>
 #include <memory>
@@ -66,8 +67,11 @@ class ControlLoop {
   UniqueFd listener_;
   UniqueFd child_signal_;
   UniqueFd timer_;
+  std::optional<BootTime> timer_is_for_;  // absent: it does not run
   std::map<int, Peer> peers_;
-  int worker_ = -1;  // the peer that has said hello last
+  int worker_ = -1;                    // the peer that has said hello last
+  std::array<BootTime, 3> told_at_{};  // when news went to it, the last times
+  std::optional<BootTime> news_due_;   // of news that are held back
   bool leaving_ = false;
   BootTime alone_since_;
   Companion companion_;

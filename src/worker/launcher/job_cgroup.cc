@@ -229,7 +229,7 @@ bool JobCgroup::is_unified() const { return use_.hierarchies(0) == kUnifiedHiera
 
 bool JobCgroup::is_empty() const {
   if (!is_unified() || !events_.valid()) return members().empty();
-  return cgroup_number(reread_cgroup_file(events_.get()), "populated") == 0;
+  return cgroup_number(reread_file(events_.get()), "populated") == 0;
 }
 
 std::vector<pid_t> JobCgroup::members() const {
@@ -273,7 +273,7 @@ void JobCgroup::kill() {
 internal::CgroupCounters JobCgroup::count() {
   internal::CgroupCounters counters;
   if (cpu_.valid()) {
-    const std::string text = reread_cgroup_file(cpu_.get());
+    const std::string text = reread_file(cpu_.get());
     counters.set_user_us(cgroup_number(text, "user_usec").value_or(0));
     counters.set_system_us(cgroup_number(text, "system_usec").value_or(0));
   }
@@ -300,7 +300,7 @@ CgroupUsage JobCgroup::usage() {
   }
   usage.oom_kills = now.oom_kills() - std::min(now.oom_kills(), before.oom_kills());
   usage.refused_forks = now.refused_forks() - std::min(now.refused_forks(), before.refused_forks());
-  if (peak_.valid()) usage.peak_memory_bytes = whole_number(reread_cgroup_file(peak_.get()));
+  if (peak_.valid()) usage.peak_memory_bytes = whole_number(reread_file(peak_.get()));
   return usage;
 }
 

@@ -31,12 +31,12 @@ int64_t now_ms() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
 }
 
-uint64_t bytes_in(int fifo) {
+}  // namespace
+
+uint64_t bytes_in_pipe(int fifo) {
   int bytes = 0;
   return ::ioctl(fifo, FIONREAD, &bytes) == 0 && bytes > 0 ? static_cast<uint64_t>(bytes) : 0;
 }
-
-}  // namespace
 
 OutputPump::OutputPump(std::function<void(OutputNews)> on_news)
     : on_news_(std::move(on_news)), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
@@ -204,7 +204,7 @@ void OutputPump::look_at_space() {
 void OutputPump::begin_to_finish(uint64_t handle) {
   for (const int fifo : attempts_[handle]) {
     // What is there now is the job's; a process that escaped may go on writing for ever.
-    streams_.at(fifo).left = bytes_in(fifo);
+    streams_.at(fifo).left = bytes_in_pipe(fifo);
     // The worker has this open file too: closing alone would leave it in the epoll set.
     (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fifo, nullptr);
     stalled_.erase(fifo);

@@ -47,6 +47,9 @@ struct OutputLost {
   std::string because;
 };
 
+// Written and not taken yet.
+[[nodiscard]] uint64_t bytes_in_pipe(int fifo);
+
 using OutputNews = std::variant<OutputFinished, OutputGrown, OutputLimitMet, OutputLost>;
 
 // Moves the output of all attempts from FIFOs to logs.

@@ -19,6 +19,7 @@ enum class PollKind : uint8_t {
   kMainProcess,  // number: the attempt's handle
   kTreeMember,   // number: the attempt's handle
   kArchive,      // number: the attempt's handle
+  kFirstOutput,  // number: the attempt's handle
 };
 
 // epoll(7) for the control loop, level-triggered. Owned by it; its thread only.

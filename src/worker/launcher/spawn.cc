@@ -22,8 +22,8 @@ namespace {
 
 // What the child gets as standard input, output and error.
 struct StandardFiles {
-  UniqueFd input;  // invalid: /dev/null
-  std::vector<UniqueFd> outputs;
+  UniqueFd input;            // invalid: /dev/null
+  std::vector<int> outputs;  // the launcher's pipes
 };
 
 absl::Status errno_status(const std::string& what) {
@@ -65,8 +65,7 @@ absl::Status make_pipes(const SpawnOrder& order, StandardFiles* files,
     if (!make_fifo(path)) return errno_status(path);
     absl::StatusOr<UniqueFd> pipe = open_fifo(path);
     if (!pipe.ok()) return pipe.status();
-    files->outputs.emplace_back(::open(path.c_str(), O_RDWR | O_CLOEXEC));
-    if (!files->outputs.back().valid()) return errno_status(path);
+    files->outputs.push_back(pipe->get());
     pipes->push_back({stream, *std::move(pipe), path});
     if (auto status = give_to_user(path, order.plan); !status.ok()) return status;
   }
@@ -131,7 +130,7 @@ void start_process(SpawnOrder& order, const ChildBaseline& baseline, const Stand
               spawned.body.boot_id.begin());
   FixedRecord<JournalSpawnFailed> failed{};
   failed.body.handle = order.handle;
-  const int output = handover.put(files.outputs.front().get());
+  const int output = handover.put(files.outputs.front());
   ChildPlan plan{
       .executable = order.plan.executable().c_str(),
       .argv = argv.data(),
@@ -139,7 +138,7 @@ void start_process(SpawnOrder& order, const ChildBaseline& baseline, const Stand
       .working_folder = order.plan.working_folder().c_str(),
       .input = files.input.valid() ? handover.put(files.input.get()) : handover.null(),
       .output = output,
-      .error = files.outputs.size() == 1 ? output : handover.put(files.outputs.back().get()),
+      .error = files.outputs.size() == 1 ? output : handover.put(files.outputs.back()),
       .journal = handover.put(order.journal_fd),
       .oom_score_adj = baseline.oom_score_adj.empty() ? nullptr : baseline.oom_score_adj.c_str(),
       .cgroup = result->cgroup != nullptr && can_clone ? result->cgroup->clone_target() : -1,
@@ -200,7 +199,7 @@ std::vector<v1::OutputStream::Stream> streams_of(const internal::JournalIntent& 
 }
 
 absl::StatusOr<UniqueFd> open_fifo(const std::string& path) {
-  UniqueFd fifo(::open(path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  UniqueFd fifo(::open(path.c_str(), O_RDWR | O_CLOEXEC));
   if (!fifo.valid()) return errno_status(path);
   return fifo;
 }

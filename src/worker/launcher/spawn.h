@@ -62,8 +62,9 @@ struct SpawnResult {
 // The streams that an attempt has.
 [[nodiscard]] std::vector<v1::OutputStream::Stream> streams_of(
     const internal::JournalIntent& intent);
-// Opens a FIFO for the launcher: without blocking, and also for writing, so that it never shows a
-// hang-up while a job has closed its own end.
+// Opens a FIFO for launcher and job: for both directions, so that it never blocks here and never
+// shows a hang-up while a job has closed its own end. The job waits where it is full; the launcher
+// says at each call that it does not (SPLICE_F_NONBLOCK).
 [[nodiscard]] absl::StatusOr<UniqueFd> open_fifo(const std::string& path);
 
 // The same for one of an earlier launcher. `was_lost` is set where nobody had it open: what was

@@ -27,6 +27,7 @@ struct ChildPlan {
   int output = -1;
   int error = -1;
   int journal = -1;
+  int64_t before_start_ns = 0;          // CLOCK_BOOTTIME, just before the child is made
   std::atomic<pid_t>* child = nullptr;  // null: nobody wants to know
   ChildUser user;
   uid_t service_user = 0;

@@ -104,6 +104,9 @@ void Supervisor::on_tick() {
     attempt.timer.reset();
     on_deadline(attempt);
   }
+  for (const OutputFinished& finished : std::exchange(finished_silent_, {})) {
+    on_output_finished(finished);
+  }
   compact_if_due();
 }
 
@@ -301,6 +304,12 @@ void Supervisor::add_descriptors(const Attempt& attempt, News* news) const {
     fifo->set_stream(stream);
     news->descriptors.push_back(fd);
   }
+}
+
+bool Supervisor::has_news() const {
+  return !news_started_.empty() || !news_descriptors_.empty() || !news_growth_.empty() ||
+         !news_suspension_.empty() || !news_ended_.empty() || !news_gone_.empty() ||
+         !upgrade_refused_.empty();
 }
 
 std::optional<News> Supervisor::take_news() {

@@ -20,6 +20,7 @@
 #include "worker/launcher/output_pump.h"
 #include "worker/launcher/poller.h"
 #include "worker/launcher/spawner.h"
+#include "worker/launcher/thread_children.h"
 
 namespace clusterd {
 
@@ -66,10 +67,11 @@ class Supervisor {
 
   void on_event(SupervisorEvent event);
   // The worker's message. Its first one brings what it knows of attempts that we took up.
-  void on_orders(const internal::ToLauncher& orders, std::vector<UniqueFd> descriptors);
+  void on_orders(internal::ToLauncher orders, std::vector<UniqueFd> descriptors);
   void on_main_process(uint64_t handle);
   void on_tree_member(uint64_t handle);
   void on_archive_process(uint64_t handle);
+  void on_first_output(uint64_t handle);
   // SIGCHLD: reaps orphans of jobs.
   void on_child_signal();
   // A child of this process that is the caller's, until the caller has reaped it.
@@ -87,6 +89,7 @@ class Supervisor {
   // All that is held; what was to be told before it is in it. The descriptors follow as news.
   [[nodiscard]] internal::LauncherHello hello();
   // What is to be told since; absent if nothing is. Bounded in size: ask again.
+  [[nodiscard]] bool has_news() const;
   [[nodiscard]] std::optional<News> take_news();
 
   // Upgrades in place (supervisor_upgrade.cc): tries the executable, holds new starts back, and
@@ -102,7 +105,7 @@ class Supervisor {
   using Handle = uint64_t;
 
   // Orders (supervisor_orders.cc).
-  void launch(const internal::LaunchPlan& plan);
+  void launch(internal::LaunchPlan plan);
   void begin_spawn(SpawnOrder order);
   void stop(const v1::AttemptKey& key);
   void fence(const v1::AttemptKey& key);
@@ -131,7 +134,10 @@ class Supervisor {
   void end_not_started(Attempt& attempt, const absl::Status& why);
 
   // Output (supervisor_output.cc).
+  void wait_for_output(Attempt& attempt, std::vector<OutputPipe> pipes);
   void carry_output(Attempt& attempt, std::vector<OutputPipe> pipes);
+  [[nodiscard]] std::vector<OutputPipe> take_silent(Attempt& attempt);
+  void finish_output(Attempt& attempt);
   void on_output_news(OutputNews news);
   void on_output_grown(const OutputGrown& grown);
   void on_output_lost(const OutputLost& lost);
@@ -166,6 +172,9 @@ class Supervisor {
 
   // Bookkeeping (supervisor.cc).
   void reap(pid_t pid);
+  // Children of this thread, which jobs' orphans fall to, that are no jobs. Jobs are children of
+  // the spawn threads, or of this one where the executable was replaced meanwhile.
+  [[nodiscard]] std::vector<pid_t> orphans() const;
   [[nodiscard]] Attempt* find(const v1::AttemptKey& key);
   [[nodiscard]] Attempt* find(Handle handle);
   Attempt& insert(JournalAttempt record);
@@ -196,10 +205,11 @@ class Supervisor {
   size_t in_flight_ = 0;                    // orders that the spawner has
   size_t draining_ = 0;                     // attempts whose pipes the output pump is closing
   std::unordered_set<pid_t> own_children_;  // processes that we reap when their time has come
-  std::string upgrade_to_;                  // empty: no upgrade is under way
-  bool upgrade_tried_ = false;              // and it works
-  std::string upgrade_refused_;             // to be told
-  BootTime contact_{};                      // when the scheduler was last heard
+  const ThreadChildren children_;
+  std::string upgrade_to_;       // empty: no upgrade is under way
+  bool upgrade_tried_ = false;   // and it works
+  std::string upgrade_refused_;  // to be told
+  BootTime contact_{};           // when the scheduler was last heard
   BootTime contact_written_{};
   bool worker_greeted_ = false;
   size_t forgotten_ = 0;  // since the last compaction
@@ -213,6 +223,7 @@ class Supervisor {
   std::set<Handle> news_suspension_;
   std::set<Handle> news_descriptors_;
   std::set<std::pair<Handle, size_t>> news_growth_;  // index into outputs
+  std::vector<OutputFinished> finished_silent_;      // until the turn ends
   CgroupPool cgroups_;
   std::unique_ptr<OutputPump> pump_;
   std::unique_ptr<ScratchFolders> scratch_;

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
-#include <fstream>
 
 #include "absl/strings/str_cat.h"
 #include "clusterd/job_states.h"
@@ -36,17 +35,6 @@ std::optional<internal::ReapedChild> peek_exit(pid_t pid) {
                          ? (info.si_status & 0xff) << 8
                          : (info.si_status & 0x7f) | (info.si_code == CLD_DUMPED ? 0x80 : 0);
   return make_reaped_child(pid, status, usage);
-}
-
-// True if this thread, which jobs' orphans fall to, has a child beside `own_children`. Those are
-// children of the spawn threads, or of this one where the executable was replaced meanwhile.
-bool has_orphans(const std::unordered_set<pid_t>& own_children) {
-  std::ifstream file(absl::StrCat("/proc/self/task/", ::getpid(), "/children"));
-  if (!file) return true;  // a kernel without it: look at all processes
-  for (pid_t pid = 0; file >> pid;) {
-    if (!own_children.contains(pid)) return true;
-  }
-  return false;
 }
 
 }  // namespace
@@ -109,7 +97,7 @@ void Supervisor::note_exit(Attempt& attempt, internal::ReapedChild child) {
 void Supervisor::clear_tree(Attempt& attempt) {
   attempt.phase = Attempt::Phase::kClearing;
   const bool surely_alone =
-      attempt.cgroup == nullptr && attempt.own_child && !has_orphans(own_children_);
+      attempt.cgroup == nullptr && attempt.own_child && children_.is_known() && orphans().empty();
   const std::vector<TreeMember> members =
       surely_alone ? std::vector<TreeMember>{} : attempt.tree.scan();
   if (members.empty()) {
@@ -204,7 +192,7 @@ void Supervisor::drain(Attempt& attempt) {
   attempt.fifos.clear();
   if (!attempt.record.intent.keep_scratch()) discard_scratch(attempt.record.intent);
   arm(attempt);
-  pump_->finish(attempt.handle());
+  finish_output(attempt);
 }
 
 void Supervisor::end_attempt(Attempt& attempt, v1::JobEnd end) {
@@ -262,11 +250,14 @@ void Supervisor::reap(pid_t pid) {
   own_children_.erase(pid);
 }
 
+std::vector<pid_t> Supervisor::orphans() const {
+  std::vector<pid_t> children = children_.read();
+  std::erase_if(children, [this](pid_t pid) { return own_children_.contains(pid); });
+  return children;
+}
+
 void Supervisor::on_child_signal() {
-  // This thread's other children are orphans of jobs.
-  std::ifstream children(absl::StrCat("/proc/self/task/", ::getpid(), "/children"));
-  for (pid_t pid = 0; children >> pid;) {
-    if (own_children_.contains(pid)) continue;
+  for (const pid_t pid : orphans()) {
     const auto stat = read_process_stat(pid);
     if (!stat || stat->is_alive()) continue;
     (void)::waitpid(pid, nullptr, WNOHANG);

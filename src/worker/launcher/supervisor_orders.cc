@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <csignal>
+#include <utility>
 
 #include "core/log.h"
 #include "core/proto_time.h"
@@ -45,7 +46,7 @@ void use_log_settings(const internal::LogSettings& settings) {
 
 }  // namespace
 
-void Supervisor::on_orders(const internal::ToLauncher& orders, std::vector<UniqueFd> descriptors) {
+void Supervisor::on_orders(internal::ToLauncher orders, std::vector<UniqueFd> descriptors) {
   if (orders.contact_boottime_ns() != 0) on_contact(orders.contact_boottime_ns());
   if (orders.has_log()) use_log_settings(orders.log());
   if (orders.has_hello() || orders.descriptors_size() > 0) {
@@ -61,14 +62,14 @@ void Supervisor::on_orders(const internal::ToLauncher& orders, std::vector<Uniqu
       if (waits) resolve(*attempt);
     }
   }
-  for (const internal::LaunchPlan& plan : orders.launch()) launch(plan);
+  for (internal::LaunchPlan& plan : *orders.mutable_launch()) launch(std::move(plan));
   for (const v1::AttemptKey& key : orders.stop()) stop(key);
   for (const v1::AttemptKey& key : orders.fence()) fence(key);
   for (const internal::SignalOrder& order : orders.signal()) signal(order);
   for (const v1::AttemptKey& key : orders.forget()) forget(key);
 }
 
-void Supervisor::launch(const internal::LaunchPlan& plan) {
+void Supervisor::launch(internal::LaunchPlan plan) {
   if (const Attempt* known = find(plan.key())) {
     if (known->phase == Attempt::Phase::kEnded) news_ended_.insert(known->handle());
     return;
@@ -76,7 +77,7 @@ void Supervisor::launch(const internal::LaunchPlan& plan) {
   SpawnOrder order;
   order.handle = next_handle_++;
   order.intent = make_intent(order.handle, options_.runtime_dir, plan);
-  order.plan = plan;
+  order.plan = std::move(plan);
   JournalAttempt record;
   record.intent = order.intent;
   Attempt& attempt = insert(std::move(record));
@@ -133,7 +134,7 @@ void Supervisor::on_started(Attempt& attempt, SpawnResult result) {
   for (const OutputPipe& pipe : result.pipes) {
     attempt.outputs.emplace_back().set_stream(pipe.stream);
   }
-  carry_output(attempt, std::move(result.pipes));
+  wait_for_output(attempt, std::move(result.pipes));
   if (!attempt.pidfd.valid()) attempt.pidfd = open_pidfd(attempt.pid());
   if (attempt.pidfd.valid()) {
     poller_.add(attempt.pidfd.get(), PollKind::kMainProcess, attempt.handle());

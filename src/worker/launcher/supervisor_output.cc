@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -11,8 +13,42 @@
 
 namespace clusterd {
 
+// Many jobs write nothing: the output thread is not troubled with them.
+void Supervisor::wait_for_output(Attempt& attempt, std::vector<OutputPipe> pipes) {
+  for (const OutputPipe& pipe : pipes) {
+    attempt.fifos.emplace_back(pipe.stream, pipe.fd.get());
+    poller_.add(pipe.fd.get(), PollKind::kFirstOutput, attempt.handle());
+  }
+  attempt.silent = std::move(pipes);
+}
+
+void Supervisor::on_first_output(uint64_t handle) {
+  Attempt* attempt = find(handle);
+  if (attempt != nullptr && !attempt->silent.empty()) carry_output(*attempt, take_silent(*attempt));
+}
+
+std::vector<OutputPipe> Supervisor::take_silent(Attempt& attempt) {
+  // The worker has these open files too: closing alone would leave them in the epoll set.
+  for (const OutputPipe& pipe : attempt.silent) poller_.remove(pipe.fd.get());
+  return std::exchange(attempt.silent, {});
+}
+
+void Supervisor::finish_output(Attempt& attempt) {
+  std::vector<OutputPipe> pipes = take_silent(attempt);
+  const bool is_silent =
+      !pipes.empty() && std::all_of(pipes.begin(), pipes.end(), [](const OutputPipe& pipe) {
+        return bytes_in_pipe(pipe.fd.get()) == 0;
+      });
+  if (is_silent) {
+    for (const OutputPipe& pipe : pipes) (void)::unlink(pipe.path.c_str());
+    finished_silent_.push_back({.handle = attempt.handle(), .outputs = {}, .tail = ""});
+    return;
+  }
+  if (!pipes.empty()) carry_output(attempt, std::move(pipes));
+  pump_->finish(attempt.handle());
+}
+
 void Supervisor::carry_output(Attempt& attempt, std::vector<OutputPipe> pipes) {
-  for (const OutputPipe& pipe : pipes) attempt.fifos.emplace_back(pipe.stream, pipe.fd.get());
   const internal::JournalIntent& intent = attempt.record.intent;
   OutputBounds bounds{.max_bytes = intent.max_output_bytes(),
                       .stops = intent.on_output_limit() == v1::OutputSpec::STOP};

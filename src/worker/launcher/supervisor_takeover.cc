@@ -152,6 +152,7 @@ void Supervisor::reopen_fifos(Attempt& attempt, Inherited& inherited) {
     }
     pipes.push_back({stream, *std::move(fifo), path});
   }
+  for (const OutputPipe& pipe : pipes) attempt.fifos.emplace_back(pipe.stream, pipe.fd.get());
   carry_output(attempt, std::move(pipes));
   if (!was_lost || attempt.record.state.pipe_was_lost()) return;
   attempt.record.state.set_pipe_was_lost(true);
