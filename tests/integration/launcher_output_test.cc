@@ -235,6 +235,10 @@ TEST_CASE("an archive command that does not end is killed, and what it started t
   CHECK(ended.end().archive().signal() == SIGKILL);
   CHECK(ended.end().archive().message() == "killed: it ran longer than 0.3 s");
   const pid_t session = std::stoi(content_of(fixture.folder() + "/leader"));
+  // They have been killed; on a busy machine it takes a moment until they have died of it.
+  for (int i = 0; i < 1000 && LauncherFixture::living_of_session(session) > 0; ++i) {
+    std::this_thread::sleep_for(10ms);
+  }
   CHECK(LauncherFixture::living_of_session(session) == 0);
 }
 

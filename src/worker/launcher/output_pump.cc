@@ -1,6 +1,5 @@
 #include "worker/launcher/output_pump.h"
 
-#include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -19,10 +18,13 @@ namespace {
 
 constexpr int64_t kGrowthIntervalMs = 2;
 constexpr int64_t kRetryMs = 200;
-// After so little it is worth while to let more come together: each look wakes this thread and
-// holds up the writer. A pipe takes 1 MiB meanwhile.
-constexpr uint64_t kLittleBytes = 256 << 10;
-constexpr int kGatherMs = 1;
+// A stream that is written all the time is not watched but looked at so often: each of its writes
+// would wake this thread, or at least look for it. A pipe takes 1 MiB meanwhile.
+constexpr int64_t kBusyLookMs = 1;
+// Two moves within this make it busy.
+constexpr int64_t kBusyGapMs = 2;
+// With so much at a look the pipe may be full before the next one: such a stream is watched.
+constexpr uint64_t kMuchBytes = 256 << 10;
 constexpr int64_t kLookAtSpaceMs = 1000;
 constexpr uint64_t kTailBytes = 4096;
 
@@ -64,6 +66,7 @@ int OutputPump::wait_ms() const {
   std::optional<int64_t> until;
   if (!grown_.empty()) until = told_at_ms_ + kGrowthIntervalMs;
   if (waits_for_room()) until = std::min(until.value_or(retry_at_ms_), retry_at_ms_);
+  if (!busy_.empty()) until = std::min(until.value_or(look_at_busy_ms_), look_at_busy_ms_);
   if (!streams_.empty()) until = std::min(until.value_or(look_at_space_ms_), look_at_space_ms_);
   if (!until) return -1;
   return static_cast<int>(std::max<int64_t>(*until - now_ms(), 0));
@@ -74,26 +77,40 @@ void OutputPump::run() {
   while (true) {
     const int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), wait_ms());
     bool has_orders = false;
-    uint64_t moved = 0;
     for (int i = 0; i < count; ++i) {
       const int fd = events[static_cast<size_t>(i)].data.fd;
       if (fd == orders_.fd()) {
         has_orders = true;
       } else {
-        moved += move_from(fd);
+        on_readable(fd);
       }
     }
+    if (!busy_.empty() && now_ms() >= look_at_busy_ms_) look_at_busy();
     if (has_orders && !carry_out_orders()) return;
     if (waits_for_room() && now_ms() >= retry_at_ms_) retry();
     if (!streams_.empty() && now_ms() >= look_at_space_ms_) look_at_space();
     if (!grown_.empty() && now_ms() >= told_at_ms_ + kGrowthIntervalMs) tell_growth();
-    if (moved > 0 && moved < kLittleBytes) gather();
   }
 }
 
-void OutputPump::gather() const {
-  pollfd orders{orders_.fd(), POLLIN, 0};  // they do not wait
-  (void)::poll(&orders, 1, kGatherMs);
+void OutputPump::on_readable(int fifo) {
+  const auto found = streams_.find(fifo);
+  if (found == streams_.end()) return;
+  const uint64_t moved = move_from(fifo);
+  if (moved == 0 || moved >= kMuchBytes) return;
+  const int64_t now = now_ms();
+  if (std::exchange(found->second.moved_at_ms, now) + kBusyGapMs < now) return;
+  unwatch(fifo);
+  if (busy_.empty()) look_at_busy_ms_ = now + kBusyLookMs;
+  busy_.insert(fifo);
+}
+
+void OutputPump::look_at_busy() {
+  for (const int fifo : std::set(busy_)) {
+    const uint64_t moved = move_from(fifo);
+    if ((moved == 0 || moved >= kMuchBytes) && busy_.erase(fifo) > 0) watch(fifo);
+  }
+  look_at_busy_ms_ = now_ms() + kBusyLookMs;
 }
 
 bool OutputPump::carry_out_orders() {
@@ -112,23 +129,26 @@ void OutputPump::add_streams(Add order) {
     if (log.extent().total_bytes() > 0) grown_.insert(fifo);
     streams_.emplace(fifo, Stream{order.handle, std::move(log), std::move(pipe.path)});
     attempts_[order.handle].push_back(fifo);
-    epoll_event event{.events = EPOLLIN, .data = {.fd = fifo}};
-    (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fifo, &event);
+    watch(fifo);
   }
 }
 
-void OutputPump::watch(int fifo, bool on) {
-  epoll_event event{.events = on ? EPOLLIN : 0U, .data = {.fd = fifo}};
-  (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fifo, &event);
+void OutputPump::watch(int fifo) {
+  epoll_event event{.events = EPOLLIN, .data = {.fd = fifo}};
+  (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fifo, &event);
+}
+
+// Needed before a close, too: the worker has this open file, which would stay in the epoll set.
+void OutputPump::unwatch(int fifo) {
+  (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fifo, nullptr);
 }
 
 uint64_t OutputPump::move_from(int fifo) {
-  if (!streams_.contains(fifo)) return 0;
   const std::optional<uint64_t> taken = take_some(fifo);
   if (taken) {
-    if (stalled_.erase(fifo) > 0) watch(fifo, true);
-  } else if (stalled_.insert(fifo).second) {
-    watch(fifo, false);
+    if (stalled_.erase(fifo) > 0) watch(fifo);
+  } else if (stalled_.insert(fifo).second && busy_.erase(fifo) == 0) {
+    unwatch(fifo);
   }
   return taken.value_or(0);
 }
@@ -205,9 +225,9 @@ void OutputPump::begin_to_finish(uint64_t handle) {
   for (const int fifo : attempts_[handle]) {
     // What is there now is the job's; a process that escaped may go on writing for ever.
     streams_.at(fifo).left = bytes_in_pipe(fifo);
-    // The worker has this open file too: closing alone would leave it in the epoll set.
-    (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fifo, nullptr);
+    unwatch(fifo);
     stalled_.erase(fifo);
+    busy_.erase(fifo);
   }
   finishing_.insert(handle);
   (void)try_to_finish(handle);

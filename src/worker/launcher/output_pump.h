@@ -95,6 +95,7 @@ class OutputPump {
     int64_t give_up_at_ms = 0;    // while the log cannot be written: when patience ends
     int64_t try_again_at_ms = 0;  // after that
     std::string unwritable_because;
+    int64_t moved_at_ms = 0;  // while it was watched
     bool is_dropped = false;  // a limit was met: what comes is thrown away
   };
   struct Losses {
@@ -110,8 +111,9 @@ class OutputPump {
   [[nodiscard]] bool try_to_finish(uint64_t handle);
   [[nodiscard]] bool take_rest(int fifo);
   void close(int fifo);
+  void on_readable(int fifo);
+  void look_at_busy();
   uint64_t move_from(int fifo);
-  void gather() const;
   // Moves some of a stream, or throws it away where it has to be. 0: nothing is there. Absent: it
   // has to wait.
   [[nodiscard]] std::optional<uint64_t> take_some(int fifo);
@@ -119,7 +121,8 @@ class OutputPump {
   [[nodiscard]] uint64_t skip_some(int fifo);
   void note_given_up(Stream& stream, const std::string& because);
   void meet_limit(Stream& stream, const absl::Status& limit);
-  void watch(int fifo, bool on);
+  void watch(int fifo);
+  void unwatch(int fifo);
   [[nodiscard]] bool waits_for_room() const;
   void retry();
   void look_at_space();
@@ -133,11 +136,14 @@ class OutputPump {
   std::map<int, Stream> streams_;                  // by FIFO; the thread's own, as all below
   std::map<uint64_t, std::vector<int>> attempts_;  // handle to FIFOs
   std::set<int> grown_;
+  // A stream is watched, busy, stalled, or of an attempt that finishes.
+  std::set<int> busy_;            // looked at now and then
   std::set<int> stalled_;         // whose logs cannot be written at present
   std::set<uint64_t> finishing_;  // the same of attempts that have ended
   std::map<uint64_t, Losses> losses_;
   int64_t told_at_ms_ = 0;
   int64_t retry_at_ms_ = 0;  // of stalled_ and finishing_
+  int64_t look_at_busy_ms_ = 0;
   int64_t look_at_space_ms_ = 0;
   std::thread thread_;
 };
