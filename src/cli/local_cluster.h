@@ -1,0 +1,56 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "cli/commands.h"
+
+namespace clusterd {
+
+// A scheduler and a worker on loopback, and the folder with all that they keep.
+//
+// Owned by a run_x(); one thread. Signals are blocked from `begin` on and read from a descriptor,
+// so nothing interrupts the clean-up. Ends with `end`, which leaves nothing behind.
+class LocalCluster {
+ public:
+  // `command` must outlive it.
+  explicit LocalCluster(const DevCommand& command) : command_(command) {}
+  LocalCluster(const LocalCluster&) = delete;
+  LocalCluster& operator=(const LocalCluster&) = delete;
+
+  [[nodiscard]] absl::Status begin();
+  // Returns when both daemons can be used. CANCELLED: a signal came first.
+  [[nodiscard]] absl::Status start();
+  // Returns when a signal came (OK) or a daemon ended by itself.
+  [[nodiscard]] absl::Status wait_for_signal();
+  void end();
+
+  // host:port, once it has started.
+  [[nodiscard]] const std::string& http_addr() const { return http_addr_; }
+  [[nodiscard]] const std::string& grpc_addr() const { return grpc_addr_; }
+
+ private:
+  absl::Status start_daemon(pid_t& pid, const std::string& name, const std::string& config);
+  absl::StatusOr<std::string> wait_for_port_file(const std::string& name);
+  absl::Status wait_for_worker();
+  // OK: nothing happened within `timeout`, or something in the folder did.
+  absl::Status wait_for_event(std::chrono::milliseconds timeout);
+  absl::Status look_after_children();
+  void stop_daemon(pid_t& pid, std::chrono::seconds timeout);
+  void wait_for_orphans();
+
+  const DevCommand& command_;
+  std::string folder_;
+  std::string http_addr_;
+  std::string grpc_addr_;
+  int signals_ = -1;
+  int folder_events_ = -1;
+  pid_t scheduler_ = 0;
+  pid_t worker_ = 0;
+};
+
+}  // namespace clusterd
