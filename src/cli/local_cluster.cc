@@ -33,11 +33,11 @@ constexpr seconds kStartTimeout(30);
 constexpr seconds kWorkerStopTimeout(30);  // jobs get their signal, grace and KILL
 constexpr seconds kStopTimeout(5);
 
-absl::StatusOr<std::string> make_folder() {
+absl::StatusOr<std::string> make_folder(const std::string& name) {
   std::error_code error;
   fs::path base = fs::temp_directory_path(error);
   if (error) base = "/tmp";
-  std::string path = (base / "clusterd-dev-XXXXXX").string();
+  std::string path = (base / ("clusterd-" + name + "-XXXXXX")).string();
   if (mkdtemp(path.data()) == nullptr) return absl::ErrnoToStatus(errno, path);  // mode 0700
   return path;
 }
@@ -58,7 +58,7 @@ absl::Status write_file(const std::string& path, const std::string& content) {
 }  // namespace
 
 absl::Status LocalCluster::begin() {
-  auto folder = make_folder();
+  auto folder = make_folder(name_);
   if (!folder.ok()) return folder.status();
   folder_ = *std::move(folder);
   sigset_t set;
@@ -132,8 +132,9 @@ absl::Status LocalCluster::wait_for_worker() {
   }
 }
 
-absl::Status LocalCluster::wait_for_event(milliseconds timeout) {
-  std::array<pollfd, 2> files = {{{signals_, POLLIN, 0}, {folder_events_, POLLIN, 0}}};
+absl::Status LocalCluster::wait_for_event(milliseconds timeout, int done) {
+  std::array<pollfd, 3> files = {
+      {{signals_, POLLIN, 0}, {folder_events_, POLLIN, 0}, {done, POLLIN, 0}}};
   const int wait = static_cast<int>(timeout.count());  // at most kStartTimeout; -1: for ever
   if (poll(files.data(), files.size(), wait) < 0 && errno != EINTR) {
     return absl::ErrnoToStatus(errno, "poll");
@@ -161,12 +162,18 @@ absl::Status LocalCluster::look_after_children() {
   return status;
 }
 
-absl::Status LocalCluster::wait_for_signal() {
+absl::Status LocalCluster::wait_for(int done) {
+  pollfd file = {done, POLLIN, 0};
   while (true) {
-    const absl::Status status = wait_for_event(milliseconds(-1));
-    if (absl::IsCancelled(status)) return absl::OkStatus();
+    const absl::Status status = wait_for_event(milliseconds(-1), done);
     if (!status.ok()) return status;
+    if (poll(&file, 1, 0) > 0) return absl::OkStatus();
   }
+}
+
+absl::Status LocalCluster::wait_for_signal() {
+  const absl::Status status = wait_for(-1);
+  return absl::IsCancelled(status) ? absl::OkStatus() : status;
 }
 
 void LocalCluster::stop_daemon(pid_t& pid, seconds timeout) {

@@ -20,7 +20,7 @@ void print_ready(const LocalCluster& cluster, const DevCommand& command) {
 
 int run(const DevCommand& command) {
   if (const absl::Status status = check_dev(command); !status.ok()) return report_error(status);
-  LocalCluster cluster(command);
+  LocalCluster cluster(command, "dev");
   absl::Status status = cluster.begin();
   if (status.ok()) status = cluster.start();
   const bool is_interrupted = absl::IsCancelled(status);
