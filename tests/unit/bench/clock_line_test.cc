@@ -8,8 +8,8 @@ namespace {
 TEST_CASE("a line with bash's clock is a time, in every locale", "[bench]") {
   const std::chrono::nanoseconds time(1'764'175'744'012'345'000);
 
-  CHECK(parse_clock_line("1764175744.012345") == time);
-  CHECK(parse_clock_line("1764175744,012345") == time);
+  CHECK(parse_clock_line("1764175744.012345").value() == time);
+  CHECK(parse_clock_line("1764175744,012345").value() == time);
 }
 
 TEST_CASE("what is no clock's line is told", "[bench]") {

@@ -12,8 +12,8 @@ TEST_CASE("a metric is found by its whole name", "[bench]") {
       "process_cpu_seconds_total 1.25\n"
       "last 3";
 
-  CHECK(metric_value(kPage, "process_cpu_seconds_total") == 1.25);
-  CHECK(metric_value(kPage, "last") == 3);
+  CHECK(metric_value(kPage, "process_cpu_seconds_total").value() == 1.25);
+  CHECK(metric_value(kPage, "last").value() == 3);
 }
 
 TEST_CASE("a metric that is not there, or no number, is told", "[bench]") {
