@@ -68,9 +68,9 @@ std::string amount_of(const BenchResult& result) {
   return result.count ? std::to_string(*result.count) : "";
 }
 
-std::string over_of(const BenchResult& result) {
-  if (result.connections) return absl::StrCat(*result.connections, " connections");
-  return result.followers ? absl::StrCat(*result.followers, " followers") : "";
+std::string at_once_of(const BenchResult& result) {
+  if (result.connections) return std::to_string(*result.connections);
+  return result.followers ? std::to_string(*result.followers) : "";
 }
 
 std::string rate_of(const BenchResult& result) {
@@ -95,16 +95,15 @@ std::string to_json(const BenchReport& report) {
 }
 
 std::vector<std::vector<std::string>> rows_of(const BenchReport& report) {
-  std::vector<std::vector<std::string>> rows = {{"MEASUREMENT", "OVER", "AMOUNT", "SECONDS", "RATE",
-                                                 "P50 MS", "P90 MS", "P99 MS", "MAX MS",
-                                                 "SCHEDULER CPU US"}};
+  // As wide as a terminal of 80 columns.
+  std::vector<std::vector<std::string>> rows = {
+      {"MEASUREMENT", "AT ONCE", "AMOUNT", "RATE", "P50 MS", "P90", "P99", "MAX", "CPU US"}};
   for (const BenchResult& result : report.results) {
     if (!result.skipped.empty()) {
-      rows.push_back({result.name, "skipped", "", "", "", "", "", "", "", ""});
+      rows.push_back({result.name, "skipped", "", "", "", "", "", "", ""});
       continue;
     }
-    std::vector<std::string> row = {result.name, over_of(result), amount_of(result),
-                                    result.seconds ? rounded(*result.seconds) : "",
+    std::vector<std::string> row = {result.name, at_once_of(result), amount_of(result),
                                     rate_of(result)};
     const std::optional<Percentiles>& latency = result.latency;
     for (const auto percentile :

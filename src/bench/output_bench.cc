@@ -77,7 +77,7 @@ Results measure_output(const BenchRun& run) {
   if (!why_not.empty()) return std::vector{BenchResult{.name = "output", .skipped = why_not}};
   std::vector<BenchResult> results;
   for (const uint32_t followers : run.plan().followers) {
-    run.tell(absl::StrCat("output, ", followers, " followers"));
+    run.tell(absl::StrCat("output, followers: ", followers));
     const uint64_t whole = run.plan().output_bytes;
     const uint64_t bytes =
         followers <= kWholeReads ? whole : std::max<uint64_t>(whole * kWholeReads / followers, 1);

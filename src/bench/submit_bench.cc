@@ -36,7 +36,7 @@ using MakeSubmitter = absl::StatusOr<MakeRequester> (*)(const BenchRun&, const v
 Results measure(const BenchRun& run, const std::string& name, MakeSubmitter make_submitter) {
   std::vector<BenchResult> results;
   for (const uint32_t connections : run.plan().connections) {
-    run.tell(absl::StrCat(name, ", ", connections, " connections"));
+    run.tell(absl::StrCat(name, ", connections: ", connections));
     v1::JobSpec spec = run.true_job();
     spec.set_name(absl::StrCat(name, "-", connections));
     *spec.mutable_start_delay() = to_proto(kHeld);
