@@ -21,6 +21,22 @@ DevCommand on_free_ports() {
   return command;
 }
 
+TEST_CASE("how much output is kept and what is logged can be told", "[dev]") {
+  DevCommand command = on_free_ports();
+  command.max_output_bytes = 1ULL << 30;
+  command.log_level = "error";
+
+  const auto scheduler = parse_scheduler_config(dev_scheduler_config(command, "/tmp/x"), "s.toml");
+  const auto worker =
+      parse_worker_config(dev_worker_config(command, "/tmp/x", "127.0.0.1:7"), "w.toml");
+
+  REQUIRE(scheduler.ok());
+  CHECK(scheduler->log.level == "error");
+  REQUIRE(worker.ok());
+  CHECK(worker->jobs.max_output_bytes == 1ULL << 30);
+  CHECK(worker->log.level == "error");
+}
+
 TEST_CASE("the generated files load and say what was asked for", "[dev]") {
   DevCommand command = on_free_ports();
   command.slots = 3;
