@@ -82,9 +82,11 @@ class Comparison:
         self.is_short = is_short
         self.limits = Limits(programs(), folder)
         self.clusterd = Clusterd(folder)
-        self.peers = [peer_shell.xargs()] if is_short else [
+        peers = [peer_shell.xargs()] if is_short else [
             Gearman(folder, self.limits.programs), peer_shell.xargs(), peer_shell.parallel(folder),
             Slurm(folder), CeleryWithRedis(folder)]
+        self.started = []  # all that has to be stopped
+        self.systems = [self.clusterd, *peers]  # all that is measured
         self.unavailable = {}
 
     def measure(self):
@@ -94,11 +96,11 @@ class Comparison:
         try:
             self._start()
             time.sleep(SETTLE_SECONDS)
-            tree["idle_mib"] = rounds.measure_idle(self.peers, self.clusterd)
+            tree["idle_mib"] = rounds.measure_idle(self.systems, self.clusterd)
             for number in range(self.counts.rounds):
                 tell(f"-- round {number + 1} of {self.counts.rounds}")
-                tree["rounds"].append(rounds.Round(self.clusterd, self.peers, self.limits,
-                                                   self.counts, tell).measure())
+                tree["rounds"].append(rounds.Round(self.clusterd, self.systems, self.limits,
+                                                   self.counts, tell, self._drop).measure())
             tree["query_ms"] = rounds.measure_query(self.clusterd, self.limits, self.counts)
         finally:
             self._stop()
@@ -106,20 +108,29 @@ class Comparison:
         return tree
 
     def _start(self):
-        self.clusterd.start()
-        for peer in list(self.peers):
+        for system in list(self.systems):
+            self.started.append(system)
             try:
-                peer.start()
+                system.start()
             except daemons.Unavailable as why:
-                self.unavailable[peer.name] = str(why)
-                tell(f"without {peer.name}: {why}")
-                self.peers.remove(peer)
+                self._leave_out(system, why)
+
+    def _drop(self, system, error):
+        """One that fails is left out of the rest; without clusterd there is nothing to show."""
+        if system is self.clusterd:
+            raise error
+        self._leave_out(system, error)
+
+    def _leave_out(self, system, why):
+        self.unavailable[system.name] = str(why)
+        tell(f"without {system.name}: {why}")
+        self.systems.remove(system)
 
     def _stop(self):
-        """All of them, whatever fails."""
+        """All of them, the last one first, whatever fails."""
         usual = ignore_interrupts()
         errors = []
-        for system in [*self.peers, self.clusterd]:
+        for system in reversed(self.started):
             try:
                 system.stop()
             except Exception as error:  # the others have to end too

@@ -51,7 +51,9 @@ class Results:
         return self.spread(lambda one: one["latencies"][name][share])
 
     def has(self, system):
-        return all(system in one["bursts"]["true"] for one in self.rounds)
+        """Whether it was measured in every round."""
+        return all(system in one["bursts"][kind] for one in self.rounds
+                   for kind in ("true", "script")) and system not in self.tree["unavailable"]
 
     def rounds_above(self, kind, rival):
         """In how many rounds clusterd had the larger share of the spawn loop."""

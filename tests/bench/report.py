@@ -12,7 +12,7 @@ WIDEST = 42  # characters of a column of text
 def systems(results):
     """[name, rates and shares of both bursts, latencies] of each that was measured."""
     rows = []
-    for name in results.rounds[0]["bursts"]["true"]:
+    for name in filter(results.has, results.rounds[0]["bursts"]["true"]):
         row = [name]
         for kind, limits in (("true", ["spawn"]), ("script", ["spawn", "pipes"])):
             row.append(str(results.rate(kind, name)))
@@ -76,7 +76,7 @@ def notes(tree):
     if tree["short"]:
         yield "So few jobs only show that everything works: the figures say nothing."
     for name, why in tree["unavailable"].items():
-        yield f"{name} was left out: {why}."
+        yield f"{name} was left out: {why.splitlines()[0]}."
 
 
 def text(tree):

@@ -1,5 +1,6 @@
 """One round: every system does the same work in turn, each burst between two calibrations."""
 import dataclasses
+import subprocess
 
 MIB = 1 << 20
 
@@ -28,11 +29,13 @@ FOLLOWERS = (1, 4)
 
 
 class Round:
-    """What is measured goes into `result`, a tree of numbers."""
+    """What is measured goes into `result`, a tree of numbers. `drop(system, error)` is told of one
+    that fails, and takes it from `systems`, unless without it nothing is worth anything."""
 
-    def __init__(self, clusterd, peers, limits, counts, tell):
+    def __init__(self, clusterd, systems, limits, counts, tell, drop):
         self.clusterd = clusterd
-        self.systems = [clusterd, *peers]
+        self.systems = systems
+        self.drop = drop
         self.limits = limits
         self.counts = counts
         self.tell = tell
@@ -51,9 +54,11 @@ class Round:
         """What a burst's rate is compared with is the mean of the calibration right before it and
         the one right behind it, which is the next one's: other load on the machine hits all."""
         before = self._calibrate(kind)
-        for system in self.systems:
+        for system in list(self.systems):
             jobs = self.counts.bounded(system.jobs[kind])
-            rate = system.burst(kind, jobs)
+            rate = self._of(system, system.burst, kind, jobs)
+            if rate is None:
+                continue
             after = self._calibrate(kind)
             sample = {limit: (before[limit] + after[limit]) / 2 for limit in before}
             self.result["bursts"].setdefault(kind, {})[system.name] = {
@@ -61,6 +66,14 @@ class Round:
             self.tell(f"{system.name}, {kind}: {rate:,.0f} a second, "
                       f"{rate / sample['spawn']:.2f} of the spawn loop")
             before = after
+
+    def _of(self, system, work, *arguments):
+        """What it gives; None where the system fails."""
+        try:
+            return work(*arguments)
+        except (AssertionError, subprocess.SubprocessError) as error:
+            self.drop(system, error)
+            return None
 
     def _calibrate(self, kind):
         rates = {"spawn": self.limits.spawn()}
@@ -72,9 +85,12 @@ class Round:
         latencies = self.result["latencies"]
         latencies["spawn"] = self.limits.spawn_latency(self.counts.spawn_latency)
         latencies["commit"] = self.limits.commits(self.counts.commits)["latency_ms"]
-        for system in self.systems:
+        for system in list(self.systems):
             if system.singles:
-                latencies[system.name] = system.latencies(self.counts.bounded(system.singles))
+                count = self.counts.bounded(system.singles)
+                taken = self._of(system, system.latencies, count)
+                if taken is not None:
+                    latencies[system.name] = taken
         for name, taken in latencies.items():
             self.tell(f"{name}, one at a time: p50 {taken['p50']:.2f} ms, p99 {taken['p99']:.2f} ms")
 
