@@ -30,6 +30,7 @@ from peer_slurm import Slurm
 
 SCALE = daemons.BENCH / "scale.py"
 SCALE_SECONDS = 3600
+MOST_LOAD = 0.5  # of a machine that does nothing else
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SETTLE_SECONDS = 2  # what starting took is given back by then
 
@@ -93,6 +94,9 @@ class Comparison:
         tree = {"clusterd": daemons.call([os.environ["CLUSTERD"], "--version"]).strip(),
                 "machine": machine(), "short": self.is_short, "rounds": [],
                 "unavailable": self.unavailable}
+        if tree["machine"]["load"] > MOST_LOAD:
+            tell(f"the load of this machine is {tree['machine']['load']:.1f}: what else runs takes "
+                 "more from those with few processes than from those with many")
         try:
             self._start()
             time.sleep(SETTLE_SECONDS)
