@@ -13,6 +13,7 @@
 #include "cli/command_line.h"
 #include "cli/exit_codes.h"
 #include "cli/print.h"
+#include "cli/run_bench.h"
 #include "cli/run_cluster.h"
 #include "cli/run_daemon.h"
 #include "cli/run_dev.h"

@@ -26,6 +26,7 @@ void add_token_commands(CLI::App& app, Chosen& chosen);
 void add_tls_commands(CLI::App& app, Chosen& chosen);
 void add_store_commands(CLI::App& app, Chosen& chosen);
 void add_doctor_command(CLI::App& app, Chosen& chosen);
+void add_bench_command(CLI::App& app, Chosen& chosen);
 
 // All families, and --version.
 void add_all_commands(CLI::App& app, Chosen& chosen);

@@ -235,6 +235,7 @@ void add_all_commands(CLI::App& app, Chosen& chosen) {
   add_tls_commands(app, chosen);
   add_store_commands(app, chosen);
   add_doctor_command(app, chosen);
+  add_bench_command(app, chosen);
   add_shell_commands(app, chosen);
   check_texts(app);
 }

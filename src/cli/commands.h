@@ -48,6 +48,21 @@ struct DevCommand {
   uint16_t http_port = 3000;
   uint16_t grpc_port = 50000;
   uint16_t worker_port = 30000;
+  uint64_t max_output_bytes = 0;  // kept of each stream; 0: the worker's default; no option
+};
+
+// Measures a cluster.
+struct BenchCommand {
+  ClientFlags client;
+  std::string http;         // "[https://]host:port"; empty: the scheduler is asked
+  bool standalone = false;  // one that is started for it
+  std::vector<std::string> only;
+  std::optional<uint64_t> jobs;
+  std::vector<uint32_t> connections;  // empty: the usual numbers
+  std::vector<uint32_t> followers;    // the same
+  uint32_t slots = 8;                 // with `standalone`
+  std::string output_bytes;           // a size; empty: the usual one
+  bool json = false;
 };
 
 // Starts a job and stays with it.
@@ -175,6 +190,7 @@ using Command = std::variant<
     SchedulePauseCommand, ScheduleResumeCommand, ScheduleDeleteCommand, ScheduleTriggerCommand,
     TlsInitCommand, TlsIssueCommand, TlsRevokeCommand, TlsShowCommand, TlsVerifyCommand,
     TokenCreateCommand, TokenListCommand, TokenRevokeCommand, CompletionCommand, CompleteCommand,
-    ManualCommand, StoreExportCommand, StoreImportCommand, StoreCheckCommand, DoctorCommand>;
+    ManualCommand, StoreExportCommand, StoreImportCommand, StoreCheckCommand, DoctorCommand,
+    BenchCommand>;
 
 }  // namespace clusterd

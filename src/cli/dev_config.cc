@@ -9,6 +9,8 @@
 #include <filesystem>
 #include <system_error>
 
+#include "core/units.h"
+
 namespace clusterd {
 namespace {
 
@@ -73,6 +75,10 @@ std::string dev_worker_config(const DevCommand& command, const std::string& fold
   for (const std::string& program : command.allowed_programs) {
     programs += (programs.empty() ? "" : ", ") + toml_quote(program);
   }
+  const std::string max_output =
+      command.max_output_bytes == 0
+          ? ""
+          : "\nmax_output = " + toml_quote(format_size(command.max_output_bytes));
   return "[grpc_server]\naddr = " + toml_quote(loopback(command.worker_port)) +
          "\nlocal_callers = \"same_user\"\n[scheduler]\naddr = " + toml_quote(scheduler_addr) +
          "\n[worker]\non_stop = \"stop\"\n[capacity]\nslots = " + std::to_string(command.slots) +
@@ -81,7 +87,7 @@ std::string dev_worker_config(const DevCommand& command, const std::string& fold
          "\nruntime_dir = " + toml_quote(folder + "/run") +
          // As whoever started it, and on purpose: nothing to warn about.
          "\nrun_as = " + toml_quote(std::to_string(geteuid())) + "\nallowed_programs = [" +
-         programs + "]\n[log]\nlevel = \"warning\"\n";
+         programs + "]" + max_output + "\n[log]\nlevel = \"warning\"\n";
 }
 
 std::string port_file_value(const std::string& content, const std::string& key) {

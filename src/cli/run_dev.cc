@@ -1,254 +1,18 @@
 #include "cli/run_dev.h"
 
-#include <poll.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <sys/inotify.h>
-#include <sys/prctl.h>
-#include <sys/signalfd.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <array>
-#include <cerrno>
 #include <cstdio>
-#include <filesystem>
-#include <fstream>
-#include <memory>
-#include <sstream>
 
-#include "cli/child_process.h"
 #include "cli/dev_config.h"
 #include "cli/exit_codes.h"
-#include "client/scheduler_client.h"
+#include "cli/local_cluster.h"
 
 namespace clusterd {
 namespace {
 
-namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
-using std::chrono::milliseconds;
-using std::chrono::seconds;
-
-constexpr seconds kStartTimeout(30);
-constexpr seconds kWorkerStopTimeout(30);  // jobs get their signal, grace and KILL
-constexpr seconds kStopTimeout(5);
-
-absl::StatusOr<std::string> make_folder() {
-  std::error_code error;
-  fs::path base = fs::temp_directory_path(error);
-  if (error) base = "/tmp";
-  std::string path = (base / "clusterd-dev-XXXXXX").string();
-  if (mkdtemp(path.data()) == nullptr) return absl::ErrnoToStatus(errno, path);  // mode 0700
-  return path;
-}
-
-std::string read_file(const std::string& path) {
-  std::ostringstream content;
-  content << std::ifstream(path).rdbuf();
-  return content.str();
-}
-
-absl::Status write_file(const std::string& path, const std::string& content) {
-  std::ofstream file(path);
-  file << content;
-  file.close();
-  return file ? absl::OkStatus() : absl::InternalError("\"" + path + "\" cannot be written");
-}
-
-// The two daemons and the folder with all that they keep.
-//
-// Owned by run(DevCommand); one thread. Signals are blocked from `begin` on and read from a
-// descriptor, so nothing interrupts the clean-up. Ends with `end`, which leaves nothing behind.
-class DevCluster {
- public:
-  explicit DevCluster(const DevCommand& command) : command_(command) {}
-
-  absl::Status begin();
-  // Returns when both daemons can be used. CANCELLED: a signal came first.
-  absl::Status start();
-  // Returns when a signal came (OK) or a daemon ended by itself.
-  absl::Status wait_for_signal();
-  void end();
-
-  void print_ready() const;
-
- private:
-  absl::Status start_daemon(pid_t& pid, const std::string& name, const std::string& config);
-  absl::StatusOr<std::string> wait_for_port_file(const std::string& name);
-  absl::Status wait_for_worker();
-  // OK: nothing happened within `timeout`, or something in the folder did.
-  absl::Status wait_for_event(milliseconds timeout);
-  absl::Status look_after_children();
-  void stop_daemon(pid_t& pid, seconds timeout);
-  void wait_for_orphans();
-
-  const DevCommand& command_;
-  std::string folder_;
-  std::string http_addr_;
-  std::string grpc_addr_;
-  int signals_ = -1;
-  int folder_events_ = -1;
-  pid_t scheduler_ = 0;
-  pid_t worker_ = 0;
-};
-
-absl::Status DevCluster::begin() {
-  auto folder = make_folder();
-  if (!folder.ok()) return folder.status();
-  folder_ = *std::move(folder);
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGCHLD}) sigaddset(&set, signal);
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  signals_ = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-  folder_events_ = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-  inotify_add_watch(folder_events_, folder_.c_str(), IN_MOVED_TO | IN_CLOSE_WRITE);
-  // The worker's launcher falls to us when the worker ends, so that we see it end too.
-  prctl(PR_SET_CHILD_SUBREAPER, 1);
-  return absl::OkStatus();
-}
-
-absl::Status DevCluster::start_daemon(pid_t& pid, const std::string& name,
-                                      const std::string& config) {
-  const std::string file = folder_ + "/" + name + ".toml";
-  if (absl::Status status = write_file(file, config); !status.ok()) return status;
-  const auto child =
-      start_self({name, "--config", file, "--port-file", folder_ + "/" + name + ".ports"});
-  if (!child.ok()) return child.status();
-  pid = *child;
-  return absl::OkStatus();
-}
-
-absl::Status DevCluster::start() {
-  absl::Status status =
-      start_daemon(scheduler_, "scheduler", dev_scheduler_config(command_, folder_));
-  if (!status.ok()) return status;
-  const auto ports = wait_for_port_file("scheduler");
-  if (!ports.ok()) return ports.status();
-  grpc_addr_ = port_file_value(*ports, "grpc");
-  http_addr_ = port_file_value(*ports, "http");
-  status = start_daemon(worker_, "worker", dev_worker_config(command_, folder_, grpc_addr_));
-  if (!status.ok()) return status;
-  const auto worker_ports = wait_for_port_file("worker");
-  if (!worker_ports.ok()) return worker_ports.status();
-  return wait_for_worker();
-}
-
-absl::StatusOr<std::string> DevCluster::wait_for_port_file(const std::string& name) {
-  const std::string path = folder_ + "/" + name + ".ports";
-  const Clock::time_point deadline = Clock::now() + kStartTimeout;
-  while (true) {
-    std::string content = read_file(path);
-    if (!content.empty()) return content;
-    const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now());
-    if (left <= left.zero()) return absl::DeadlineExceededError("the " + name + " does not start");
-    if (const absl::Status status = wait_for_event(left); !status.ok()) return status;
-  }
-}
-
-// It listens before it is a member; only then can jobs be started.
-absl::Status DevCluster::wait_for_worker() {
-  constexpr milliseconds kRetry(20);
-  ClientConfig config;
-  config.addr = {grpc_addr_};
-  const auto client = SchedulerClient::make(config);
-  if (!client.ok()) return client.status();
-  const Clock::time_point deadline = Clock::now() + kStartTimeout;
-  while (true) {
-    const auto workers = (*client)->list_workers();
-    if (!workers.ok()) return workers.status();
-    for (const v1::Worker& worker : workers->workers()) {
-      if (worker.state() == v1::Worker::ALIVE) return absl::OkStatus();
-    }
-    if (Clock::now() >= deadline) {
-      return absl::DeadlineExceededError("the worker does not join the scheduler");
-    }
-    if (const absl::Status status = wait_for_event(kRetry); !status.ok()) return status;
-  }
-}
-
-absl::Status DevCluster::wait_for_event(milliseconds timeout) {
-  std::array<pollfd, 2> files = {{{signals_, POLLIN, 0}, {folder_events_, POLLIN, 0}}};
-  const int wait = static_cast<int>(timeout.count());  // at most kStartTimeout; -1: for ever
-  if (poll(files.data(), files.size(), wait) < 0 && errno != EINTR) {
-    return absl::ErrnoToStatus(errno, "poll");
-  }
-  std::array<char, 4096> ignored{};
-  while (read(folder_events_, ignored.data(), ignored.size()) > 0) {
-  }
-  signalfd_siginfo signal{};
-  while (read(signals_, &signal, sizeof signal) > 0) {
-    if (signal.ssi_signo != SIGCHLD) return absl::CancelledError("interrupted");
-  }
-  return look_after_children();
-}
-
-absl::Status DevCluster::look_after_children() {
-  absl::Status status;
-  while (const auto child = reap_child()) {
-    const bool is_scheduler = child->pid == scheduler_;
-    if (!is_scheduler && child->pid != worker_) continue;  // an orphan of the worker's
-    (is_scheduler ? scheduler_ : worker_) = 0;
-    status.Update(absl::InternalError(std::string("the ") +
-                                      (is_scheduler ? "scheduler" : "worker") +
-                                      " ended by itself: " + describe_wait_status(child->status)));
-  }
-  return status;
-}
-
-absl::Status DevCluster::wait_for_signal() {
-  while (true) {
-    const absl::Status status = wait_for_event(milliseconds(-1));
-    if (absl::IsCancelled(status)) return absl::OkStatus();
-    if (!status.ok()) return status;
-  }
-}
-
-void DevCluster::stop_daemon(pid_t& pid, seconds timeout) {
-  if (pid == 0) return;
-  kill(pid, SIGTERM);
-  const Clock::time_point deadline = Clock::now() + timeout;
-  while (pid != 0) {
-    const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now());
-    if (left <= left.zero()) {
-      kill(pid, SIGKILL);
-      waitpid(pid, nullptr, 0);
-      pid = 0;
-      return;
-    }
-    // Further signals of the impatient change nothing: the jobs are being stopped already.
-    (void)wait_for_event(left);
-  }
-}
-
-void DevCluster::wait_for_orphans() {
-  const Clock::time_point deadline = Clock::now() + kStopTimeout;
-  while (waitpid(-1, nullptr, WNOHANG) >= 0 || errno == EINTR) {
-    const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now());
-    if (left <= left.zero()) return;
-    (void)wait_for_event(left);
-  }
-}
-
-void DevCluster::end() {
-  stop_daemon(worker_, kWorkerStopTimeout);
-  stop_daemon(scheduler_, kStopTimeout);
-  wait_for_orphans();
-  if (folder_.empty()) return;
-  std::error_code error;
-  fs::remove_all(folder_, error);
-  if (error) {
-    std::fprintf(stderr, "clusterd: %s is left behind: %s\n", folder_.c_str(),
-                 error.message().c_str());
-  }
-  close(signals_);
-  close(folder_events_);
-}
-
-void DevCluster::print_ready() const {
+void print_ready(const LocalCluster& cluster, const DevCommand& command) {
   std::printf("clusterd dev: http://%s, scheduler %s, scripts in %s; Ctrl-C stops all\n",
-              http_addr_.c_str(), grpc_addr_.c_str(), command_.scripts_dir.c_str());
+              cluster.http_addr().c_str(), cluster.grpc_addr().c_str(),
+              command.scripts_dir.c_str());
   std::fflush(stdout);
 }
 
@@ -256,12 +20,12 @@ void DevCluster::print_ready() const {
 
 int run(const DevCommand& command) {
   if (const absl::Status status = check_dev(command); !status.ok()) return report_error(status);
-  DevCluster cluster(command);
+  LocalCluster cluster(command, "dev");
   absl::Status status = cluster.begin();
   if (status.ok()) status = cluster.start();
   const bool is_interrupted = absl::IsCancelled(status);
   if (status.ok()) {
-    cluster.print_ready();
+    print_ready(cluster, command);
     status = cluster.wait_for_signal();
   }
   const int code = status.ok() || is_interrupted ? kExitOk : report_error(status);

@@ -422,6 +422,12 @@ absl::StatusOr<v1::Job> SchedulerClient::wait(const std::string& job_id,
   }
 }
 
+absl::StatusOr<v1::WaitJobsResponse> SchedulerClient::wait_jobs(const v1::WaitJobsRequest& request,
+                                                                const std::stop_token& stop) {
+  return Caller{*this, stop}.unary(&Stub::WaitJobs, request,
+                                   from_proto(request.timeout()) + kWaitMargin);
+}
+
 absl::Status SchedulerClient::watch_events(
     uint64_t since, const std::function<absl::Status(const v1::Event&)>& sink,
     const std::function<void(const std::string&)>& notice, const std::stop_token& stop) {

@@ -107,6 +107,9 @@ class SchedulerClient {
   [[nodiscard]] absl::StatusOr<v1::Job> wait(const std::string& job_id,
                                              std::optional<std::chrono::nanoseconds> timeout,
                                              const std::stop_token& stop = {});
+  // Up to 1,000 jobs as they are when the request's wait is over.
+  [[nodiscard]] absl::StatusOr<v1::WaitJobsResponse> wait_jobs(const v1::WaitJobsRequest& request,
+                                                               const std::stop_token& stop = {});
 
   // Hands events after `since` to `sink` as they happen, each once and in order, over restarts of
   // the scheduler; ends with the sink's error, CANCELLED by `stop`, or UNAVAILABLE where no

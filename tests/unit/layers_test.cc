@@ -21,15 +21,16 @@ struct Layer {
   std::string_view folder;
   int depth;
 };
-constexpr std::array<Layer, 9> kLayers{{{"cli", 1},
-                                        {"scheduler", 2},
-                                        {"worker", 2},
-                                        {"client", 2},
-                                        {"gateway", 3},
-                                        {"store", 3},
-                                        {"rpc", 4},
-                                        {"core", 5},
-                                        {"proto", 6}}};
+constexpr std::array<Layer, 10> kLayers{{{"cli", 1},
+                                         {"bench", 2},
+                                         {"scheduler", 3},
+                                         {"worker", 3},
+                                         {"client", 3},
+                                         {"gateway", 4},
+                                         {"store", 4},
+                                         {"rpc", 5},
+                                         {"core", 6},
+                                         {"proto", 7}}};
 constexpr Layer kMain{"main", 0};
 
 std::optional<Layer> layer_of_folder(std::string_view folder) {

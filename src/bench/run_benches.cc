@@ -1,0 +1,76 @@
+#include "bench/run_benches.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "bench/bench_cleanup.h"
+#include "bench/burst_bench.h"
+#include "bench/handler_bench.h"
+#include "bench/latency_bench.h"
+#include "bench/live_line_bench.h"
+#include "bench/output_bench.h"
+#include "bench/submit_bench.h"
+#include "core/ids.h"
+
+namespace clusterd::bench {
+namespace {
+
+struct Measurement {
+  const char* name;
+  Results (*measure)(const BenchRun& run);
+};
+
+constexpr std::array<Measurement, 8> kMeasurements = {{
+    {"submit-http", measure_submits_over_http},
+    {"submit-grpc", measure_submits_over_grpc},
+    {"burst-true", measure_burst_of_true},
+    {"burst-script", measure_burst_of_scripts},
+    {"latency", measure_latency},
+    {"handlers", measure_handlers},
+    {"output", measure_output},
+    {"live-line", measure_live_lines},
+}};
+
+absl::Status measure_all(const BenchRun& run, BenchReport& report) {
+  const auto client = run.scheduler();
+  if (!client.ok()) return client.status();
+  const auto cluster = (*client)->cluster(run.stop().token());
+  if (!cluster.ok()) return cluster.status();
+  report.slots = cluster->capacity().slots();
+  const auto& only = run.plan().only;
+  for (const Measurement& measurement : kMeasurements) {
+    if (!only.empty() && !only.contains(measurement.name)) continue;
+    auto results = measurement.measure(run);
+    if (!results.ok()) {
+      return absl::Status(results.status().code(), std::string(measurement.name) + ": " +
+                                                       std::string(results.status().message()));
+    }
+    std::move(results->begin(), results->end(), std::back_inserter(report.results));
+  }
+  const bool is_all_skipped =
+      std::all_of(report.results.begin(), report.results.end(),
+                  [](const BenchResult& result) { return !result.skipped.empty(); });
+  if (!is_all_skipped) return absl::OkStatus();
+  return absl::FailedPreconditionError("nothing could be measured");
+}
+
+}  // namespace
+
+std::vector<std::string> measurement_names() {
+  std::vector<std::string> names;
+  for (const Measurement& measurement : kMeasurements) names.emplace_back(measurement.name);
+  return names;
+}
+
+BenchOutcome run_benches(const BenchTarget& target, const BenchPlan& plan, const StopFd& stop,
+                         const StopFd& cleanup_stop, const BenchRun::Progress& progress) {
+  const BenchRun run(target, plan, stop, progress, new_uuid_v4());
+  BenchOutcome outcome{.report = {.is_standalone = target.is_standalone, .http = target.http.addr},
+                       .status = absl::OkStatus()};
+  outcome.status = measure_all(run, outcome.report);
+  if (!target.is_standalone) outcome.status.Update(remove_jobs(run, cleanup_stop));
+  return outcome;
+}
+
+}  // namespace clusterd::bench
