@@ -100,6 +100,7 @@ class Comparison:
         try:
             self._start()
             time.sleep(SETTLE_SECONDS)
+            tree["keeps"] = {system.name: system.keeps for system in self.systems}
             tree["idle_mib"] = rounds.measure_idle(self.systems, self.clusterd)
             for number in range(self.counts.rounds):
                 tell(f"-- round {number + 1} of {self.counts.rounds}")
@@ -145,15 +146,25 @@ class Comparison:
             raise AssertionError("; ".join(errors))
 
 
-def measure_scale(tree):
+def measure_scale(tree, folder):
     """What grows with the cluster, by a program of its own; without it the rest is still worth it."""
+    workers = programs() / "simulated_workers"
+    rows = folder / "scale.json"
     tell("-- many workers, many jobs")
-    done = subprocess.run([sys.executable, "-B", SCALE], stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, text=True, timeout=SCALE_SECONDS, check=False)
-    if done.returncode == 0:
-        tree["scale"] = json.loads(done.stdout)["rows"]
+    process = subprocess.Popen(
+        [sys.executable, "-B", SCALE, "--json", rows], stdin=subprocess.DEVNULL, stdout=sys.stderr,
+        start_new_session=True,
+        env={**os.environ, "SIMULATED_WORKERS": str(workers), "TMPDIR": str(folder)})
+    try:
+        code = process.wait(SCALE_SECONDS)
+    except subprocess.TimeoutExpired:
+        code = f"nothing within {SCALE_SECONDS} s"
+    finally:
+        daemons.end_group(process, signal.SIGINT)
+    if code == 0:
+        tree["scale"] = json.loads(rows.read_text())["rows"]
     else:
-        tree["unavailable"][SCALE.name] = f"it ended with {done.returncode}"
+        tree["unavailable"][SCALE.name] = f"it ended with {code}"
 
 
 def ignore_interrupts():
@@ -176,7 +187,7 @@ def measure(given):
     try:
         tree = Comparison(folder, counts, given.short).measure()
         if SCALE.exists() and not given.short:
-            measure_scale(tree)
+            measure_scale(tree, folder)
     finally:
         ignore_interrupts()
         daemons.end_descendants()

@@ -104,20 +104,21 @@ class Daemons:
         return sorted(roots | descendants(roots))
 
     def stop(self):
-        """The last one first; SIGKILL for what does not go."""
+        """The last one first."""
         for process, _ in reversed(self.processes):
-            signal_group(process, signal.SIGTERM)
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                signal_group(process, signal.SIGKILL)
-                process.wait(STOP_SECONDS)
+            end_group(process, signal.SIGTERM)
         self.processes.clear()
 
 
-def signal_group(process, number):
+def end_group(process, number):
+    """Sends this signal to a process and its group, and SIGKILL where it does not go."""
     if process.poll() is None:
         os.killpg(process.pid, number)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(STOP_SECONDS)
 
 
 def descendants(roots):

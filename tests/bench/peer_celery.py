@@ -10,7 +10,7 @@ PYTHON = "/usr/bin/python3"  # the one that has Debian's python3-celery
 
 class CeleryWithRedis:
     name = "Celery, Redis"
-    keeps = "task and result, in Redis's memory"
+    keeps = "task, end and output in memory"
     jobs = {"true": 500, "script": 300}
     singles = 100
 

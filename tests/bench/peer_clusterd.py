@@ -1,5 +1,6 @@
-"""clusterd: a scheduler with its durable store and one worker, as they are without further
-configuration. What is measured is measured by `clusterd bench`."""
+"""clusterd: a scheduler with its durable store and one worker. Of their configuration only places are
+set, the slots, and what jobs may do: run `true`, bring scripts, have a log of 2 GiB. What is
+measured is measured by `clusterd bench`."""
 import json
 import tempfile
 
@@ -9,7 +10,7 @@ from cluster import Cluster, executable
 
 class Clusterd:
     name = "clusterd"
-    keeps = "job and output, durable before the answer"
+    keeps = "job and end on the disk before the answer, output in files"
     jobs = {"true": 2000, "script": 1000}
     singles = 300
 
@@ -25,7 +26,8 @@ class Clusterd:
         finally:
             tempfile.tempdir = usual
         self.cluster.start_worker(slots=daemons.SLOTS, allowed_programs=["true"],
-                                  allow_uploads=True, sections={"log": {"level": "info"}})
+                                  allow_uploads=True, max_output="2GiB",
+                                  sections={"log": {"level": "info"}})
 
     def bench(self, *names, **options):
         """{name: result} of `clusterd bench --only name…`."""
@@ -37,6 +39,8 @@ class Clusterd:
              self.cluster.http_address, "--json", *words], self.cluster.cli_environment())
         results = {}
         for result in json.loads(printed)["results"]:
+            if result.get("skipped"):
+                raise AssertionError(f"{result['name']} was not measured: {result['skipped']}")
             results.setdefault(result["name"], []).append(result)
         return results
 

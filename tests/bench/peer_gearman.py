@@ -9,7 +9,7 @@ import daemons
 
 class Gearman:
     name = "gearman"
-    keeps = "nothing: the queue is gearmand's memory, output goes to the waiting client alone"
+    keeps = "job in memory, end and output go to the waiting client"
     jobs = {"true": 2000, "script": 1000}
     singles = 300
 

@@ -10,7 +10,7 @@ class ShellTool:
     """A command that gets a line for each job on its standard input."""
 
     singles = 0  # there is nothing that jobs could be submitted to
-    keeps = "nothing: the queue is the process, output goes to its standard output"
+    keeps = "nothing"
 
     def __init__(self, name, options, jobs, environment=None):
         self.name = name

@@ -64,7 +64,7 @@ PartitionName=all Nodes=n1 Default=YES MaxTime=INFINITE State=UP OverSubscribe=N
 
 class Slurm:
     name = f"Slurm, {SLOTS} slots"
-    keeps = "jobs in a file that is written a moment after the answer, output in files"
+    keeps = "job and end in files a moment later, output in files"
     jobs = {"true": 100, "script": 60}
     singles = 20
 

@@ -83,6 +83,9 @@ def text(tree):
     lines = []
     for title, head, rows in parts(tree):
         lines += ["", title.upper(), *columns([head, *rows])]
+    kept = [[name, what] for name, what in tree["keeps"].items()]
+    lines += ["", "KEPT", *columns([["system", "of a job that was accepted, its end, its output"],
+                                    *kept])]
     return "\n".join([*lines, "", *notes(tree)])
 
 

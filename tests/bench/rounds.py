@@ -105,7 +105,8 @@ class Round:
     def _handlers(self):
         answer = self.clusterd.bench("handlers", jobs=self.counts.handlers)
         self.result["handlers"] = {
-            way: {"rate": answer[f"handlers-{way}"][0]["rate"],
+            way: {"count": answer[f"handlers-{way}"][0]["count"],
+                  "rate": answer[f"handlers-{way}"][0]["rate"],
                   "cpu_us": answer[f"handlers-{way}"][0]["scheduler_cpu_us"]}
             for way in ("array", "single")}
         self.tell("handlers: " + ", ".join(f"{way} {figures['rate']:,.0f} a second"
