@@ -117,33 +117,27 @@ class Comparison:
             self.started.append(system)
             try:
                 system.start()
-            except daemons.Unavailable as why:
-                self._leave_out(system, why)
+            except (daemons.Unavailable, AssertionError) as error:
+                self._drop(system, error)
 
     def _drop(self, system, error):
         """One that fails is left out of the rest; without clusterd there is nothing to show."""
         if system is self.clusterd:
             raise error
-        self._leave_out(system, error)
-
-    def _leave_out(self, system, why):
-        self.unavailable[system.name] = str(why)
-        tell(f"without {system.name}: {why}")
+        self.unavailable[system.name] = str(error)
+        tell(f"without {system.name}: {error}")
         self.systems.remove(system)
 
     def _stop(self):
-        """All of them, the last one first, whatever fails."""
+        """All of them, the last one first; what fails is told, and end_descendants() does the rest."""
         usual = ignore_interrupts()
-        errors = []
         for system in reversed(self.started):
             try:
                 system.stop()
             except Exception as error:  # the others have to end too
-                errors.append(f"{system.name}: {error}")
+                tell(f"{system.name} does not stop: {error}")
         for number, handler in usual.items():
             signal.signal(number, handler)
-        if errors:
-            raise AssertionError("; ".join(errors))
 
 
 def measure_scale(tree, folder):
@@ -190,8 +184,10 @@ def measure(given):
             measure_scale(tree, folder)
     finally:
         ignore_interrupts()
-        daemons.end_descendants()
-        shutil.rmtree(folder)
+        try:
+            daemons.end_descendants()
+        finally:
+            shutil.rmtree(folder)
     return tree
 
 
