@@ -22,7 +22,7 @@ using std::chrono::steady_clock;
 constexpr uint64_t kTasks = 100'000;
 constexpr uint64_t kSingleJobs = 10'000;
 constexpr uint32_t kConnections = 16;
-constexpr uint32_t kSlots = 64;
+constexpr uint32_t kSlots = 256;  // enough for a commit to hold many ends
 constexpr char kArray[] = "handlers-array";
 constexpr char kSingle[] = "handlers-single";
 

@@ -56,6 +56,7 @@ absl::Status JobEnds::wait() {
   }
   for (std::jthread& thread : threads_) thread.join();
   threads_.clear();
+  if (run_.stop().token().stop_requested()) return absl::CancelledError("interrupted");
   const std::lock_guard lock(mutex_);
   return status_;
 }

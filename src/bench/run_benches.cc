@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "absl/strings/cord.h"
 #include "bench/bench_cleanup.h"
 #include "bench/burst_bench.h"
 #include "bench/handler_bench.h"
@@ -32,6 +33,15 @@ constexpr std::array<Measurement, 8> kMeasurements = {{
     {"live-line", measure_live_lines},
 }};
 
+// The error with the measurement's name, and with all else that belongs to it.
+absl::Status about(const std::string& name, const absl::Status& status) {
+  absl::Status named(status.code(), name + ": " + std::string(status.message()));
+  status.ForEachPayload([&named](absl::string_view type, const absl::Cord& payload) {
+    named.SetPayload(type, payload);
+  });
+  return named;
+}
+
 absl::Status measure_all(const BenchRun& run, BenchReport& report) {
   const auto client = run.scheduler();
   if (!client.ok()) return client.status();
@@ -42,10 +52,7 @@ absl::Status measure_all(const BenchRun& run, BenchReport& report) {
   for (const Measurement& measurement : kMeasurements) {
     if (!only.empty() && !only.contains(measurement.name)) continue;
     auto results = measurement.measure(run);
-    if (!results.ok()) {
-      return absl::Status(results.status().code(), std::string(measurement.name) + ": " +
-                                                       std::string(results.status().message()));
-    }
+    if (!results.ok()) return about(measurement.name, results.status());
     std::move(results->begin(), results->end(), std::back_inserter(report.results));
   }
   const bool is_all_skipped =

@@ -48,7 +48,9 @@ struct DevCommand {
   uint16_t http_port = 3000;
   uint16_t grpc_port = 50000;
   uint16_t worker_port = 30000;
-  uint64_t max_output_bytes = 0;  // kept of each stream; 0: the worker's default; no option
+  // No options.
+  uint64_t max_output_bytes = 0;  // kept of each stream; 0: the worker's default
+  std::string log_level = "warning";
 };
 
 // Measures a cluster.

@@ -66,7 +66,7 @@ std::string dev_scheduler_config(const DevCommand& command, const std::string& f
          "\nlocal_callers = \"same_user\"\n[http_server]\naddr = " +
          toml_quote(loopback(command.http_port)) +
          "\nlocal_callers = \"same_user\"\n[store]\npath = " + toml_quote(folder + "/clusterd.db") +
-         "\n[log]\nlevel = \"warning\"\n";
+         "\n[log]\nlevel = " + toml_quote(command.log_level) + "\n";
 }
 
 std::string dev_worker_config(const DevCommand& command, const std::string& folder,
@@ -87,7 +87,7 @@ std::string dev_worker_config(const DevCommand& command, const std::string& fold
          "\nruntime_dir = " + toml_quote(folder + "/run") +
          // As whoever started it, and on purpose: nothing to warn about.
          "\nrun_as = " + toml_quote(std::to_string(geteuid())) + "\nallowed_programs = [" +
-         programs + "]" + max_output + "\n[log]\nlevel = \"warning\"\n";
+         programs + "]" + max_output + "\n[log]\nlevel = " + toml_quote(command.log_level) + "\n";
 }
 
 std::string port_file_value(const std::string& content, const std::string& key) {

@@ -128,7 +128,8 @@ int run_standalone(const BenchCommand& command, const bench::BenchPlan& plan) {
                  .http_port = 0,
                  .grpc_port = 0,
                  .worker_port = 0,
-                 .max_output_bytes = plan.output_bytes};
+                 .max_output_bytes = plan.output_bytes,
+                 .log_level = "error"};
   LocalCluster cluster(dev, "bench");
   absl::Status status = cluster.begin();
   dev.scripts_dir = cluster.folder() + "/scripts";
