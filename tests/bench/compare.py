@@ -129,7 +129,7 @@ class Comparison:
         self.systems.remove(system)
 
     def _stop(self):
-        """All of them, the last one first; what fails is told, and end_descendants() does the rest."""
+        """All of them, the last one first. What fails is told; end_descendants() does the rest."""
         usual = ignore_interrupts()
         for system in reversed(self.started):
             try:
@@ -141,7 +141,7 @@ class Comparison:
 
 
 def measure_scale(tree, folder):
-    """What grows with the cluster, by a program of its own; without it the rest is still worth it."""
+    """What grows with the cluster, by a program of its own. It may fail: the rest is worth showing."""
     workers = programs() / "simulated_workers"
     rows = folder / "scale.json"
     tell("-- many workers, many jobs")

@@ -1,5 +1,5 @@
-"""clusterd: a scheduler with its durable store and one worker. Of their configuration only places are
-set, the slots, and what jobs may do: run `true`, bring scripts, have a log of 2 GiB. What is
+"""clusterd: a scheduler with its durable store and one worker. Of their configuration only places
+are set, the slots, and what jobs may do: run `true`, bring scripts, have a log of 2 GiB. What is
 measured is measured by `clusterd bench`."""
 import json
 import tempfile

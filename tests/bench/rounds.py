@@ -92,7 +92,8 @@ class Round:
                 if taken is not None:
                     latencies[system.name] = taken
         for name, taken in latencies.items():
-            self.tell(f"{name}, one at a time: p50 {taken['p50']:.2f} ms, p99 {taken['p99']:.2f} ms")
+            self.tell(f"{name}, one at a time: p50 {taken['p50']:.2f} ms, "
+                      f"p99 {taken['p99']:.2f} ms")
 
     def _submits(self):
         commits = self.limits.commits(self.counts.commits)["rate"]

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures clusterd beside the machine's limits and beside other systems, and prints one table with
 # the goals.
-#   tests/bench/run.sh             installs what is missing, builds the `release` preset; some minutes
+#   tests/bench/run.sh             installs what is missing, builds the `release` preset
 #   tests/bench/run.sh --short     few jobs, one round, only what needs no further packages
 #   --rounds N                     instead of five
 #   --json FILE, --markdown FILE   write the figures, and the tables of docs/performance.md
@@ -36,9 +36,13 @@ done
 
 if ! $short; then bash "$root/tests/install_packages.sh" program test bench; fi
 if [[ -z "${CLUSTERD:-}" || -z "${CLUSTERD_BENCH_PROGRAMS:-}" ]]; then
+  cd "$root"
   export CCACHE_BASEDIR="$root" CCACHE_NOHASHDIR=1
-  (cd "$root" && cmake --preset release && cmake --build --preset release --target bench_programs) >&2
-  export CLUSTERD="$root/build/release/clusterd" CLUSTERD_BENCH_PROGRAMS="$root/build/release/tests/bench"
+  cmake --preset release -DCLUSTERD_TESTS=ON >&2
+  cmake --build --preset release --target bench_programs >&2
+  cd - > /dev/null # where --json and --markdown mean their files
+  export CLUSTERD="$root/build/release/clusterd"
+  export CLUSTERD_BENCH_PROGRAMS="$root/build/release/tests/bench"
 fi
 # Not /tmp, which may be memory: what is durable has to wait for a disk.
 export TMPDIR="${TMPDIR:-/var/tmp}" PYTHONDONTWRITEBYTECODE=1
