@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing of tests/packages.txt:  tests/install_packages.sh program|test|full …
+# Installs what is missing of tests/packages.txt:  tests/install_packages.sh program|test|full|bench …
 # Quick, and without a word, when nothing is missing.
 set -euo pipefail
 
