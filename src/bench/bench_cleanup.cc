@@ -16,7 +16,7 @@ using std::chrono::steady_clock;
 
 constexpr uint32_t kPage = 1'000;
 constexpr uint32_t kConnections = 8;
-constexpr std::chrono::seconds kSlice(20);
+constexpr std::chrono::seconds kEndsWithin(60);  // a stop signal, grace and KILL
 
 absl::Status stop_all(const BenchRun& run, SchedulerClient& client, const std::string& label,
                       const std::stop_token& stop) {
@@ -26,7 +26,7 @@ absl::Status stop_all(const BenchRun& run, SchedulerClient& client, const std::s
   return client.stop_matching(request, stop).status();
 }
 
-// Returns when the jobs of the page have ended, or after a while.
+// Returns when the jobs of the page have ended; DEADLINE_EXCEEDED after a while.
 absl::Status wait_for_ends(SchedulerClient& client, const v1::ListJobsResponse& page,
                            const std::stop_token& stop) {
   v1::WaitJobsRequest request;
@@ -34,8 +34,14 @@ absl::Status wait_for_ends(SchedulerClient& client, const v1::ListJobsResponse& 
     if (!is_final(job.state())) request.add_job_id(job.job_id());
   }
   if (request.job_id().empty()) return absl::OkStatus();
-  *request.mutable_timeout() = to_proto(kSlice);
-  return client.wait_jobs(request, stop).status();
+  *request.mutable_timeout() = to_proto(kEndsWithin);
+  const auto answer = client.wait_jobs(request, stop);
+  if (!answer.ok()) return answer.status();
+  for (const v1::Job& job : answer->jobs()) {
+    if (is_final(job.state())) continue;
+    return absl::DeadlineExceededError("job " + job.job_id() + " does not end");
+  }
+  return absl::OkStatus();
 }
 
 absl::Status delete_page(const BenchRun& run, const v1::ListJobsResponse& page,

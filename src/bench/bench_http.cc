@@ -129,6 +129,7 @@ absl::StatusOr<HttpConnection::Answer> HttpConnection::call(std::string_view met
                     "\r\n");
   }
   absl::StrAppend(&request, "\r\n", json);
+  socket_->set_heeds_stop(json.empty());
   if (absl::Status status = socket_->write(request, deadline); !status.ok()) return status;
   return read_answer(sink, deadline);
 }

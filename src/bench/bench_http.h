@@ -52,6 +52,7 @@ class HttpConnection {
 
   [[nodiscard]] absl::StatusOr<Answer> get(const std::string& target,
                                            std::chrono::nanoseconds timeout);
+  // Is not ended by a stop request: nobody would know whether it had been carried out.
   [[nodiscard]] absl::StatusOr<Answer> post(const std::string& target, const std::string& json,
                                             std::chrono::nanoseconds timeout);
   // GET whose body goes to `sink` as it arrives, where the status is 200; else it is the answer's.

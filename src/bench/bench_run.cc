@@ -96,7 +96,7 @@ absl::StatusOr<std::string> BenchRun::why_not(v1::JobSpec spec) const {
   *spec.mutable_queue_timeout() = to_proto(kLongestQueueing);
   v1::StartJobRequest request;
   *request.mutable_spec() = std::move(spec);
-  const auto started = (*client)->start(std::move(request), stop_.token());
+  const auto started = (*client)->start(std::move(request));
   if (!started.ok()) return started.status();
   const auto job = (*client)->wait(started->job_id(), kLongestTrial, stop_.token());
   if (!job.ok()) return job.status();

@@ -33,7 +33,7 @@ absl::Status HttpConnection::Socket::wait(short events, Deadline deadline) {
   const auto left =
       std::chrono::ceil<milliseconds>(deadline - std::chrono::steady_clock::now()).count();
   if (left <= 0) return absl::DeadlineExceededError("HTTP at " + name_ + ": no answer in time");
-  std::array<pollfd, 2> files = {{{fd_, events, 0}, {stop_.fd(), POLLIN, 0}}};
+  std::array<pollfd, 2> files = {{{fd_, events, 0}, {heeds_stop_ ? stop_.fd() : -1, POLLIN, 0}}};
   const int timeout = static_cast<int>(std::min<int64_t>(left, 60'000));
   if (poll(files.data(), files.size(), timeout) < 0 && errno != EINTR) {
     return absl::ErrnoToStatus(errno, "poll");

@@ -14,7 +14,7 @@
 namespace clusterd::bench {
 
 // The bytes of an HttpConnection, over TCP or TLS. Waits no longer than to a deadline, and no
-// longer than until a stop is requested.
+// longer than until a stop is requested, where it heeds that.
 class HttpConnection::Socket {
  public:
   using Deadline = std::chrono::steady_clock::time_point;
@@ -23,6 +23,9 @@ class HttpConnection::Socket {
   ~Socket();
   Socket(const Socket&) = delete;
   Socket& operator=(const Socket&) = delete;
+
+  // Whether a stop request ends what waits from now on; at first it does.
+  void set_heeds_stop(bool heeds) { heeds_stop_ = heeds; }
 
   // UNAVAILABLE: nobody answers there, or it is not whom the certificates say.
   [[nodiscard]] absl::Status open(const HttpEndpoint& endpoint, Deadline deadline);
@@ -46,6 +49,7 @@ class HttpConnection::Socket {
   const StopFd& stop_;
   std::string name_;  // for messages
   int fd_ = -1;
+  bool heeds_stop_ = true;
   std::unique_ptr<SSL_CTX, FreeTls> context_;
   std::unique_ptr<SSL, FreeTls> tls_;  // null: plaintext
 };

@@ -103,8 +103,7 @@ absl::StatusOr<std::chrono::nanoseconds> run_array(const BenchRun& run, uint64_t
   *request.mutable_spec() = handler_job(run);
   request.mutable_spec()->mutable_array()->set_to(static_cast<uint32_t>(count - 1));
   const auto begin = steady_clock::now();
-  const auto started =
-      (*client)->start(request, {.deadline = kCallTimeout, .stop = run.stop().token()});
+  const auto started = (*client)->start(request, {.deadline = kCallTimeout});
   if (!started.ok()) return started.status();
   const auto job =
       (*client)->wait(started->job_id(), {.deadline = kJobsTimeout, .stop = run.stop().token()});

@@ -34,7 +34,7 @@ absl::StatusOr<std::string> write_output(const BenchRun& run, std::string& why_n
   v1::StartJobRequest request;
   *request.mutable_spec() = run.script_job(kOutput, {std::to_string(bytes)});
   request.mutable_spec()->mutable_output()->set_max_bytes(bytes);
-  const auto started = (*client)->start(std::move(request), run.stop().token());
+  const auto started = (*client)->start(std::move(request));
   if (!started.ok()) return started.status();
   const auto job = (*client)->wait(started->job_id(), longest_for(bytes), run.stop().token());
   if (!job.ok()) return job.status();

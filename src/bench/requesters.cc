@@ -30,11 +30,12 @@ absl::StatusOr<MakeRequester> submit_over_grpc(const BenchRun& run, const v1::Jo
     auto made = run.client();
     if (!made.ok()) return made.status();
     const std::shared_ptr<Client> client = *std::move(made);  // as above
-    const CallOptions call{.deadline = kCallTimeout, .stop = run.stop().token()};
     // The first call connects.
-    if (const auto workers = client->list_workers(call); !workers.ok()) return workers.status();
-    return [client, request, call, sink](uint64_t) -> absl::Status {
-      auto job = client->start(request, call);
+    const auto workers =
+        client->list_workers({.deadline = kCallTimeout, .stop = run.stop().token()});
+    if (!workers.ok()) return workers.status();
+    return [client, request, sink](uint64_t) -> absl::Status {
+      auto job = client->start(request, {.deadline = kCallTimeout});
       if (!job.ok()) return job.status();
       if (job->job_id().empty()) return absl::DataLossError("the answer to a submit names no job");
       if (sink) sink(std::move(*job->mutable_job_id()));

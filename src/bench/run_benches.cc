@@ -33,13 +33,21 @@ constexpr std::array<Measurement, 8> kMeasurements = {{
     {"live-line", measure_live_lines},
 }};
 
-// The error with the measurement's name, and with all else that belongs to it.
-absl::Status about(const std::string& name, const absl::Status& status) {
-  absl::Status named(status.code(), name + ": " + std::string(status.message()));
-  status.ForEachPayload([&named](absl::string_view type, const absl::Cord& payload) {
-    named.SetPayload(type, payload);
+// The error with another text, and with all else that belongs to it.
+absl::Status with_text(const absl::Status& status, const std::string& text) {
+  absl::Status changed(status.code(), text);
+  status.ForEachPayload([&changed](absl::string_view type, const absl::Cord& payload) {
+    changed.SetPayload(type, payload);
   });
-  return named;
+  return changed;
+}
+
+absl::Status about(const std::string& name, const absl::Status& status) {
+  return with_text(status, name + ": " + std::string(status.message()));
+}
+
+absl::Status also(const absl::Status& status, const std::string& other) {
+  return with_text(status, std::string(status.message()) + "; " + other);
 }
 
 absl::Status measure_all(const BenchRun& run, BenchReport& report) {
@@ -76,7 +84,13 @@ BenchOutcome run_benches(const BenchTarget& target, const BenchPlan& plan, const
   BenchOutcome outcome{.report = {.is_standalone = target.is_standalone, .http = target.http.addr},
                        .status = absl::OkStatus()};
   outcome.status = measure_all(run, outcome.report);
-  if (!target.is_standalone) outcome.status.Update(remove_jobs(run, cleanup_stop));
+  if (target.is_standalone) return outcome;
+  const absl::Status removed = remove_jobs(run, cleanup_stop);
+  if (outcome.status.ok()) {
+    outcome.status = removed;
+  } else if (!removed.ok()) {
+    outcome.status = also(outcome.status, std::string(removed.message()));
+  }
   return outcome;
 }
 

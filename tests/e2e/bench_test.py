@@ -174,14 +174,16 @@ class RunningClusterTest(BenchTestCase):
 
     def test_a_signal_removes_its_jobs(self):
         self.cluster.start_worker(allowed_programs=["true"])
-        process = self.start("--addr", self.cluster.grpc_address, "--only", "submit-http",
-                             "--jobs", "1000000", "--connections", "16")
-        wait_until(self.cluster.job_ids, "it submits")
-        process.send_signal(signal.SIGINT)
+        for name in ("submit-http", "submit-grpc", "burst-true"):
+            with self.subTest(measurement=name):
+                process = self.start("--addr", self.cluster.grpc_address, "--only", name,
+                                     "--jobs", "1000000", "--connections", "16")
+                wait_until(lambda: len(self.cluster.job_ids()) > 20, "it submits")
+                process.send_signal(signal.SIGINT)
 
-        self.assertEqual(process.wait(timeout=60), 130)
-        self.assertIn("interrupted", process.stderr.read())
-        self.assertEqual(self.cluster.job_ids(), [])
+                self.assertEqual(process.wait(timeout=60), 130)
+                self.assertEqual(process.stderr.read(), f"clusterd: {name}: interrupted\n")
+                self.assertEqual(self.cluster.job_ids(), [])
 
     def test_a_cluster_that_is_not_there(self):
         result = self.bench("--addr", "127.0.0.1:1")
