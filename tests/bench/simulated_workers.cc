@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <string>
 
+#include "absl/synchronization/mutex.h"
 #include "bench/callback_door.h"
 #include "bench/simulated_fleet.h"
 #include "core/log_settings.h"
@@ -99,6 +100,7 @@ int main(int argc, char** argv) {
   app.add_option("--name-prefix", options.name_prefix, "Of their names, before a number")
       ->default_val("simulated-");
   CLI11_PARSE(app, argc, argv);
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);  // as in clusterd
   const auto parsed = parse_duration(run_time);
   if (!parsed.ok()) return fail("--run-time: " + std::string(parsed.status().message()));
   options.run_time = *parsed;
