@@ -15,13 +15,11 @@ namespace clusterd::bench {
 namespace {
 
 using std::chrono::milliseconds;
-using std::chrono::seconds;
 
 constexpr uint32_t kMostJoining = 64;  // at one time
 // Each is looked at every 100 ms, a tenth of them every 10 ms: their heartbeats stay spread.
 constexpr milliseconds kLookInterval(10);
 constexpr size_t kLooksInRound = 10;
-constexpr seconds kPrintInterval(1);
 
 }  // namespace
 
@@ -65,7 +63,6 @@ void SimulatedFleet::add_member(uint32_t number) {
     if (joined_[number]) return;
     joined_[number] = true;
     if (++ever_joined_ == options_.workers) {
-      print();
       std::puts("ready");
       std::fflush(stdout);
     }
@@ -140,14 +137,16 @@ void SimulatedFleet::look_at_some() {
   }
 }
 
-void SimulatedFleet::print() const {
-  std::printf("{\"workers\":%zu,\"sessions\":%" PRIu64 ",\"members\":%" PRIu64
-              ",\"running\":%" PRIu64 ",\"started\":%" PRIu64 ",\"ended\":%" PRIu64
-              ",\"acknowledged\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"sessions_lost\":%" PRIu64
-              "}\n",
-              members_.size(), totals_.sessions, totals_.members, totals_.running, totals_.started,
-              totals_.ended, totals_.acknowledged, totals_.refused, totals_.sessions_lost);
-  std::fflush(stdout);
+void SimulatedFleet::print() {
+  core_.post([this] {
+    std::printf(
+        "{\"workers\":%zu,\"sessions\":%" PRIu64 ",\"members\":%" PRIu64 ",\"running\":%" PRIu64
+        ",\"started\":%" PRIu64 ",\"ended\":%" PRIu64 ",\"acknowledged\":%" PRIu64
+        ",\"refused\":%" PRIu64 ",\"sessions_lost\":%" PRIu64 "}\n",
+        members_.size(), totals_.sessions, totals_.members, totals_.running, totals_.started,
+        totals_.ended, totals_.acknowledged, totals_.refused, totals_.sessions_lost);
+    std::fflush(stdout);
+  });
 }
 
 std::optional<BootTime> SimulatedFleet::on_turn() {
@@ -161,12 +160,7 @@ std::optional<BootTime> SimulatedFleet::on_turn() {
     look_at_some();
     look_due_ = now + kLookInterval;
   }
-  if (now >= print_due_) {
-    print();
-    print_due_ = now + kPrintInterval;
-  }
-  const BootTime next = std::min(look_due_, print_due_);
-  return endings_.empty() ? next : std::min(next, endings_.front().due);
+  return endings_.empty() ? look_due_ : std::min(look_due_, endings_.front().due);
 }
 
 }  // namespace clusterd::bench

@@ -25,8 +25,7 @@ struct FleetOptions {
   std::function<std::string(uint32_t member)> address;  // where it is called back
 };
 
-// All members, on one thread, and what is printed of them: a line of JSON each second, and
-// "ready" when all have become members for the first time.
+// All members, on one thread. Prints "ready" when all have become members for the first time.
 //
 // Owned by main. Any thread; ends by leave(), then its destructor.
 class SimulatedFleet {
@@ -39,6 +38,8 @@ class SimulatedFleet {
 
   // Makes the members and lets them join, some at a time.
   void join();
+  // Prints a line of JSON: the totals.
+  void print();
   // All leave the cluster, in order where the scheduler answers. Returns when they have; calls are
   // answered still.
   void leave();
@@ -64,7 +65,6 @@ class SimulatedFleet {
   void add_member(uint32_t number);
   void join_more();
   void look_at_some();
-  void print() const;
   std::optional<BootTime> on_turn();
 
   const FleetOptions options_;
@@ -79,7 +79,6 @@ class SimulatedFleet {
   bool leaving_ = false;
   std::deque<Ending> endings_;  // all run equally long: the first is due first
   BootTime look_due_;
-  BootTime print_due_;
   EventLoop files_;
   EventLoop core_;
 };

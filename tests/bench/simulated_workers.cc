@@ -1,11 +1,12 @@
 // Thousands of workers in one process, members of a real scheduler over real sessions, for what a
 // scheduler takes as a cluster grows. They start no processes: what they are given ends with 0,
-// at once or after --run-time. Prints a line of JSON each second, and "ready" when all are
-// members; SIGTERM ends it. scale.py beside this drives it.
+// at once or after --run-time. Prints "ready" when all are members, and a line of JSON at each
+// SIGUSR1; SIGTERM ends it. scale.py beside this drives it.
 #include <stdlib.h>
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <string>
@@ -59,7 +60,7 @@ bool raise_open_files(uint32_t workers) {
 }
 
 int run(FleetOptions options) {
-  const StopSignals signals;
+  const StopSignals signals({SIGUSR1});
   if (!raise_open_files(options.workers)) {
     return fail("--workers " + std::to_string(options.workers) +
                 ": each needs two descriptors, and ulimit -Hn allows fewer");
@@ -77,7 +78,7 @@ int run(FleetOptions options) {
   SimulatedFleet fleet(std::move(options), clock);
   const CallbackDoor door(*std::move(listener), fleet);
   fleet.join();
-  (void)signals.wait();
+  while (signals.wait() == SIGUSR1) fleet.print();
   fleet.leave();
   return 0;
 }
