@@ -13,7 +13,9 @@ import json
 import os
 import pathlib
 import resource
+import selectors
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,7 +23,7 @@ import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
 import cluster as e2e  # noqa: E402
-from capacity import memory_mib, submit, submit_some  # noqa: E402
+from capacity import memory_mib  # noqa: E402
 from cluster import Cluster  # noqa: E402
 
 LONGEST_SECONDS = 900
@@ -36,6 +38,7 @@ IDLE_SECONDS = 30
 OTHER_DESCRIPTORS = 300  # of the scheduler, beside two for each worker
 REQUESTS = 300
 QUEUE = "measured"
+ACCEPTED = b"HTTP/1.1 201 "
 GOALS = {"idle-workers": "≤ 0.25 core, ≤ 1024 MiB", "dispatch": "≥ 0.9", "array-cpu": "≤ 50 µs",
          "list": "p99 ≤ 20 ms", "restart": "≤ 10 s, ≤ 1536 MiB"}
 
@@ -154,12 +157,36 @@ def burst(cluster, fleet, jobs):
 
 
 def fill(cluster, jobs, kind):
-    """Single jobs over HTTP from four processes with four connections each; jobs a second."""
-    spec = {"path": "true.sh", "command": "sh", "queue": QUEUE, "labels": {"kind": kind}}
-    if jobs < 100:
-        submit_some(cluster.http_address, jobs * 16 // 4, spec)
-        return 0
-    return submit(cluster, jobs, spec)
+    """Accepts so many single jobs over HTTP, on 64 connections with 8 requests under way on each;
+    jobs a second. One thread that only counts answers, so that the scheduler has the machine."""
+    body = json.dumps({"path": "true.sh", "command": "sh", "queue": QUEUE,
+                       "labels": {"kind": kind}}).encode()
+    request = (f"POST /v1/jobs HTTP/1.1\r\nHost: {cluster.http_address}\r\n"
+               f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+               ).encode() + body
+    host, port = cluster.http_address.rsplit(":", 1)
+    begin, sent, answered = time.monotonic(), 0, 0
+    with contextlib.ExitStack() as closing, selectors.DefaultSelector() as ready:
+        for _ in range(64):
+            connection = closing.enter_context(
+                contextlib.closing(socket.create_connection((host, int(port)))))
+            first = min(8, jobs - sent)
+            connection.sendall(request * first)
+            sent += first
+            ready.register(connection, selectors.EVENT_READ, {"tail": b""})
+        while answered < jobs:
+            for key, _ in ready.select(LONGEST_SECONDS):
+                received = key.fileobj.recv(1 << 16)
+                assert received, "the scheduler closed a connection"
+                text = key.data["tail"] + received
+                assert b"HTTP/1.1 4" not in text and b"HTTP/1.1 5" not in text, text
+                count = text.count(ACCEPTED)
+                key.data["tail"] = text[1 - len(ACCEPTED):]  # may hold the next one's beginning
+                answered += count
+                more = min(count, jobs - sent)
+                key.fileobj.sendall(request * more)
+                sent += more
+    return jobs / (time.monotonic() - begin)
 
 
 def spread(rates):
@@ -294,6 +321,7 @@ def measure(sizes):
 def main():
     options = argparse.ArgumentParser(description="How one scheduler does as it grows")
     options.add_argument("--small", action="store_true", help="a thousandth of all numbers")
+    options.add_argument("--jobs", type=int, default=JOBS, help="instead of a million")
     options.add_argument("--json", help="file for the rows")
     options.add_argument("--rows", default=",".join(GOALS),
                          help="names of rows; list comes with dispatch, restart with both others")
@@ -304,7 +332,7 @@ def main():
         os.environ[name] = os.path.abspath(os.environ[name])  # run in other folders
     divisor = 1000 if asked.small else 1
     sizes = argparse.Namespace(
-        rows=asked.rows.split(","), divisor=divisor, jobs=JOBS // divisor,
+        rows=asked.rows.split(","), divisor=divisor, jobs=asked.jobs // divisor,
         shallow=max(16, SHALLOW // divisor), bursts=1 if asked.small else BURSTS,
         requests=max(10, REQUESTS // divisor),
         idle_seconds=max(1, IDLE_SECONDS // divisor))
