@@ -1,6 +1,7 @@
 #include "rpc/connection_guard.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -10,9 +11,11 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <filesystem>
 #include <map>
+#include <memory>
 #include <set>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
 
 #include "core/client_name.h"
@@ -21,9 +24,10 @@
 namespace clusterd {
 namespace {
 
-constexpr auto kLookEvery = std::chrono::seconds(1);
+constexpr std::chrono::nanoseconds kLookEvery = std::chrono::seconds(1);
+constexpr std::chrono::nanoseconds kLookOften = std::chrono::milliseconds(100);  // of many
+constexpr int kPauseForLook = 20;  // times as long as the look took, at least
 constexpr auto kReportEvery = std::chrono::seconds(5);
-constexpr auto kLookOften = std::chrono::milliseconds(100);  // where there are many
 
 // A descriptor of our own for a socket of somebody else in this process: what it leads to stays the
 // same whatever they do with theirs.
@@ -68,27 +72,34 @@ std::optional<End> ask(int socket, decltype(getpeername)* which) {
   return end_of(storage);
 }
 
-// None for what is no connection to one of the ports.
-std::optional<SeenConnection> seen_at(int socket, const std::vector<uint16_t>& ports) {
+// Whose it is; none for what is no connection to one of the ports.
+std::optional<std::string> client_at(int socket, const std::vector<uint16_t>& ports) {
   const auto local = ask(socket, &getsockname);
   if (!local || std::find(ports.begin(), ports.end(), local->port) == ports.end()) {
     return std::nullopt;
   }
   const auto peer = ask(socket, &getpeername);
   if (!peer) return std::nullopt;  // a listener
+  return client_name(peer->host);
+}
+
+// The same with what is known of it; none for one on its way out.
+std::optional<SeenConnection> seen_at(int socket, const std::vector<uint16_t>& ports) {
+  auto client = client_at(socket, ports);
+  if (!client) return std::nullopt;
   tcp_info info{};
   socklen_t size = sizeof info;
   if (getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return std::nullopt;
-  if (info.tcpi_state != TCP_ESTABLISHED) return std::nullopt;  // on its way out
-  return SeenConnection{client_name(peer->host), info.tcpi_last_data_recv};
+  if (info.tcpi_state != TCP_ESTABLISHED) return std::nullopt;
+  return SeenConnection{*std::move(client), info.tcpi_last_data_recv};
 }
 
 std::vector<int> open_descriptors() {
   std::vector<int> descriptors;
-  std::error_code error;
-  std::filesystem::directory_iterator entry("/proc/self/fd", error);
-  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
-    const std::string name = entry->path().filename();
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(opendir("/proc/self/fd"), &closedir);
+  if (folder == nullptr) return descriptors;
+  while (const dirent* entry = readdir(folder.get())) {
+    const std::string_view name = entry->d_name;
     int descriptor = -1;
     std::from_chars(name.data(), name.data() + name.size(), descriptor);
     if (descriptor > 2) descriptors.push_back(descriptor);
@@ -147,9 +158,20 @@ void ConnectionGuard::report(const std::vector<SeenConnection>& seen,
                {"max_connections_per_client", limits_.max_connections_per_client}});
 }
 
-std::optional<BootTime> ConnectionGuard::look() {
-  const BootTime now = clock_.now().boot;
-  if (now < next_look_) return next_look_;
+// Asks of each descriptor no more than whose it is: nearly always that is all there is to do.
+ConnectionGuard::Count ConnectionGuard::count() const {
+  std::unordered_map<std::string, size_t> clients;
+  Count count;
+  for (const int descriptor : open_descriptors()) {
+    const auto client = client_at(descriptor, ports_);
+    if (!client) continue;
+    ++count.all;
+    count.of_one = std::max(count.of_one, ++clients[*client]);
+  }
+  return count;
+}
+
+bool ConnectionGuard::cut_some(BootTime now) {
   std::vector<SeenConnection> seen;
   std::vector<BorrowedSocket> sockets;
   std::set<int> ours;
@@ -166,9 +188,19 @@ std::optional<BootTime> ConnectionGuard::look() {
   const std::vector<size_t> cut = connections_to_cut(seen, limits_);
   for (const size_t index : cut) (void)::shutdown(sockets[index].get(), SHUT_RDWR);
   report(seen, cut, now);
-  const bool many = !cut.empty() || 2 * seen.size() > limits_.max_connections;
-  next_look_ =
-      now + (many ? std::chrono::nanoseconds(kLookOften) : std::chrono::nanoseconds(kLookEvery));
+  return !cut.empty();
+}
+
+std::optional<BootTime> ConnectionGuard::look() {
+  const BootTime now = clock_.now().boot;
+  if (now < next_look_) return next_look_;
+  const Count seen = count();
+  const bool too_many =
+      seen.all > limits_.max_connections || seen.of_one > limits_.max_connections_per_client;
+  const bool cut = too_many && cut_some(now);
+  const bool many = cut || 2 * seen.all > limits_.max_connections;
+  const BootTime end = clock_.now().boot;
+  next_look_ = std::max(now + (many ? kLookOften : kLookEvery), end + kPauseForLook * (end - now));
   return next_look_;
 }
 

@@ -23,7 +23,8 @@ struct SeenConnection {
                                                      const SchedulerConfig::GrpcServer& limits);
 
 // Keeps the connections to gRPC's listeners within bounds, for gRPC itself counts none: looks at
-// the sockets of this process, at least every second, and shuts down what is too much. gRPC then
+// the sockets of this process every second, more often where there are many but no more than the
+// twentieth part of the time, and shuts down what is too much. gRPC then
 // sees connections that their peers have ended.
 //
 // Owned by run_scheduler, after the servers. Has a thread of its own; ends with its destructor.
@@ -36,7 +37,15 @@ class ConnectionGuard {
   ConnectionGuard& operator=(const ConnectionGuard&) = delete;
 
  private:
+  struct Count {
+    size_t all = 0;
+    size_t of_one = 0;  // of the client that has most
+  };
+
   std::optional<BootTime> look();
+  [[nodiscard]] Count count() const;
+  // Cuts what is too much, and reports it; whether anything was.
+  bool cut_some(BootTime now);
   void report(const std::vector<SeenConnection>& seen, const std::vector<size_t>& cut,
               BootTime now);
 

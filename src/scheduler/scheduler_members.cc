@@ -89,7 +89,7 @@ Decision Scheduler::register_worker(CallId call, const RegisterOrder& order, Now
   WorkerEntry& worker = **admitted;
   v1::Worker& shown_worker = *worker.record.mutable_worker();
   // NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): admit() gives no null pointer
-  shown_worker.set_name(workers_.free_name(order.request.name(), worker.id()));
+  workers_.rename(worker, workers_.free_name(order.request.name(), worker.id()));
   shown_worker.set_address(order.request.address());
   shown_worker.set_version(order.request.identity().version());
   shown_worker.set_protocol(v1::Worker::CLUSTERD);

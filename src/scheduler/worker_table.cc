@@ -32,10 +32,32 @@ WorkerEntry* WorkerTable::find(const std::string& worker_id) {
 
 WorkerEntry* WorkerTable::find_by_id_or_name(const std::string& id_or_name) {
   if (WorkerEntry* by_id = find(id_or_name)) return by_id;
-  for (auto& [id, worker] : workers_) {
-    if (worker.name() == id_or_name && worker.state() != v1::Worker::LEFT) return &worker;
+  const auto [first, last] = by_name_.equal_range(id_or_name);
+  for (auto named = first; named != last; ++named) {
+    if (named->second->state() != v1::Worker::LEFT) return named->second;
   }
   return nullptr;
+}
+
+void WorkerTable::forget_name(const WorkerEntry& worker) {
+  const auto [first, last] = by_name_.equal_range(worker.name());
+  const auto named =
+      std::find_if(first, last, [&worker](const auto& entry) { return entry.second == &worker; });
+  if (named != last) by_name_.erase(named);
+}
+
+void WorkerTable::rename(WorkerEntry& worker, const std::string& name) {
+  if (worker.name() == name) return;
+  forget_name(worker);
+  worker.record.mutable_worker()->set_name(name);
+  by_name_.emplace(name, &worker);
+}
+
+void WorkerTable::erase(const std::string& worker_id) {
+  const auto found = workers_.find(worker_id);
+  if (found == workers_.end()) return;
+  forget_name(found->second);
+  workers_.erase(found);
 }
 
 WorkerEntry* WorkerTable::find_by_stream(StreamId stream) {
@@ -53,7 +75,9 @@ void WorkerTable::set_stream(WorkerEntry& worker, StreamId stream) {
 WorkerEntry& WorkerTable::insert(internal::WorkerRecord record, BootTime now) {
   const std::string id = record.worker().worker_id();
   WorkerEntry& entry = workers_[id];
+  forget_name(entry);
   entry.record = std::move(record);
+  by_name_.emplace(entry.name(), &entry);
   entry.record.mutable_worker()->clear_in_use();
   entry.record.mutable_worker()->clear_jobs();
   for (v1::Handler& handler : *entry.record.mutable_worker()->mutable_handlers()) {

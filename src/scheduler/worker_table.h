@@ -61,7 +61,8 @@ class WorkerTable {
   [[nodiscard]] WorkerEntry* find_by_id_or_name(const std::string& id_or_name);
   [[nodiscard]] WorkerEntry* find_by_stream(StreamId stream);
   WorkerEntry& insert(internal::WorkerRecord record, BootTime now);
-  void erase(const std::string& worker_id) { workers_.erase(worker_id); }  // LEFT: it has no stream
+  void erase(const std::string& worker_id);  // LEFT: it has no stream
+  void rename(WorkerEntry& worker, const std::string& name);
   // The worker's session goes over `stream` from now on; 0: over none.
   void set_stream(WorkerEntry& worker, StreamId stream);
 
@@ -142,9 +143,11 @@ class WorkerTable {
   };
 
   [[nodiscard]] const Kinds& kinds() const;
+  void forget_name(const WorkerEntry& worker);
 
   std::map<std::string, WorkerEntry> workers_;
   std::unordered_map<StreamId, WorkerEntry*> by_stream_;
+  std::unordered_multimap<std::string, WorkerEntry*> by_name_;  // LEFT ones too
   uint64_t generation_ = 1;
   mutable std::optional<Kinds> kinds_;  // worked out when it is asked for
 };

@@ -119,4 +119,5 @@ def main():
             print(f"| {what} | {figure} |", flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

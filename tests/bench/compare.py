@@ -142,13 +142,13 @@ class Comparison:
 
 def measure_scale(tree, folder):
     """What grows with the cluster, by a program of its own. It may fail: the rest is worth showing."""
-    workers = programs() / "simulated_workers"
     rows = folder / "scale.json"
     tell("-- many workers, many jobs")
     process = subprocess.Popen(
         [sys.executable, "-B", SCALE, "--json", rows], stdin=subprocess.DEVNULL, stdout=sys.stderr,
         start_new_session=True,
-        env={**os.environ, "SIMULATED_WORKERS": str(workers), "TMPDIR": str(folder)})
+        env={**os.environ, "SIMULATED_WORKERS": str(programs() / "simulated_workers"),
+             "FILL_STORE": str(programs() / "fill_store"), "TMPDIR": str(folder)})
     try:
         code = process.wait(SCALE_SECONDS)
     except subprocess.TimeoutExpired:
