@@ -70,7 +70,7 @@ std::string dev_scheduler_config(const DevCommand& command, const std::string& f
 }
 
 std::string dev_worker_config(const DevCommand& command, const std::string& folder,
-                              const std::string& scheduler_addr) {
+                              const std::string& runtime_dir, const std::string& scheduler_addr) {
   std::string programs;
   for (const std::string& program : command.allowed_programs) {
     programs += (programs.empty() ? "" : ", ") + toml_quote(program);
@@ -84,7 +84,7 @@ std::string dev_worker_config(const DevCommand& command, const std::string& fold
          "\n[worker]\non_stop = \"stop\"\n[capacity]\nslots = " + std::to_string(command.slots) +
          "\n[jobs]\nscripts_dir = " + toml_quote(absolute(command.scripts_dir)) +
          "\ndata_dir = " + toml_quote(folder + "/worker") +
-         "\nruntime_dir = " + toml_quote(folder + "/run") +
+         "\nruntime_dir = " + toml_quote(runtime_dir) +
          // As whoever started it, and on purpose: nothing to warn about.
          "\nrun_as = " + toml_quote(std::to_string(geteuid())) + "\nallowed_programs = [" +
          programs + "]" + max_output + "\n[log]\nlevel = " + toml_quote(command.log_level) + "\n";

@@ -13,6 +13,7 @@ namespace clusterd {
                                                const std::string& folder);
 // `scheduler_addr` is where the scheduler listens.
 [[nodiscard]] std::string dev_worker_config(const DevCommand& command, const std::string& folder,
+                                            const std::string& runtime_dir,
                                             const std::string& scheduler_addr);
 
 // A TOML string with the content `text`, quotes included.

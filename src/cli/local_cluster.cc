@@ -33,10 +33,19 @@ constexpr seconds kStartTimeout(30);
 constexpr seconds kWorkerStopTimeout(30);  // jobs get their signal, grace and KILL
 constexpr seconds kStopTimeout(5);
 
-absl::StatusOr<std::string> make_folder(const std::string& name) {
+std::string temporary_folder() {
   std::error_code error;
-  fs::path base = fs::temp_directory_path(error);
-  if (error) base = "/tmp";
+  const fs::path folder = fs::temp_directory_path(error);
+  return error ? "/tmp" : folder.string();
+}
+
+// Where a pipe costs no inode of a disk; empty: there is no such folder.
+std::string memory_folder() {
+  constexpr const char* kShared = "/dev/shm";
+  return access(kShared, W_OK | X_OK) == 0 ? kShared : "";
+}
+
+absl::StatusOr<std::string> make_folder(const fs::path& base, const std::string& name) {
   std::string path = (base / ("clusterd-" + name + "-XXXXXX")).string();
   if (mkdtemp(path.data()) == nullptr) return absl::ErrnoToStatus(errno, path);  // mode 0700
   return path;
@@ -57,10 +66,18 @@ absl::Status write_file(const std::string& path, const std::string& content) {
 
 }  // namespace
 
+std::string LocalCluster::runtime_dir() const {
+  return runtime_folder_.empty() ? folder_ + "/run" : runtime_folder_ + "/run";
+}
+
 absl::Status LocalCluster::begin() {
-  auto folder = make_folder(name_);
+  auto folder = make_folder(temporary_folder(), name_);
   if (!folder.ok()) return folder.status();
   folder_ = *std::move(folder);
+  if (const std::string memory = memory_folder(); !memory.empty()) {
+    auto runtime = make_folder(memory, name_);
+    if (runtime.ok()) runtime_folder_ = *std::move(runtime);
+  }
   sigset_t set;
   sigemptyset(&set);
   for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGCHLD}) sigaddset(&set, signal);
@@ -92,7 +109,8 @@ absl::Status LocalCluster::start() {
   if (!ports.ok()) return ports.status();
   grpc_addr_ = port_file_value(*ports, "grpc");
   http_addr_ = port_file_value(*ports, "http");
-  status = start_daemon(worker_, "worker", dev_worker_config(command_, folder_, grpc_addr_));
+  status = start_daemon(worker_, "worker",
+                        dev_worker_config(command_, folder_, runtime_dir(), grpc_addr_));
   if (!status.ok()) return status;
   const auto worker_ports = wait_for_port_file("worker");
   if (!worker_ports.ok()) return worker_ports.status();
@@ -207,10 +225,11 @@ void LocalCluster::end() {
   stop_daemon(scheduler_, kStopTimeout);
   wait_for_orphans();
   if (folder_.empty()) return;
-  std::error_code error;
-  fs::remove_all(folder_, error);
-  if (error) {
-    std::fprintf(stderr, "clusterd: %s is left behind: %s\n", folder_.c_str(),
+  for (const std::string& folder : {folder_, runtime_folder_}) {
+    std::error_code error;
+    if (!folder.empty()) fs::remove_all(folder, error);
+    if (!error) continue;
+    std::fprintf(stderr, "clusterd: %s is left behind: %s\n", folder.c_str(),
                  error.message().c_str());
   }
   close(signals_);

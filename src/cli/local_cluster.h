@@ -41,6 +41,7 @@ class LocalCluster {
   [[nodiscard]] const std::string& grpc_addr() const { return grpc_addr_; }
 
  private:
+  [[nodiscard]] std::string runtime_dir() const;
   absl::Status start_daemon(pid_t& pid, const std::string& name, const std::string& config);
   absl::StatusOr<std::string> wait_for_port_file(const std::string& name);
   absl::Status wait_for_worker();
@@ -53,6 +54,7 @@ class LocalCluster {
   const DevCommand& command_;
   const std::string name_;
   std::string folder_;
+  std::string runtime_folder_;  // in memory; empty: there was no room for one
   std::string http_addr_;
   std::string grpc_addr_;
   int signals_ = -1;

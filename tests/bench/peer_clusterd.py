@@ -1,7 +1,9 @@
 """clusterd: a scheduler with its durable store and one worker. Of their configuration only places
-are set, the slots, and what jobs may do: run `true`, bring scripts, have a log of 2 GiB. What is
+are set (pipes in memory, as below /run where it is installed), the slots, and what jobs may do: run `true`, bring scripts, have a log of 2 GiB. What is
 measured is measured by `clusterd bench`."""
 import json
+import pathlib
+import shutil
 import tempfile
 
 import daemons
@@ -17,9 +19,11 @@ class Clusterd:
     def __init__(self, folder):
         self.folder = folder / "clusterd"
         self.cluster = None
+        self.runtime_dir = None
 
     def start(self):
         self.folder.mkdir()
+        self.runtime_dir = pathlib.Path(tempfile.mkdtemp(prefix="bench-", dir="/dev/shm"))
         usual, tempfile.tempdir = tempfile.tempdir, str(self.folder)
         try:
             self.cluster = Cluster(log={"level": "info"})
@@ -27,6 +31,7 @@ class Clusterd:
             tempfile.tempdir = usual
         self.cluster.start_worker(slots=daemons.SLOTS, allowed_programs=["true"],
                                   allow_uploads=True, max_output="2GiB",
+                                  runtime_dir=str(self.runtime_dir),
                                   sections={"log": {"level": "info"}})
 
     def bench(self, *names, **options):
@@ -66,3 +71,5 @@ class Clusterd:
     def stop(self):
         if self.cluster is not None:
             self.cluster.close()
+        if self.runtime_dir is not None:
+            shutil.rmtree(self.runtime_dir)

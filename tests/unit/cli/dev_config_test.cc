@@ -27,8 +27,8 @@ TEST_CASE("how much output is kept and what is logged can be told", "[dev]") {
   command.log_level = "error";
 
   const auto scheduler = parse_scheduler_config(dev_scheduler_config(command, "/tmp/x"), "s.toml");
-  const auto worker =
-      parse_worker_config(dev_worker_config(command, "/tmp/x", "127.0.0.1:7"), "w.toml");
+  const auto worker = parse_worker_config(
+      dev_worker_config(command, "/tmp/x", "/dev/shm/x", "127.0.0.1:7"), "w.toml");
 
   REQUIRE(scheduler.ok());
   CHECK(scheduler->log.level == "error");
@@ -46,8 +46,8 @@ TEST_CASE("the generated files load and say what was asked for", "[dev]") {
 
   const auto scheduler =
       parse_scheduler_config(dev_scheduler_config(command, "/tmp/x"), "scheduler.toml");
-  const auto worker =
-      parse_worker_config(dev_worker_config(command, "/tmp/x", "127.0.0.1:7"), "worker.toml");
+  const auto worker = parse_worker_config(
+      dev_worker_config(command, "/tmp/x", "/dev/shm/x", "127.0.0.1:7"), "worker.toml");
 
   INFO(scheduler.status());
   INFO(worker.status());
