@@ -13,7 +13,8 @@
 namespace clusterd {
 namespace {
 
-constexpr uint64_t kFrameBytes = 64ULL << 10;
+// Each frame costs every hop the same, whatever is in it; a reader that stalls holds a few of them.
+constexpr uint64_t kFrameBytes = 256ULL << 10;
 
 std::string name_of(const v1::AttemptKey& key) {
   return "job " + key.job_id() + " attempt " + std::to_string(key.attempt());
