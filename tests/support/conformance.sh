@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # The jobs of tests/e2e/conformance_test.py, for workers that run scripts.
 case $1 in
   echo) shift; printf '%s\n' "$@" ;;
