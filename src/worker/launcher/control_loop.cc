@@ -19,7 +19,8 @@ namespace {
 constexpr std::chrono::seconds kAloneBeforeExit{10};
 constexpr uint32_t kProtocolVersion = 1;
 // In a burst news go together: a message costs more than most that is in it. The first ones of an
-// interval go at once, so somebody who starts one job after another does not wait.
+// interval go at once, so somebody who starts one job after another does not wait; and so do
+// starts, for the worker must hold a job's pipes before anything can happen to this process.
 constexpr std::chrono::milliseconds kNewsInterval{2};
 
 // Signals of a container that are for its worker.
@@ -262,7 +263,7 @@ void ControlLoop::tell_news() {
   if (supervisor_.has_news()) {
     const BootTime now = clock_.now().boot;
     const BootTime due = told_at_.front() + kNewsInterval;
-    if (now < due) {
+    if (now < due && !supervisor_.has_descriptors_to_pass()) {
       news_due_ = due;
       return;
     }

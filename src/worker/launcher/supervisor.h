@@ -90,6 +90,10 @@ class Supervisor {
   [[nodiscard]] internal::LauncherHello hello();
   // What is to be told since; absent if nothing is. Bounded in size: ask again.
   [[nodiscard]] bool has_news() const;
+  // Some of it brings descriptors.
+  [[nodiscard]] bool has_descriptors_to_pass() const {
+    return !news_started_.empty() || !news_descriptors_.empty();
+  }
   [[nodiscard]] std::optional<News> take_news();
 
   // Upgrades in place (supervisor_upgrade.cc): tries the executable, holds new starts back, and
