@@ -91,12 +91,13 @@ absl::Status EtcdWriter::transact(Operations operations) {
     const nanoseconds left = deadline - clock_.now().boot;
     const auto answer = client_.txn(request, {.timeout = std::min(kOneAttempt, left)});
     if (answer.ok()) return settle(*answer, was_sent_before);
+    // Where the space ends between the check and the write, etcd says so of what it has written.
+    was_sent_before = true;
     if (is_no_space(answer.status()) && options_.wait_for_space()) {
       deadline = clock_.now().boot + options_.patience;
       continue;
     }
     if (!is_ambiguous(answer.status()) && !is_too_busy(answer.status())) return answer.status();
-    was_sent_before = true;
     if (deadline - clock_.now().boot <= kBetweenAttempts) {
       return absl::UnavailableError(
           absl::StrCat("the outcome of a commit is unknown: ", answer.status().message()));

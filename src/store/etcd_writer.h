@@ -29,7 +29,7 @@ class EtcdWriter {
  public:
   struct Options {
     std::chrono::nanoseconds patience;  // with a transaction that nobody answers
-    // Etcd has no space, and nothing was written. Blocks for a while; whether to try again.
+    // Etcd says that it has no space. Blocks for a while; whether to try again.
     std::function<bool()> wait_for_space;
   };
 
@@ -40,7 +40,8 @@ class EtcdWriter {
   // is gone. UNAVAILABLE: etcd does not answer.
   [[nodiscard]] absl::Status begin(const LeaderKey& leader);
   // Whole or not at all. FAILED_PRECONDITION: we are not the leader any more, nothing was written.
-  // UNAVAILABLE: nobody knows whether it was. RESOURCE_EXHAUSTED: etcd has no space.
+  // UNAVAILABLE: nobody knows whether it was. RESOURCE_EXHAUSTED: etcd has no space; it may have
+  // been written all the same.
   // INVALID_ARGUMENT: a record is larger than etcd takes.
   [[nodiscard]] absl::Status write(EtcdChanges changes);
 
