@@ -51,9 +51,9 @@ int run(const VersionCommand&) {
 // Before there are threads.
 void prepare_memory() {
   std::set_new_handler(end_without_memory);
-  // A thread that has needed much memory keeps it in its arena, of which glibc allows eight for
-  // each processor: pages of a thousand jobs, read by one thread after the other, doubled a
-  // scheduler's size.
+  // For glibc's allocator, where it is used: a thread that has needed much memory keeps it in its
+  // arena, of which there may be eight for each processor. Pages of a thousand jobs, read by one
+  // thread after the other, doubled a scheduler's size.
   const unsigned processors = std::thread::hardware_concurrency();
   (void)mallopt(M_ARENA_MAX, static_cast<int>(std::max(2U, processors / 2)));
 }

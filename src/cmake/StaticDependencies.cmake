@@ -15,6 +15,11 @@ find_library(CLUSTERD_RE2 re2 REQUIRED)
 add_library(re2::re2 UNKNOWN IMPORTED)
 set_target_properties(re2::re2 PROPERTIES IMPORTED_LOCATION ${CLUSTERD_RE2})
 
+# The allocator of the executable alone.
+find_library(CLUSTERD_JEMALLOC jemalloc_pic REQUIRED)
+add_library(clusterd_jemalloc UNKNOWN IMPORTED)
+set_target_properties(clusterd_jemalloc PROPERTIES IMPORTED_LOCATION ${CLUSTERD_JEMALLOC})
+
 # Points each shared library that find_package defined to the archive beside it.
 function(clusterd_link_archives)
   get_property(targets DIRECTORY PROPERTY IMPORTED_TARGETS)

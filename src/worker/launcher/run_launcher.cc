@@ -27,6 +27,7 @@
 #include "worker/executable_file.h"
 #include "worker/inheritance.h"
 #include "worker/launcher/control_loop.h"
+#include "worker/launcher/startup_pages.h"
 #include "worker/process_info.h"
 #include "worker/spawn_setup.h"
 
@@ -260,6 +261,7 @@ absl::StatusOr<int> serve(const Arguments& arguments) {
     (void)!::write(arguments.ready_fd, "1", 1);
     (void)::close(arguments.ready_fd);
   }
+  drop_startup_pages();
   const int code = loop.run([&](const std::string& other, internal::Inheritance inheritance) {
     return replace_process(arguments, *lock, other, std::move(inheritance));
   });
