@@ -227,7 +227,6 @@ std::string WorkerTable::shortage(const Shape& shape) {
   bool any_matches = false;
   bool any_takes_script = false;
   bool any_tolerated = false;
-  bool any_fits = false;
   const WorkerEntry* sick = nullptr;
   bool any_offers = false;
   for (const auto& [id, worker] : workers_) {
@@ -244,10 +243,9 @@ std::string WorkerTable::shortage(const Shape& shape) {
     any_tolerated = any_tolerated || untolerated_of(worker, shape).empty();
     if (!matches(worker, shape)) continue;
     any_matches = true;
-    any_fits = any_fits || fits_empty(worker, shape.resources);
+    if (!fits_empty(worker, shape.resources)) continue;
+    return shape.gang_size > 0 ? gang_shortage(shape) : "waits for a worker with room";
   }
-  if (any_fits && shape.gang_size > 0) return gang_shortage(shape);
-  if (any_fits) return "waits for a worker with room";
   if (sick != nullptr) {
     return absl::StrCat("worker ", sick->name(),
                         " is in quarantine: ", sick->record.worker().quarantine().reason());
