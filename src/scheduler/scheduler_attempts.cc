@@ -265,7 +265,7 @@ void Scheduler::finish(LiveJob& live, const v1::JobEnd& end, WallTime when, Deci
   mark(live);
   reply(std::exchange(live.start_call, 0), Answer(shown(live.job)), out);
   reconsider(live, out);
-  tell_dependents(v1::Job(live.job), out, now);
+  if (dependents_.contains(live.job.job_id())) tell_dependents(v1::Job(live.job), out, now);
   task_changed(live, out, now);
 }
 
