@@ -191,7 +191,7 @@ std::string WorkerTable::lack_of(const WorkerEntry& worker, const v1::Resources&
 }
 
 bool WorkerTable::fits_empty(const WorkerEntry& worker, const v1::Resources& wants) {
-  return fits(worker.record.worker().capacity(), v1::Resources(), 0, wants);
+  return fits(worker.record.worker().capacity(), v1::Resources::default_instance(), 0, wants);
 }
 
 std::vector<WorkerEntry*> WorkerTable::matching(const Shape& shape) {
