@@ -18,6 +18,22 @@ bool meets(const WorkerEntry& worker, const std::vector<LabelExpression>& requir
   });
 }
 
+// What keeps a job that names this worker from it, but for room; empty: nothing.
+std::string obstacle_at(const WorkerEntry* worker) {
+  if (worker == nullptr) return "waits for a worker that is not known";
+  if (worker->record.worker().draining()) {
+    return absl::StrCat("waits for worker ", worker->name(), ", which is drained");
+  }
+  if (worker->state() != v1::Worker::ALIVE) {
+    return absl::StrCat("waits for worker ", worker->name(), ", which is ",
+                        v1::Worker::State_Name(worker->state()));
+  }
+  if (!worker->occupied.empty()) {
+    return absl::StrCat("waits for worker ", worker->name(), ", which ", worker->occupied);
+  }
+  return worker->stream == 0 ? "waits for its worker to reconnect" : "";
+}
+
 }  // namespace
 
 bool WorkerEntry::has_feature(const std::string& name) const {
@@ -207,19 +223,8 @@ std::vector<WorkerEntry*> WorkerTable::matching(const Shape& shape) {
 
 std::string WorkerTable::shortage(const Shape& shape) {
   if (!shape.worker_id.empty()) {
-    const WorkerEntry* worker = find(shape.worker_id);
-    if (worker == nullptr) return "waits for a worker that is not known";
-    if (worker->record.worker().draining()) {
-      return absl::StrCat("waits for worker ", worker->name(), ", which is drained");
-    }
-    if (worker->state() != v1::Worker::ALIVE) {
-      return absl::StrCat("waits for worker ", worker->name(), ", which is ",
-                          v1::Worker::State_Name(worker->state()));
-    }
-    if (!worker->occupied.empty()) {
-      return absl::StrCat("waits for worker ", worker->name(), ", which ", worker->occupied);
-    }
-    if (worker->stream == 0) return "waits for its worker to reconnect";
+    std::string obstacle = obstacle_at(find(shape.worker_id));
+    if (!obstacle.empty()) return obstacle;
     return shape.gang_size > 0 ? gang_shortage(shape) : "waits for room on its worker";
   }
   bool any_takes = false;
