@@ -2,7 +2,7 @@
 # Installs what is missing, builds the `dev` preset and runs its tests.
 #   tests/run.sh          everything but the tests labelled `long`
 #   tests/run.sh --full   those too (some in a real browser), AddressSanitizer, ThreadSanitizer,
-#                         clang-tidy, script checks, fuzzers and the packages
+#                         clang-tidy, script checks, fuzzers, the packages and counts of instructions
 # Ends with CTest's summary; fails where a test leaves a process behind.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -90,8 +90,8 @@ if $full; then
     done
   fi
   build dev  # is upgraded to
-  if build release --target packages; then
-    run_tests release --tests-regex '^(packages|hardened|e2e: two builds)$'
+  if build release --target packages hot_paths; then
+    run_tests release --tests-regex '^(packages|hardened|e2e: two builds|bench: instruction counts)$'
   else
     failure 'build of the packages'
   fi

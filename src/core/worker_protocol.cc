@@ -50,6 +50,34 @@ Lack lack_of_jobscheduler(const v1::JobSpec& spec) {
   return {};
 }
 
+// All other fields, by number. Arguments are looked at by themselves.
+std::vector<const FieldDescriptor*> for_own_workers() {
+  std::vector<const FieldDescriptor*> fields;
+  const auto& type = *v1::JobSpec::descriptor();
+  for (int i = 0; i < type.field_count(); ++i) {
+    const int number = type.field(i)->number();
+    const bool is_for_all =
+        number == v1::JobSpec::kArgsFieldNumber ||
+        std::find(kForScheduler.begin(), kForScheduler.end(), number) != kForScheduler.end();
+    if (!is_for_all) fields.push_back(type.field(i));
+  }
+  std::sort(fields.begin(), fields.end(),
+            [](const auto* a, const auto* b) { return a->number() < b->number(); });
+  return fields;
+}
+
+// The first of these that the spec has; null: none. Asked for each job that enters the queue.
+const FieldDescriptor* first_for_own_workers(const v1::JobSpec& spec) {
+  static const std::vector<const FieldDescriptor*> kFields = for_own_workers();
+  const auto& reflection = *spec.GetReflection();
+  for (const FieldDescriptor* field : kFields) {
+    const bool is_set = field->is_repeated() ? reflection.FieldSize(spec, field) > 0
+                                             : reflection.HasField(spec, field);
+    if (is_set) return field;
+  }
+  return nullptr;
+}
+
 Lack lack_of(Worker::Protocol protocol, const v1::JobSpec& spec) {
   if (!is_original(protocol)) {
     if (spec.path().empty() && spec.command().empty() && !spec.has_script() &&
@@ -58,14 +86,7 @@ Lack lack_of(Worker::Protocol protocol, const v1::JobSpec& spec) {
     }
     return {};
   }
-  std::vector<const FieldDescriptor*> fields;
-  spec.GetReflection()->ListFields(spec, &fields);
-  for (const FieldDescriptor* field : fields) {
-    const bool is_args = field->number() == v1::JobSpec::kArgsFieldNumber;
-    if (is_args || std::find(kForScheduler.begin(), kForScheduler.end(), field->number()) !=
-                       kForScheduler.end()) {
-      continue;
-    }
+  if (const FieldDescriptor* field = first_for_own_workers(spec)) {
     return {field->name(), "is set, and such a worker can do nothing of the kind"};
   }
   if (spec.resources().every_worker()) {

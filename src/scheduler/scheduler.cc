@@ -196,6 +196,11 @@ void Scheduler::reply(CallId call, absl::StatusOr<Answer> answer, Decision& out)
   if (call != 0) out.effects.emplace_back(Reply{call, std::move(answer)});
 }
 
+void Scheduler::answer_start(LiveJob& live, Decision& out) {
+  if (live.start_call == 0) return;
+  reply(std::exchange(live.start_call, 0), Answer(shown(live.job)), out);
+}
+
 void Scheduler::committed(uint64_t number) {
   std::erase_if(first_answers_, [this, number](const auto& entry) {
     if (entry.second.commit > number) return false;
@@ -217,7 +222,7 @@ void Scheduler::fire(const Timer& timer, Decision& out, Now now) {
       LiveJob* live = jobs_.find(timer.subject);
       if (live == nullptr || live->start_call == 0) return;
       out.after = std::max(out.after, live->commit);
-      reply(std::exchange(live->start_call, 0), Answer(shown(live->job)), out);
+      answer_start(*live, out);
       return reconsider(*live, out);  // repetitions of the call wait with it
     }
     case TimerKind::kResend:

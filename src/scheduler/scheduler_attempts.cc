@@ -177,7 +177,7 @@ void Scheduler::attempt_started(LiveJob& live, const v1::JobEvent& event, Decisi
     *array->job.mutable_start_time() = event.time();
     mark(*array);
   }
-  reply(std::exchange(live.start_call, 0), Answer(shown(live.job)), out);
+  answer_start(live, out);
   reconsider(live, out);
 }
 
@@ -263,9 +263,9 @@ void Scheduler::finish(LiveJob& live, const v1::JobEnd& end, WallTime when, Deci
     forget_dependency(live, awaited);
   }
   mark(live);
-  reply(std::exchange(live.start_call, 0), Answer(shown(live.job)), out);
+  answer_start(live, out);
   reconsider(live, out);
-  tell_dependents(v1::Job(live.job), out, now);
+  if (dependents_.contains(live.job.job_id())) tell_dependents(v1::Job(live.job), out, now);
   task_changed(live, out, now);
 }
 

@@ -1,7 +1,6 @@
 // From the queue to a worker, and back for another attempt.
 
 #include <algorithm>
-#include <utility>
 
 #include "clusterd/job_states.h"
 #include "core/proto_time.h"
@@ -103,7 +102,7 @@ void Scheduler::requeue(LiveJob& live, std::chrono::nanoseconds delay, Decision&
   live.job.clear_suspended();
   hold_until(live, now.boot + delay);
   mark(live);
-  reply(std::exchange(live.start_call, 0), Answer(shown(live.job)), out);
+  answer_start(live, out);
   task_changed(live, out, now);
   refresh(live, out, now);
   reconsider(live, out);

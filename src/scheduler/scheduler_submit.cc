@@ -94,8 +94,8 @@ absl::StatusOr<WorkerEntry*> Scheduler::directed_target(const v1::JobSpec& spec)
                                                    " bytes of memory", units_text(has)));
   }
   const v1::Resources& capacity = worker->record.worker().capacity();
-  const uint32_t room =
-      room_for(capacity, v1::Resources(), 0, spec.resources(), std::max(1U, shape.gang_size));
+  const uint32_t room = room_for(capacity, v1::Resources::default_instance(), 0, spec.resources(),
+                                 std::max(1U, shape.gang_size));
   if (room < shape.gang_size) {
     return invalid_field(
         "gang.size", absl::StrCat(shape.gang_size, ": worker ", worker->name(), " has room for ",

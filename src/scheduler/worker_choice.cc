@@ -110,8 +110,8 @@ bool WorkerTable::reserve_for(const Shape& shape, Reserved& reserved) {
   for (const auto& [order, worker] : candidates) {
     if (room >= wanted) break;
     kept.push_back(worker);
-    room += clusterd::room_for(worker->record.worker().capacity(), v1::Resources(), 0,
-                               shape.resources, wanted);
+    room += clusterd::room_for(worker->record.worker().capacity(),
+                               v1::Resources::default_instance(), 0, shape.resources, wanted);
   }
   if (room >= wanted) reserved.insert(kept.begin(), kept.end());
   return any;
@@ -130,7 +130,8 @@ uint32_t WorkerTable::room_for_gang(const Shape& shape, bool empty, uint32_t lim
   for (const auto& [id, worker] : workers_) {
     if (!worker.takes_jobs() || !matches(worker, shape)) continue;
     const v1::Worker& shown = worker.record.worker();
-    room += clusterd::room_for(shown.capacity(), empty ? v1::Resources() : shown.in_use(),
+    room += clusterd::room_for(shown.capacity(),
+                               empty ? v1::Resources::default_instance() : shown.in_use(),
                                empty ? 0 : worker.jobs.size(), shape.resources, limit);
   }
   return static_cast<uint32_t>(std::min<uint64_t>(room, limit));

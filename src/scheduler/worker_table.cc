@@ -18,6 +18,22 @@ bool meets(const WorkerEntry& worker, const std::vector<LabelExpression>& requir
   });
 }
 
+// What keeps a job that names this worker from it, but for room; empty: nothing.
+std::string obstacle_at(const WorkerEntry* worker) {
+  if (worker == nullptr) return "waits for a worker that is not known";
+  if (worker->record.worker().draining()) {
+    return absl::StrCat("waits for worker ", worker->name(), ", which is drained");
+  }
+  if (worker->state() != v1::Worker::ALIVE) {
+    return absl::StrCat("waits for worker ", worker->name(), ", which is ",
+                        v1::Worker::State_Name(worker->state()));
+  }
+  if (!worker->occupied.empty()) {
+    return absl::StrCat("waits for worker ", worker->name(), ", which ", worker->occupied);
+  }
+  return worker->stream == 0 ? "waits for its worker to reconnect" : "";
+}
+
 }  // namespace
 
 bool WorkerEntry::has_feature(const std::string& name) const {
@@ -191,7 +207,7 @@ std::string WorkerTable::lack_of(const WorkerEntry& worker, const v1::Resources&
 }
 
 bool WorkerTable::fits_empty(const WorkerEntry& worker, const v1::Resources& wants) {
-  return fits(worker.record.worker().capacity(), v1::Resources(), 0, wants);
+  return fits(worker.record.worker().capacity(), v1::Resources::default_instance(), 0, wants);
 }
 
 std::vector<WorkerEntry*> WorkerTable::matching(const Shape& shape) {
@@ -207,19 +223,8 @@ std::vector<WorkerEntry*> WorkerTable::matching(const Shape& shape) {
 
 std::string WorkerTable::shortage(const Shape& shape) {
   if (!shape.worker_id.empty()) {
-    const WorkerEntry* worker = find(shape.worker_id);
-    if (worker == nullptr) return "waits for a worker that is not known";
-    if (worker->record.worker().draining()) {
-      return absl::StrCat("waits for worker ", worker->name(), ", which is drained");
-    }
-    if (worker->state() != v1::Worker::ALIVE) {
-      return absl::StrCat("waits for worker ", worker->name(), ", which is ",
-                          v1::Worker::State_Name(worker->state()));
-    }
-    if (!worker->occupied.empty()) {
-      return absl::StrCat("waits for worker ", worker->name(), ", which ", worker->occupied);
-    }
-    if (worker->stream == 0) return "waits for its worker to reconnect";
+    std::string obstacle = obstacle_at(find(shape.worker_id));
+    if (!obstacle.empty()) return obstacle;
     return shape.gang_size > 0 ? gang_shortage(shape) : "waits for room on its worker";
   }
   bool any_takes = false;
@@ -227,7 +232,6 @@ std::string WorkerTable::shortage(const Shape& shape) {
   bool any_matches = false;
   bool any_takes_script = false;
   bool any_tolerated = false;
-  bool any_fits = false;
   const WorkerEntry* sick = nullptr;
   bool any_offers = false;
   for (const auto& [id, worker] : workers_) {
@@ -244,10 +248,9 @@ std::string WorkerTable::shortage(const Shape& shape) {
     any_tolerated = any_tolerated || untolerated_of(worker, shape).empty();
     if (!matches(worker, shape)) continue;
     any_matches = true;
-    any_fits = any_fits || fits_empty(worker, shape.resources);
+    if (!fits_empty(worker, shape.resources)) continue;
+    return shape.gang_size > 0 ? gang_shortage(shape) : "waits for a worker with room";
   }
-  if (any_fits && shape.gang_size > 0) return gang_shortage(shape);
-  if (any_fits) return "waits for a worker with room";
   if (sick != nullptr) {
     return absl::StrCat("worker ", sick->name(),
                         " is in quarantine: ", sick->record.worker().quarantine().reason());

@@ -32,3 +32,13 @@ TEST_CASE("a checksum can be made piece by piece", "[crc32c]") {
 
   CHECK(~crc == crc32c(first + second));
 }
+
+TEST_CASE("a long text has the sum of its bytes one by one", "[crc32c]") {
+  std::string text;
+  for (unsigned int i = 0; i < 20'011; ++i) text += static_cast<char>(i * i >> 3);
+
+  unsigned int crc = ~0U;
+  for (char& byte : text) crc = crc32_iscsi(reinterpret_cast<unsigned char*>(&byte), 1, crc);
+
+  CHECK(~crc == crc32c(text));
+}
