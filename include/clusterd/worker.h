@@ -97,9 +97,9 @@ class JobContext {
   Run& run_;
 };
 
-// Runs one job on a thread of the library's. OK: it SUCCEEDED. An error or an exception: it FAILED
-// with exit code 1 and that message. After a stop request it is STOPPED, after its timeout
-// TIMED_OUT, whatever it returns.
+// Runs one job on a thread of the library, which runs others before and after it. OK: it SUCCEEDED.
+// An error or an exception: it FAILED with exit code 1 and that message. After a stop request it is
+// STOPPED, after its timeout TIMED_OUT, whatever it returns.
 using Handler = std::function<absl::Status(JobContext&)>;
 
 struct HandlerOptions {

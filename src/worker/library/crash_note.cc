@@ -73,19 +73,20 @@ absl::StatusOr<CrashNotes> CrashNotes::open(const std::string& folder,
 
 void CrashNotes::forget_earlier() { (void)!::ftruncate(file_.get(), 0); }
 
-CrashNotes::Scope::Scope(const CrashNotes& notes, uint64_t handle)
-    : stack_(std::make_unique<char[]>(kStackBytes)) {
+CrashNotes::Stack::Stack() : bytes_(std::make_unique_for_overwrite<char[]>(kStackBytes)) {
   stack_t stack{};
-  stack.ss_sp = stack_.get();
+  stack.ss_sp = bytes_.get();
   stack.ss_size = kStackBytes;
-  ::sigaltstack(&stack, &earlier_stack_);
+  ::sigaltstack(&stack, &earlier_);
+}
+
+CrashNotes::Stack::~Stack() { ::sigaltstack(&earlier_, nullptr); }
+
+CrashNotes::Scope::Scope(const CrashNotes& notes, uint64_t handle) {
   t_handle = handle;
   t_file = notes.file_.get();
 }
 
-CrashNotes::Scope::~Scope() {
-  t_file = -1;
-  ::sigaltstack(&earlier_stack_, nullptr);
-}
+CrashNotes::Scope::~Scope() { t_file = -1; }
 
 }  // namespace clusterd

@@ -27,18 +27,26 @@ class CrashNotes {
   // What open() found is known elsewhere now.
   void forget_earlier();
 
-  // While it lives, a crash of this thread is that of the attempt with this handle; also where its
-  // stack has overflowed.
+  // While it lives, this thread can note its crash also where its stack has overflowed.
+  class Stack {
+   public:
+    Stack();
+    ~Stack();
+    Stack(const Stack&) = delete;
+    Stack& operator=(const Stack&) = delete;
+
+   private:
+    std::unique_ptr<char[]> bytes_;
+    stack_t earlier_{};
+  };
+
+  // While it lives, a crash of this thread is that of the attempt with this handle.
   class Scope {
    public:
     Scope(const CrashNotes& notes, uint64_t handle);
     ~Scope();
     Scope(const Scope&) = delete;
     Scope& operator=(const Scope&) = delete;
-
-   private:
-    std::unique_ptr<char[]> stack_;
-    stack_t earlier_stack_{};
   };
 
  private:

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <exception>
-#include <system_error>
 #include <utility>
 
 #include "core/log.h"
@@ -132,20 +131,17 @@ void HandlerLauncher::write(JournalType type, std::string_view body) {
 }
 
 void HandlerLauncher::send(internal::ToLauncher message) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (message.contact_boottime_ns() != 0) {
-      contact_ =
-          std::max(contact_, BootTime(std::chrono::nanoseconds(message.contact_boottime_ns())));
-    }
-    for (internal::LaunchPlan& plan : *message.mutable_launch()) launch(std::move(plan));
-    for (const v1::AttemptKey& key : message.stop()) stop(key);
-    for (const v1::AttemptKey& key : message.fence()) fence(key);
-    for (const v1::AttemptKey& key : message.forget()) forget(key);
-    begin_waiting();
-    compact_if_due();
+  const std::lock_guard lock(mutex_);
+  if (message.contact_boottime_ns() != 0) {
+    contact_ =
+        std::max(contact_, BootTime(std::chrono::nanoseconds(message.contact_boottime_ns())));
   }
-  wake_.notify_all();
+  for (internal::LaunchPlan& plan : *message.mutable_launch()) launch(std::move(plan));
+  for (const v1::AttemptKey& key : message.stop()) stop(key);
+  for (const v1::AttemptKey& key : message.fence()) fence(key);
+  for (const v1::AttemptKey& key : message.forget()) forget(key);
+  begin_waiting();
+  compact_if_due();
 }
 
 RunObserver HandlerLauncher::observer_of(const AttemptId& id) {
@@ -252,16 +248,14 @@ void HandlerLauncher::begin(const RunPtr& run) {
   if (run->plan.has_timeout()) {
     run->deadline = std::chrono::steady_clock::now() + from_proto(run->plan.timeout());
   }
-  run->running = true;
-  run->record.spawned = spawned;
-  try {
-    run->thread = std::thread([this, run] { run_handler(run); });
-  } catch (const std::system_error& error) {
-    run->running = false;
-    run->record.spawned.reset();
-    failed.set_message(std::string("no thread for it: ") + error.what());
+  const absl::Status begun = threads_.run([this, run] { run_handler(run); });
+  if (!begun.ok()) {
+    failed.set_message(std::string(begun.message()));
     return end(run, std::move(failed));
   }
+  run->running = true;
+  run->record.spawned = spawned;
+  if (const auto look = next_look_at(*run); look && *look < watch_wakes_at_) wake_.notify_all();
   ++running_;
   ++running_by_handler_[run->plan.executable()];
   internal::FromLauncher news;
@@ -283,18 +277,15 @@ void HandlerLauncher::run_handler(const RunPtr& run) {
       result = absl::UnknownError("exception of an unknown type");
     }
   }
-  {
-    const std::lock_guard lock(mutex_);
-    tell_news(*run, BootTime::max());
-    run->running = false;
-    --running_;
-    --running_by_handler_[run->plan.executable()];
-    finished_.push_back(std::move(run->thread));
-    end(run, make_end(*run, result));
-    begin_waiting();
-    compact_if_due();
-  }
-  wake_.notify_all();
+  const std::lock_guard lock(mutex_);
+  tell_news(*run, BootTime::max());
+  run->running = false;
+  --running_;
+  --running_by_handler_[run->plan.executable()];
+  end(run, make_end(*run, result));
+  begin_waiting();
+  compact_if_due();
+  if (closing_ && running_ == 0) wake_.notify_all();
 }
 
 void HandlerLauncher::end(const RunPtr& run, v1::JobEnd end) {
@@ -376,25 +367,25 @@ void HandlerLauncher::watch() {
   std::unique_lock lock(mutex_);
   while (true) {
     look(clock_.now().boot);
-    std::vector<std::thread> finished = std::exchange(finished_, {});
     std::vector<std::stop_source> to_stop;
     for (const auto& [id, run] : runs_) {
       if (run->stuck_at && !run->stop.stop_requested()) to_stop.push_back(run->stop);
     }
-    if (!finished.empty() || !to_stop.empty()) {
+    if (!to_stop.empty()) {
       lock.unlock();
-      for (std::thread& thread : finished) thread.join();
       for (std::stop_source& stop : to_stop) stop.request_stop();
       lock.lock();
       continue;
     }
     if (closing_ && running_ == 0) return;
     const auto next = next_look();
+    watch_wakes_at_ = next.value_or(BootTime::max());
     if (next) {
       wake_.wait_for(lock, std::max(*next - clock_.now().boot, BootTime::duration::zero()));
     } else {
       wake_.wait(lock);
     }
+    watch_wakes_at_ = BootTime::min();
   }
 }
 
@@ -403,14 +394,22 @@ std::optional<BootTime> HandlerLauncher::next_look() const {
   if (progress_at_) earlier(next, *progress_at_);
   for (const auto& [id, run] : runs_) {
     if (!run->running) continue;
-    if (run->stuck_at && *run->stuck_at != BootTime::max()) earlier(next, *run->stuck_at);
-    const bool is_fenced =
-        run->ending == JournalState::FENCE || run->ending == JournalState::SELF_FENCE;
-    if (run->plan.has_fence_after() && !is_fenced) {
-      earlier(next, contact_ + from_proto(run->plan.fence_after()));
-    }
-    if (run->ending != JournalState::ENDING_UNSPECIFIED) continue;
-    if (run->plan.has_timeout()) earlier(next, run->started_at + from_proto(run->plan.timeout()));
+    if (const auto look = next_look_at(*run)) earlier(next, *look);
+  }
+  return next;
+}
+
+std::optional<BootTime> HandlerLauncher::next_look_at(const Run& run) const {
+  std::optional<BootTime> next;
+  if (run.stuck_at && *run.stuck_at != BootTime::max()) next = run.stuck_at;
+  const bool is_fenced =
+      run.ending == JournalState::FENCE || run.ending == JournalState::SELF_FENCE;
+  if (run.plan.has_fence_after() && !is_fenced) {
+    earlier(next, contact_ + from_proto(run.plan.fence_after()));
+  }
+  const bool is_asked = run.ending != JournalState::ENDING_UNSPECIFIED;
+  if (run.plan.has_timeout() && !is_asked) {
+    earlier(next, run.started_at + from_proto(run.plan.timeout()));
   }
   return next;
 }

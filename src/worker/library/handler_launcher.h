@@ -20,6 +20,7 @@
 #include "worker/launcher/journal.h"
 #include "worker/library/crash_note.h"
 #include "worker/library/handler_run.h"
+#include "worker/library/handler_threads.h"
 #include "worker/process_launcher.h"
 
 namespace clusterd {
@@ -64,7 +65,7 @@ class HandlerLauncher final : public ProcessLauncher {
 
  private:
   using Run = JobContext::Run;
-  using RunPtr = std::shared_ptr<Run>;  // shared by this and the thread of the run
+  using RunPtr = std::shared_ptr<Run>;  // shared by this and the thread that runs it
 
   // All of these under the lock.
   // `crashes`: the signals that brought the earlier process down, by handle.
@@ -82,11 +83,12 @@ class HandlerLauncher final : public ProcessLauncher {
   void look(BootTime now);
   void tell_news(Run& run, BootTime now);
   [[nodiscard]] std::optional<BootTime> next_look() const;
+  [[nodiscard]] std::optional<BootTime> next_look_at(const Run& run) const;
   [[nodiscard]] internal::LaunchedAttempt describe(Run& run) const;
   [[nodiscard]] v1::JobEnd make_end(Run& run, const absl::Status& result) const;
   [[nodiscard]] RunObserver observer_of(const AttemptId& id);
 
-  void run_handler(const RunPtr& run);  // the thread of the run
+  void run_handler(const RunPtr& run);  // a thread of threads_
   void watch();                         // the thread that looks after time
 
   const Options options_;
@@ -100,17 +102,18 @@ class HandlerLauncher final : public ProcessLauncher {
   std::optional<Journal> journal_;
   std::optional<CrashNotes> crashes_;
   absl::flat_hash_map<AttemptId, RunPtr> runs_;
-  std::deque<RunPtr> waiting_;  // accepted, and without a thread yet
+  std::deque<RunPtr> waiting_;  // accepted, and not begun yet
   std::map<std::string, uint32_t> running_by_handler_;
   uint32_t running_ = 0;
-  std::vector<std::thread> finished_;  // to be joined
   uint64_t next_handle_ = 1;
   size_t forgotten_ = 0;  // since the journal was written anew
   BootTime contact_;
-  std::optional<BootTime> news_at_;      // output that grew is told then
-  std::optional<BootTime> progress_at_;  // and how far jobs are
+  std::optional<BootTime> news_at_;            // output that grew is told then
+  std::optional<BootTime> progress_at_;        // and how far jobs are
+  BootTime watch_wakes_at_ = BootTime::min();  // min: it is awake; max: when it is told to
   bool closing_ = false;
 
+  HandlerThreads threads_;
   std::thread watch_;
 };
 

@@ -8,7 +8,6 @@
 #include <stop_token>
 #include <streambuf>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "clusterd/internal/launcher.pb.h"
@@ -53,7 +52,6 @@ class JobContext::Run {
   std::optional<BootTime> stuck_at;      // with a stop requested: when it should have returned
   bool output_grew = false;              // not told yet
   std::optional<v1::Progress> progress;  // not told yet
-  std::thread thread;
 
  private:
   class Buffer final : public std::streambuf {
