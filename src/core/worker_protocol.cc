@@ -50,14 +50,16 @@ Lack lack_of_jobscheduler(const v1::JobSpec& spec) {
   return {};
 }
 
-Lack lack_of(Worker::Protocol protocol, const v1::JobSpec& spec) {
-  if (!is_original(protocol)) {
-    if (spec.path().empty() && spec.command().empty() && !spec.has_script() &&
-        spec.handler().empty()) {
-      return {"path", "is empty, and so is command: only a go-work worker can run a bare payload"};
-    }
-    return {};
+Lack lack_of_clusterd(const v1::JobSpec& spec) {
+  if (spec.path().empty() && spec.command().empty() && !spec.has_script() &&
+      spec.handler().empty()) {
+    return {"path", "is empty, and so is command: only a go-work worker can run a bare payload"};
   }
+  return {};
+}
+
+// What is beyond both of the earlier systems.
+Lack lack_of_originals(const v1::JobSpec& spec) {
   std::vector<const FieldDescriptor*> fields;
   spec.GetReflection()->ListFields(spec, &fields);
   for (const FieldDescriptor* field : fields) {
@@ -78,7 +80,14 @@ Lack lack_of(Worker::Protocol protocol, const v1::JobSpec& spec) {
             "has LOSS, and such a worker cannot end a lost attempt by itself: set "
             "retry.allow_overlap where two may run at the same time"};
   }
-  return protocol == Worker::JOBSCHEDULER ? lack_of_jobscheduler(spec) : Lack{};
+  return {};
+}
+
+Lack lack_of(Worker::Protocol protocol, const v1::JobSpec& spec) {
+  if (!is_original(protocol)) return lack_of_clusterd(spec);
+  const Lack lack = lack_of_originals(spec);
+  if (!lack.field.empty() || protocol != Worker::JOBSCHEDULER) return lack;
+  return lack_of_jobscheduler(spec);
 }
 
 }  // namespace
@@ -98,8 +107,11 @@ bool is_original(Worker::Protocol protocol) {
   return protocol == Worker::JOBSCHEDULER || protocol == Worker::GO_WORK;
 }
 
-bool can_run(Worker::Protocol protocol, const v1::JobSpec& spec) {
-  return lack_of(protocol, spec).field.empty();
+SuitableProtocols suitable_protocols(const v1::JobSpec& spec) {
+  const bool originals = lack_of_originals(spec).field.empty();
+  return {.clusterd = lack_of_clusterd(spec).field.empty(),
+          .jobscheduler = originals && lack_of_jobscheduler(spec).field.empty(),
+          .go_work = originals};
 }
 
 absl::Status check_protocol(Worker::Protocol protocol, const v1::JobSpec& spec) {

@@ -1,6 +1,7 @@
 #include "scheduler/job_table.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "clusterd/job_states.h"
 
@@ -11,9 +12,9 @@ uint64_t script_bytes_of(const LiveJob& live) { return live.job.spec().script().
 
 }  // namespace
 
-LiveJob* JobTable::find(const std::string& job_id) {
+LiveJob* JobTable::find(std::string_view job_id) {
   const auto found = jobs_.find(job_id);
-  return found == jobs_.end() ? nullptr : &found->second;
+  return found == jobs_.end() ? nullptr : found->get();
 }
 
 LiveJob* JobTable::find_external(const std::string& external_id) {
@@ -22,28 +23,32 @@ LiveJob* JobTable::find_external(const std::string& external_id) {
 }
 
 LiveJob& JobTable::insert(LiveJob job) {
-  const std::string id = job.job.job_id();
-  LiveJob& live = jobs_[id];
-  script_bytes_ -= script_bytes_of(live);  // of an ended one that comes back to life
-  live = std::move(job);
+  erase(job.job.job_id());
+  LiveJob& live = **jobs_.insert(std::make_unique<LiveJob>(std::move(job))).first;
   script_bytes_ += script_bytes_of(live);
-  if (!live.job.external_id().empty()) by_external_id_[live.job.external_id()] = id;
+  if (!live.job.external_id().empty()) {
+    by_external_id_[live.job.external_id()] = live.job.job_id();
+  }
   index_schedule(live);
   count(live, 1);
   return live;
 }
 
-void JobTable::erase(const std::string& job_id) {
+void JobTable::erase(std::string_view job_id) {
   const auto found = jobs_.find(job_id);
   if (found == jobs_.end()) return;
-  LiveJob& live = found->second;
+  count(**found, -1);
+  remove(found);
+}
+
+void JobTable::remove(Jobs::const_iterator entry) {
+  LiveJob& live = **entry;
   set_ready(live, false);
   if (live.tasks != nullptr) set_waiting_tasks(live, false);
-  count(live, -1);
   by_external_id_.erase(live.job.external_id());
   unindex_schedule(live);
   script_bytes_ -= script_bytes_of(live);
-  jobs_.erase(found);
+  jobs_.erase(entry);
 }
 
 void JobTable::index_schedule(const LiveJob& live) {
@@ -80,13 +85,12 @@ void JobTable::set_state(LiveJob& live, v1::Job::State state) {
 }
 
 void JobTable::set_ready(LiveJob& live, bool ready) {
-  if (live.ready == ready) return;
-  live.ready = ready;
+  if ((live.line != nullptr) == ready) return;
   count_ready(live, ready);
   if (ready) {
-    ready_.insert(key_of(live), live.job.job_id(), live.job.spec(), live.target);
+    live.line = &ready_.insert(key_of(live), live, live.job.spec(), live.target);
   } else {
-    ready_.erase(key_of(live), live.job.spec(), live.target);
+    ready_.erase(*std::exchange(live.line, nullptr), key_of(live), live);
   }
 }
 
@@ -111,12 +115,8 @@ void JobTable::evict_until(uint64_t number) {
     const auto found = jobs_.find(ended_.front().second);
     // One that was retried, or learnt its late end, stays until that is durable too. The count of
     // its state stays: the job is in the store.
-    if (found != jobs_.end() && is_final(found->second.job.state()) &&
-        found->second.commit <= number) {
-      by_external_id_.erase(found->second.job.external_id());
-      unindex_schedule(found->second);
-      script_bytes_ -= script_bytes_of(found->second);
-      jobs_.erase(found);
+    if (found != jobs_.end() && is_final((*found)->job.state()) && (*found)->commit <= number) {
+      remove(found);
     }
     ended_.pop_front();
   }

@@ -2,12 +2,15 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -35,12 +38,12 @@ struct LiveJob {
   std::vector<CallId> waiters;       // calls that wait for a change of it
 
   // While it waits:
-  std::set<std::string> unmet;          // jobs of `after` that have not ended
-  std::optional<BootTime> not_before;   // start_at, start_delay, or the wait before a retry
-  std::optional<BootTime> eligible_at;  // since when nothing but room is missing
-  bool ready = false;                   // it stands in the queue
-  int64_t ready_second = 0;             // and is counted under this one
-  std::optional<BootTime> ordered_at;   // when the newest attempt was given to its worker
+  std::set<std::string> unmet;             // jobs of `after` that have not ended
+  std::optional<BootTime> not_before;      // start_at, start_delay, or the wait before a retry
+  std::optional<BootTime> eligible_at;     // since when nothing but room is missing
+  const ReadyQueue::Line* line = nullptr;  // in which it stands in the queue; null: in none
+  int64_t ready_second = 0;                // under which it is counted then
+  std::optional<BootTime> ordered_at;      // when the newest attempt was given to its worker
 };
 
 // The jobs that are alive, the queue, and how many jobs are in each state.
@@ -48,11 +51,12 @@ struct LiveJob {
 // Owned by Scheduler; core thread only. Pointers to entries hold until the entry is erased.
 class JobTable {
  public:
-  [[nodiscard]] LiveJob* find(const std::string& job_id);
+  [[nodiscard]] LiveJob* find(std::string_view job_id);
   // The one whose submitter calls it so.
   [[nodiscard]] LiveJob* find_external(const std::string& external_id);
+  // In the place of one with its id, if there is any.
   LiveJob& insert(LiveJob job);
-  void erase(const std::string& job_id);
+  void erase(std::string_view job_id);
 
   // Changes the state; keeps the counts true. A job that leaves QUEUED leaves the queue.
   void set_state(LiveJob& job, v1::Job::State state);
@@ -99,16 +103,27 @@ class JobTable {
 
   template <typename Visit>
   void for_each(Visit visit) {
-    for (auto& [id, live] : jobs_) visit(live);
+    for (const auto& live : jobs_) visit(*live);
   }
 
  private:
+  // Equality and hash of entries, which have their ids in themselves.
+  struct ById {
+    using is_transparent = void;
+    static std::string_view id(std::string_view id) { return id; }
+    static std::string_view id(const std::unique_ptr<LiveJob>& live) { return live->job.job_id(); }
+    size_t operator()(const auto& entry) const { return std::hash<std::string_view>()(id(entry)); }
+    bool operator()(const auto& a, const auto& b) const { return id(a) == id(b); }
+  };
+  using Jobs = std::unordered_set<std::unique_ptr<LiveJob>, ById, ById>;
+
+  void remove(Jobs::const_iterator entry);
   void count(const LiveJob& live, int by);
   void index_schedule(const LiveJob& live);
   void unindex_schedule(const LiveJob& live);
   void count_ready(LiveJob& live, bool ready);
 
-  std::unordered_map<std::string, LiveJob> jobs_;
+  Jobs jobs_;
   std::unordered_map<std::string, std::string> by_external_id_;
   std::map<std::string, std::map<uint64_t, std::string>> by_schedule_;  // by seq
   ReadyQueue ready_;

@@ -69,16 +69,14 @@ void Scheduler::load_job(v1::Job job, const StoreContents& contents) {
 
 Decision Scheduler::begin(Now now) {
   Decision out;
-  std::vector<std::string> waiting;
-  std::vector<std::string> waiting_tasks;  // after what they are tasks of
-  jobs_.for_each([&](const LiveJob& live) {
+  std::vector<LiveJob*> waiting;        // none of them leaves the table meanwhile
+  std::vector<LiveJob*> waiting_tasks;  // after what they are tasks of
+  jobs_.for_each([&](LiveJob& live) {
     if (live.job.state() != v1::Job::QUEUED && live.tasks == nullptr) return;
-    (live.array_id.empty() ? waiting : waiting_tasks).push_back(live.job.job_id());
+    (live.array_id.empty() ? waiting : waiting_tasks).push_back(&live);
   });
   waiting.insert(waiting.end(), waiting_tasks.begin(), waiting_tasks.end());
-  for (const std::string& job_id : waiting) {
-    if (LiveJob* live = jobs_.find(job_id)) resume_waiting(*live, out, now);
-  }
+  for (LiveJob* live : waiting) resume_waiting(*live, out, now);
   placement_changed_ = true;
   admit_remembered(out);
   fire_schedules(out, now);

@@ -47,7 +47,7 @@ void Scheduler::place(Decision& out, Now now) {
 bool Scheduler::start_head(const ReadyQueue::Head& head, const WorkerTable::Reserved& reserved,
                            Decision& out, Now now) {
   const Shape& shape = head.line->shape;  // gone once its last job has started
-  LiveJob& live = *jobs_.find(head.job_id());
+  LiveJob& live = head.job();
   if (shape.gang_size > 0) {
     const std::vector<WorkerEntry*> workers = workers_.best_for_gang(shape, reserved);
     if (workers.empty()) return false;

@@ -149,7 +149,7 @@ void Scheduler::refresh(LiveJob& live, Decision& out, Now now) {
   const LiveJob* array = live.array_id.empty() ? &live : jobs_.find(live.array_id);
   const bool full = array != nullptr && array->tasks != nullptr && array->tasks->is_full();
   jobs_.set_ready(live, !full);
-  placement_changed_ = placement_changed_ || live.ready;
+  placement_changed_ = placement_changed_ || live.line != nullptr;
 }
 
 void Scheduler::check_queue_timeout(const std::string& job_id, Decision& out, Now now) {
