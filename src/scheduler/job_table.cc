@@ -52,13 +52,13 @@ void JobTable::remove(Jobs::const_iterator entry) {
 }
 
 void JobTable::index_schedule(const LiveJob& live) {
-  if (live.job.schedule().empty() || !live.array_id.empty()) return;
+  if (live.job.schedule().empty() || live.is_task()) return;
   by_schedule_[live.job.schedule()][live.job.seq()] = live.job.job_id();
 }
 
 void JobTable::unindex_schedule(const LiveJob& live) {
   const auto found = by_schedule_.find(live.job.schedule());
-  if (found == by_schedule_.end() || !live.array_id.empty()) return;
+  if (found == by_schedule_.end() || live.is_task()) return;
   found->second.erase(live.job.seq());
   if (found->second.empty()) by_schedule_.erase(found);
 }
@@ -88,21 +88,18 @@ void JobTable::set_ready(LiveJob& live, bool ready) {
   if ((live.line != nullptr) == ready) return;
   count_ready(live, ready);
   if (ready) {
-    live.line = &ready_.insert(key_of(live), live, live.job.spec(), live.target);
+    live.line = &ready_.insert(key_of(live), live, live.job.spec(), live.target());
   } else {
     ready_.erase(*std::exchange(live.line, nullptr), key_of(live), live);
   }
 }
 
-void JobTable::count_ready(LiveJob& live, bool ready) {
-  if (ready) {
-    const auto since = live.eligible_at.value_or(BootTime{}).time_since_epoch();
-    live.ready_second = std::chrono::duration_cast<std::chrono::seconds>(since).count();
-    ++ready_by_second_[live.ready_second];
-    return;
-  }
-  const auto found = ready_by_second_.find(live.ready_second);
-  if (--found->second == 0) ready_by_second_.erase(found);
+void JobTable::count_ready(const LiveJob& live, bool ready) {
+  const auto since = live.eligible_at.value_or(BootTime{}).time_since_epoch();
+  const int64_t second = std::chrono::duration_cast<std::chrono::seconds>(since).count();
+  uint64_t& count = ready_by_second_[second];
+  count += ready ? 1 : -1;
+  if (count == 0) ready_by_second_.erase(second);
 }
 
 std::optional<int64_t> JobTable::oldest_ready_second() const {
@@ -123,8 +120,10 @@ void JobTable::evict_until(uint64_t number) {
 }
 
 QueueKey JobTable::key_of(const LiveJob& live) {
-  const uint32_t position = live.array_id.empty() ? 0 : live.position + 1;
-  return {-live.job.spec().priority(), live.job.seq(), position};
+  const uint32_t position = live.is_task() ? live.position + 1 : 0;
+  return {.seq = live.job.seq(),
+          .descending_priority = -live.job.spec().priority(),
+          .position = position};
 }
 
 void JobTable::set_waiting_tasks(const LiveJob& array, bool waiting) {
@@ -152,7 +151,7 @@ void JobTable::count(const LiveJob& live, int by) {
       queues_.count_running(queue, by, std::max(1U, live.job.spec().resources().slots()));
     }
   }
-  if (!live.array_id.empty()) return;
+  if (live.is_task()) return;
   counts_[state] += static_cast<uint64_t>(by);
   if (state == v1::Job::QUEUED) queued_ += static_cast<uint64_t>(by);
 }

@@ -16,6 +16,7 @@
 
 #include "clusterd/v1/job.pb.h"
 #include "core/clock.h"
+#include "core/seldom.h"
 #include "scheduler/decision.h"
 #include "scheduler/queue_table.h"
 #include "scheduler/ready_queue.h"
@@ -23,27 +24,45 @@
 
 namespace clusterd {
 
+// What a worker is to do with a job: start it, or stop it.
+struct Order {
+  BootTime attempt_at;  // when the newest attempt was given to its worker; none: in another term
+  bool is_pending = false;  // it is on its way and not answered yet
+  uint32_t resends = 0;
+
+  void answered() {
+    is_pending = false;
+    resends = 0;
+  }
+};
+
 // A job or task that has not ended, or whose end is not durable yet.
 struct LiveJob {
   v1::Job job;
-  uint64_t commit = 0;               // number of the commit that holds its newest change
-  CallId start_call = 0;             // a directed start's caller who waits for the verdict
-  std::string target;                // id of the worker that it names; empty: any
-  std::string array_id;              // of a task
-  uint32_t position = 0;             // of a task, within its array
-  std::unique_ptr<TaskGroup> tasks;  // of an array or a broadcast
-  bool order_pending = false;        // an order is on its way and not answered yet
-  uint32_t resends = 0;              // of that order
-  std::string request_key;           // of the call that submitted it; empty: none
-  std::vector<CallId> waiters;       // calls that wait for a change of it
+  uint64_t commit = 0;                  // number of the commit that holds its newest change
+  CallId start_call = 0;                // a directed start's caller who waits for the verdict
+  uint32_t array_id_size = 0;           // of a task: so much of its id is that of its array
+  uint32_t position = 0;                // of a task, within its array
+  std::unique_ptr<TaskGroup> tasks;     // of an array or a broadcast
+  Seldom<Order> order;                  // its newest
+  Seldom<std::string> request_key;      // of the call that submitted it; empty: none
+  Seldom<std::vector<CallId>> waiters;  // calls that wait for a change of it
 
   // While it waits:
-  std::set<std::string> unmet;             // jobs of `after` that have not ended
-  std::optional<BootTime> not_before;      // start_at, start_delay, or the wait before a retry
+  Seldom<std::set<std::string>> unmet;     // jobs of `after` that have not ended
+  Seldom<BootTime> not_before;             // by start_at, start_delay, or the wait before a retry
   std::optional<BootTime> eligible_at;     // since when nothing but room is missing
   const ReadyQueue::Line* line = nullptr;  // in which it stands in the queue; null: in none
-  int64_t ready_second = 0;                // under which it is counted then
-  std::optional<BootTime> ordered_at;      // when the newest attempt was given to its worker
+
+  [[nodiscard]] bool is_task() const { return array_id_size > 0; }
+  // Of a task; empty: it is none.
+  [[nodiscard]] std::string_view array_id() const {
+    return std::string_view(job.job_id()).substr(0, array_id_size);
+  }
+  // Id of the worker that it names; empty: any.
+  [[nodiscard]] const std::string& target() const {
+    return job.spec().worker_id().empty() ? job.spec().worker_id() : job.worker_id();
+  }
 };
 
 // The jobs that are alive, the queue, and how many jobs are in each state.
@@ -60,7 +79,7 @@ class JobTable {
 
   // Changes the state; keeps the counts true. A job that leaves QUEUED leaves the queue.
   void set_state(LiveJob& job, v1::Job::State state);
-  // Puts it in the queue or takes it out.
+  // Puts it in the queue or takes it out. While it is in, its `eligible_at` stays.
   void set_ready(LiveJob& job, bool ready);
 
   // The job has ended with commit `live.commit`; it leaves once that is durable.
@@ -121,7 +140,7 @@ class JobTable {
   void count(const LiveJob& live, int by);
   void index_schedule(const LiveJob& live);
   void unindex_schedule(const LiveJob& live);
-  void count_ready(LiveJob& live, bool ready);
+  void count_ready(const LiveJob& live, bool ready);
 
   Jobs jobs_;
   std::unordered_map<std::string, std::string> by_external_id_;

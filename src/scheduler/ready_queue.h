@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -18,12 +19,15 @@ struct LiveJob;
 
 // Order in the queue: priority, then acceptance; tasks of one array by their position.
 struct QueueKey {
-  int32_t descending_priority = 0;
   uint64_t seq = 0;
+  int32_t descending_priority = 0;
   uint32_t position = 0;
 
-  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 misreads it
-  auto operator<=>(const QueueKey&) const = default;
+  bool operator==(const QueueKey&) const = default;
+  auto operator<=>(const QueueKey& other) const {
+    return std::tie(descending_priority, seq, position) <=>
+           std::tie(other.descending_priority, other.seq, other.position);
+  }
 };
 
 // What a job asks of a worker. Jobs that ask the same wait in one line, so that one look at the

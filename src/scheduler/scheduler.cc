@@ -41,9 +41,8 @@ Scheduler::Scheduler(const SchedulerConfig& config, StoreContents contents, Now 
 void Scheduler::load_job(v1::Job job, const StoreContents& contents) {
   LiveJob live;
   last_seq_ = std::max(last_seq_, job.seq());
-  if (!job.spec().worker_id().empty()) live.target = job.worker_id();
   if (const auto parts = split_task_id(job.job_id())) {
-    live.array_id = parts->first;
+    live.array_id_size = static_cast<uint32_t>(parts->first.size());
     const LiveJob* array = jobs_.find(parts->first);
     if (array == nullptr) return;  // set aside with its array
     live.position = array->job.spec().has_array()
@@ -73,7 +72,7 @@ Decision Scheduler::begin(Now now) {
   std::vector<LiveJob*> waiting_tasks;  // after what they are tasks of
   jobs_.for_each([&](LiveJob& live) {
     if (live.job.state() != v1::Job::QUEUED && live.tasks == nullptr) return;
-    (live.array_id.empty() ? waiting : waiting_tasks).push_back(&live);
+    (live.is_task() ? waiting_tasks : waiting).push_back(&live);
   });
   waiting.insert(waiting.end(), waiting_tasks.begin(), waiting_tasks.end());
   for (LiveJob* live : waiting) resume_waiting(*live, out, now);
@@ -194,6 +193,11 @@ void Scheduler::reply(CallId call, absl::StatusOr<Answer> answer, Decision& out)
   if (call != 0) out.effects.emplace_back(Reply{call, std::move(answer)});
 }
 
+void Scheduler::answer_start(LiveJob& live, Decision& out) {
+  if (live.start_call == 0) return;
+  reply(std::exchange(live.start_call, 0), Answer(shown(live.job)), out);
+}
+
 void Scheduler::committed(uint64_t number) {
   std::erase_if(first_answers_, [this, number](const auto& entry) {
     if (entry.second.commit > number) return false;
@@ -215,7 +219,7 @@ void Scheduler::fire(const Timer& timer, Decision& out, Now now) {
       LiveJob* live = jobs_.find(timer.subject);
       if (live == nullptr || live->start_call == 0) return;
       out.after = std::max(out.after, live->commit);
-      reply(std::exchange(live->start_call, 0), Answer(shown(live->job)), out);
+      answer_start(*live, out);
       return reconsider(*live, out);  // repetitions of the call wait with it
     }
     case TimerKind::kResend:

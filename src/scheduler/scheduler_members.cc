@@ -259,7 +259,7 @@ void Scheduler::forget_worker(WorkerEntry& worker, const std::string& why, Decis
   set_worker_state(worker, v1::Worker::LEFT, "");
   std::vector<std::string> waiting;
   jobs_.for_each([&waiting, &worker](const LiveJob& live) {
-    if (live.target == worker.id() && waits_for_room(live)) waiting.push_back(live.job.job_id());
+    if (live.target() == worker.id() && waits_for_room(live)) waiting.push_back(live.job.job_id());
   });
   v1::JobEnd end;
   end.set_reason(v1::JobEnd::START_FAILED);

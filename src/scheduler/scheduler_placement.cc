@@ -76,7 +76,7 @@ void Scheduler::start_attempt(LiveJob& live, WorkerEntry& worker, Decision& out,
   jobs_.set_state(live, v1::Job::STARTING);
   metrics_.attempts.add();
   if (live.eligible_at) metrics_.queue_wait.observe(now.boot - *live.eligible_at);
-  live.ordered_at = now.boot;
+  live.order.edit().attempt_at = now.boot;
   live.not_before.reset();
   live.eligible_at.reset();
   job.set_attempt(job.attempt() + 1);
@@ -98,12 +98,12 @@ void Scheduler::start_attempt(LiveJob& live, WorkerEntry& worker, Decision& out,
 
 void Scheduler::requeue(LiveJob& live, std::chrono::nanoseconds delay, Decision& out, Now now) {
   jobs_.set_state(live, v1::Job::QUEUED);
-  live.order_pending = false;
+  live.order.reset();
   live.eligible_at.reset();
   live.job.clear_suspended();
   hold_until(live, now.boot + delay);
   mark(live);
-  reply(std::exchange(live.start_call, 0), Answer(shown(live.job)), out);
+  answer_start(live, out);
   task_changed(live, out, now);
   refresh(live, out, now);
   reconsider(live, out);
