@@ -70,6 +70,8 @@ struct LiveJob {
 // Owned by Scheduler; core thread only. Pointers to entries hold until the entry is erased.
 class JobTable {
  public:
+  // There will be so many.
+  void reserve(size_t jobs) { jobs_.reserve(jobs); }
   [[nodiscard]] LiveJob* find(std::string_view job_id);
   // The one whose submitter calls it so.
   [[nodiscard]] LiveJob* find_external(const std::string& external_id);

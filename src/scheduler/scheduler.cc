@@ -34,6 +34,7 @@ Scheduler::Scheduler(const SchedulerConfig& config, StoreContents contents, Now 
     }
   }
   for (const v1::Queue& queue : contents.queues) jobs_.queues().set_up(queue);
+  jobs_.reserve(contents.live_jobs.size());
   for (v1::Job& job : contents.live_jobs) load_job(std::move(job), contents);
   timers_.add({now.boot, TimerKind::kRetention, ""});
 }
@@ -68,14 +69,14 @@ void Scheduler::load_job(v1::Job job, const StoreContents& contents) {
 
 Decision Scheduler::begin(Now now) {
   Decision out;
-  std::vector<LiveJob*> waiting;        // none of them leaves the table meanwhile
-  std::vector<LiveJob*> waiting_tasks;  // after what they are tasks of
-  jobs_.for_each([&](LiveJob& live) {
+  // In the order of the queue, arrays before their tasks; none leaves the table meanwhile.
+  std::vector<std::pair<QueueKey, LiveJob*>> waiting;
+  jobs_.for_each([&waiting](LiveJob& live) {
     if (live.job.state() != v1::Job::QUEUED && live.tasks == nullptr) return;
-    (live.is_task() ? waiting_tasks : waiting).push_back(&live);
+    waiting.emplace_back(JobTable::key_of(live), &live);
   });
-  waiting.insert(waiting.end(), waiting_tasks.begin(), waiting_tasks.end());
-  for (LiveJob* live : waiting) resume_waiting(*live, out, now);
+  std::sort(waiting.begin(), waiting.end());
+  for (const auto& [key, live] : waiting) resume_waiting(*live, out, now);
   placement_changed_ = true;
   admit_remembered(out);
   fire_schedules(out, now);
