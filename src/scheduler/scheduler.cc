@@ -150,8 +150,8 @@ Decision Scheduler::seal(Decision out, Now now) {
   for (const auto& [job_id, is_event] : marked_) {
     LiveJob* live = jobs_.find(job_id);
     if (live == nullptr) continue;  // refused: the deletion is in the batch
-    if (waits_for_room(*live)) live->job.set_pending_reason(pending_reason(*live));
-    out.persist.put_jobs.push_back(live->job);
+    v1::Job& record = out.persist.put_jobs.emplace_back(live->job);
+    if (waits_for_room(*live)) record.set_pending_reason(pending_reason(*live));
     if (is_final(live->job.state())) jobs_.retire(*live);
     if (!is_event) continue;
     v1::Event event;
@@ -179,6 +179,8 @@ v1::Job Scheduler::shown(const v1::Job& job) {
   hide_contents(copy);
   if (is_final(copy.state())) return copy;
   const LiveJob* live = jobs_.find(copy.job_id());
+  LiveJob* array = nullptr;
+  if (live == nullptr && unrecorded_task(copy.job_id(), &array)) live = array;
   if (copy.state() == v1::Job::QUEUED || (live != nullptr && live->tasks != nullptr)) {
     if (live != nullptr) copy.set_pending_reason(pending_reason(*live));
     return copy;
