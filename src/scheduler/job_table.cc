@@ -63,6 +63,18 @@ void JobTable::unindex_schedule(const LiveJob& live) {
   if (found->second.empty()) by_schedule_.erase(found);
 }
 
+std::vector<LiveJob*> JobTable::in_order(absl::FunctionRef<bool(const LiveJob&)> wanted) {
+  std::vector<std::pair<QueueKey, LiveJob*>> places;
+  for (const auto& live : jobs_) {
+    if (wanted(*live)) places.emplace_back(key_of(*live), live.get());
+  }
+  std::sort(places.begin(), places.end());
+  std::vector<LiveJob*> jobs;
+  jobs.reserve(places.size());
+  for (const auto& [key, live] : places) jobs.push_back(live);
+  return jobs;
+}
+
 std::vector<std::string> JobTable::unended_of_schedule(const std::string& schedule) {
   std::vector<std::string> ids;
   const auto found = by_schedule_.find(schedule);

@@ -10,10 +10,11 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
+#include "absl/functional/function_ref.h"
 #include "clusterd/v1/job.pb.h"
 #include "core/clock.h"
 #include "core/seldom.h"
@@ -36,21 +37,31 @@ struct Order {
   }
 };
 
+// The call that submitted a job.
+struct Submission {
+  std::string request_key;  // empty: none
+  CallId start_call = 0;    // of a directed start, while the caller waits for the verdict
+};
+
+// What a job waits for besides room.
+struct Obstacles {
+  std::set<std::string> unmet;  // jobs of `after` that have not ended
+  BootTime not_before;          // by start_at, start_delay, or the wait before a retry
+};
+
 // A job or task that has not ended, or whose end is not durable yet.
 struct LiveJob {
   v1::Job job;
-  uint64_t commit = 0;                  // number of the commit that holds its newest change
-  CallId start_call = 0;                // a directed start's caller who waits for the verdict
-  uint32_t array_id_size = 0;           // of a task: so much of its id is that of its array
-  uint32_t position = 0;                // of a task, within its array
-  std::unique_ptr<TaskGroup> tasks;     // of an array or a broadcast
-  Seldom<Order> order;                  // its newest
-  Seldom<std::string> request_key;      // of the call that submitted it; empty: none
+  uint64_t commit = 0;               // number of the commit that holds its newest change
+  uint32_t array_id_size = 0;        // of a task: so much of its id is that of its array
+  uint32_t position = 0;             // of a task, within its array
+  std::unique_ptr<TaskGroup> tasks;  // of an array or a broadcast
+  Seldom<Order> order;               // its newest
+  Seldom<Submission> submission;
   Seldom<std::vector<CallId>> waiters;  // calls that wait for a change of it
 
   // While it waits:
-  Seldom<std::set<std::string>> unmet;     // jobs of `after` that have not ended
-  Seldom<BootTime> not_before;             // by start_at, start_delay, or the wait before a retry
+  Seldom<Obstacles> obstacles;
   std::optional<BootTime> eligible_at;     // since when nothing but room is missing
   const ReadyQueue::Line* line = nullptr;  // in which it stands in the queue; null: in none
 
@@ -122,10 +133,8 @@ class JobTable {
   // An ended job comes back to life, or is deleted.
   void uncount(v1::Job::State state) { --counts_[state]; }
 
-  template <typename Visit>
-  void for_each(Visit visit) {
-    for (const auto& live : jobs_) visit(*live);
-  }
+  // Those that are wanted, in the order of the queue; arrays before their tasks.
+  [[nodiscard]] std::vector<LiveJob*> in_order(absl::FunctionRef<bool(const LiveJob&)> wanted);
 
  private:
   // Equality and hash of entries, which have their ids in themselves.
@@ -136,7 +145,7 @@ class JobTable {
     size_t operator()(const auto& entry) const { return std::hash<std::string_view>()(id(entry)); }
     bool operator()(const auto& a, const auto& b) const { return id(a) == id(b); }
   };
-  using Jobs = std::unordered_set<std::unique_ptr<LiveJob>, ById, ById>;
+  using Jobs = absl::flat_hash_set<std::unique_ptr<LiveJob>, ById, ById>;
 
   void remove(Jobs::const_iterator entry);
   void count(const LiveJob& live, int by);

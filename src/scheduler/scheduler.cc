@@ -69,14 +69,11 @@ void Scheduler::load_job(v1::Job job, const StoreContents& contents) {
 
 Decision Scheduler::begin(Now now) {
   Decision out;
-  // In the order of the queue, arrays before their tasks; none leaves the table meanwhile.
-  std::vector<std::pair<QueueKey, LiveJob*>> waiting;
-  jobs_.for_each([&waiting](LiveJob& live) {
-    if (live.job.state() != v1::Job::QUEUED && live.tasks == nullptr) return;
-    waiting.emplace_back(JobTable::key_of(live), &live);
-  });
-  std::sort(waiting.begin(), waiting.end());
-  for (const auto& [key, live] : waiting) resume_waiting(*live, out, now);
+  const auto waits = [](const LiveJob& live) {
+    return live.job.state() == v1::Job::QUEUED || live.tasks != nullptr;
+  };
+  // None of them leaves the table meanwhile.
+  for (LiveJob* live : jobs_.in_order(waits)) resume_waiting(*live, out, now);
   placement_changed_ = true;
   admit_remembered(out);
   fire_schedules(out, now);
@@ -197,8 +194,8 @@ void Scheduler::reply(CallId call, absl::StatusOr<Answer> answer, Decision& out)
 }
 
 void Scheduler::answer_start(LiveJob& live, Decision& out) {
-  if (live.start_call == 0) return;
-  reply(std::exchange(live.start_call, 0), Answer(shown(live.job)), out);
+  if (live.submission->start_call == 0) return;
+  reply(std::exchange(live.submission.edit().start_call, 0), Answer(shown(live.job)), out);
 }
 
 void Scheduler::committed(uint64_t number) {
@@ -209,7 +206,7 @@ void Scheduler::committed(uint64_t number) {
       if (pending.question.request_key == entry.first) return false;
     }
     const LiveJob* live = jobs_.find(entry.second.subject_id);
-    return live == nullptr || live->start_call == 0;
+    return live == nullptr || live->submission->start_call == 0;
   });
   std::erase_if(erased_, [number](const auto& entry) { return entry.second <= number; });
   std::erase_if(erased_external_, [number](const auto& entry) { return entry.second <= number; });
@@ -220,7 +217,7 @@ void Scheduler::fire(const Timer& timer, Decision& out, Now now) {
   switch (timer.kind) {
     case TimerKind::kStartWait: {
       LiveJob* live = jobs_.find(timer.subject);
-      if (live == nullptr || live->start_call == 0) return;
+      if (live == nullptr || live->submission->start_call == 0) return;
       out.after = std::max(out.after, live->commit);
       answer_start(*live, out);
       return reconsider(*live, out);  // repetitions of the call wait with it

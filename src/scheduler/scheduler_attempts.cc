@@ -182,7 +182,8 @@ void Scheduler::attempt_started(LiveJob& live, const v1::JobEvent& event, Decisi
 
 void Scheduler::attempt_refused(LiveJob& live, const absl::Status& refusal, Decision& out,
                                 Now now) {
-  if (live.start_call == 0) {  // somebody has seen this job: it ends, it does not vanish
+  if (live.submission->start_call ==
+      0) {  // somebody has seen this job: it ends, it does not vanish
     v1::JobEnd end;
     end.set_reason(v1::JobEnd::START_FAILED);
     end.set_message(std::string(refusal.message()));
@@ -196,15 +197,15 @@ void Scheduler::attempt_refused(LiveJob& live, const absl::Status& refusal, Deci
   }
   placement_changed_ = true;
   const std::string job_id = live.job.job_id();
-  reply(live.start_call, refusal, out);
+  reply(live.submission->start_call, refusal, out);
   for (const CallId waiter : *live.waiters) {
     if (parked_.erase(waiter) > 0) reply(waiter, refusal, out);
   }
   out.persist.forget_jobs.push_back(job_id);
   unschedule(live.job, out);
-  if (!live.request_key->empty()) {  // nothing happened: a repetition tries anew
-    out.persist.delete_idempotency.push_back(*live.request_key);
-    first_answers_.erase(*live.request_key);
+  if (const std::string& key = live.submission->request_key; !key.empty()) {
+    out.persist.delete_idempotency.push_back(key);  // nothing happened: a repetition tries anew
+    first_answers_.erase(key);
   }
   reserve_external_id(live.job);
   jobs_.erase(job_id);
@@ -258,7 +259,7 @@ void Scheduler::finish(LiveJob& live, const v1::JobEnd& end, WallTime when, Deci
   *live.job.mutable_end() = end;
   *live.job.mutable_end_time() = to_proto(when);
   live.order.reset();
-  for (const std::string& awaited : std::set<std::string>(*live.unmet)) {
+  for (const std::string& awaited : std::set<std::string>(live.obstacles->unmet)) {
     forget_dependency(live, awaited);
   }
   mark(live);

@@ -102,7 +102,7 @@ std::optional<absl::StatusOr<Answer>> Scheduler::evaluate(const ParkedCall& park
       return Result(Answer(shown(job)));
     case ParkedCall::Kind::kFirstAnswer: {
       const LiveJob* live = jobs_.find(job.job_id());
-      if (live != nullptr && live->start_call != 0) return std::nullopt;
+      if (live != nullptr && live->submission->start_call != 0) return std::nullopt;
       return Result(Answer(shown(job)));
     }
     case ParkedCall::Kind::kNotRunning:

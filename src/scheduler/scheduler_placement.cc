@@ -77,7 +77,7 @@ void Scheduler::start_attempt(LiveJob& live, WorkerEntry& worker, Decision& out,
   metrics_.attempts.add();
   if (live.eligible_at) metrics_.queue_wait.observe(now.boot - *live.eligible_at);
   live.order.edit().attempt_at = now.boot;
-  live.not_before.reset();
+  live.obstacles.reset();
   live.eligible_at.reset();
   job.set_attempt(job.attempt() + 1);
   job.set_worker_id(worker.id());

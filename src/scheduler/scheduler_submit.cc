@@ -224,7 +224,7 @@ absl::Status Scheduler::accept(CallId call, SubmitOrder order, const LookUp& que
   }
 
   LiveJob live;
-  if (!order.request.key.empty()) live.request_key.edit() = order.request.key;
+  if (!order.request.key.empty()) live.submission.edit().request_key = order.request.key;
   v1::Job& job = live.job;
   job.set_job_id(order.job_id);
   job.set_seq(++last_seq_);
@@ -265,7 +265,7 @@ absl::Status Scheduler::accept(CallId call, SubmitOrder order, const LookUp& que
 void Scheduler::answer_submitted(const std::string& job_id, CallId call, Decision& out, Now now) {
   LiveJob& kept = *jobs_.find(job_id);
   if (!kept.target().empty() && kept.job.state() == v1::Job::STARTING) {
-    kept.start_call = call;
+    kept.submission.edit().start_call = call;
     timers_.add({now.boot + config_.scheduling.start_wait, TimerKind::kStartWait, job_id});
     return;
   }
