@@ -78,14 +78,16 @@ const FieldDescriptor* first_for_own_workers(const v1::JobSpec& spec) {
   return nullptr;
 }
 
-Lack lack_of(Worker::Protocol protocol, const v1::JobSpec& spec) {
-  if (!is_original(protocol)) {
-    if (spec.path().empty() && spec.command().empty() && !spec.has_script() &&
-        spec.handler().empty()) {
-      return {"path", "is empty, and so is command: only a go-work worker can run a bare payload"};
-    }
-    return {};
+Lack lack_of_clusterd(const v1::JobSpec& spec) {
+  if (spec.path().empty() && spec.command().empty() && !spec.has_script() &&
+      spec.handler().empty()) {
+    return {"path", "is empty, and so is command: only a go-work worker can run a bare payload"};
   }
+  return {};
+}
+
+// What is beyond both of the earlier systems.
+Lack lack_of_originals(const v1::JobSpec& spec) {
   if (const FieldDescriptor* field = first_for_own_workers(spec)) {
     return {field->name(), "is set, and such a worker can do nothing of the kind"};
   }
@@ -99,7 +101,14 @@ Lack lack_of(Worker::Protocol protocol, const v1::JobSpec& spec) {
             "has LOSS, and such a worker cannot end a lost attempt by itself: set "
             "retry.allow_overlap where two may run at the same time"};
   }
-  return protocol == Worker::JOBSCHEDULER ? lack_of_jobscheduler(spec) : Lack{};
+  return {};
+}
+
+Lack lack_of(Worker::Protocol protocol, const v1::JobSpec& spec) {
+  if (!is_original(protocol)) return lack_of_clusterd(spec);
+  const Lack lack = lack_of_originals(spec);
+  if (!lack.field.empty() || protocol != Worker::JOBSCHEDULER) return lack;
+  return lack_of_jobscheduler(spec);
 }
 
 }  // namespace
@@ -119,8 +128,11 @@ bool is_original(Worker::Protocol protocol) {
   return protocol == Worker::JOBSCHEDULER || protocol == Worker::GO_WORK;
 }
 
-bool can_run(Worker::Protocol protocol, const v1::JobSpec& spec) {
-  return lack_of(protocol, spec).field.empty();
+SuitableProtocols suitable_protocols(const v1::JobSpec& spec) {
+  const bool originals = lack_of_originals(spec).field.empty();
+  return {.clusterd = lack_of_clusterd(spec).field.empty(),
+          .jobscheduler = originals && lack_of_jobscheduler(spec).field.empty(),
+          .go_work = originals};
 }
 
 absl::Status check_protocol(Worker::Protocol protocol, const v1::JobSpec& spec) {

@@ -18,11 +18,18 @@ namespace clusterd {
 // Not clusterd's own.
 [[nodiscard]] bool is_original(v1::Worker::Protocol protocol);
 
-// A worker of that protocol can do all that the job asks for. The spec has passed
-// check_job_spec().
-[[nodiscard]] bool can_run(v1::Worker::Protocol protocol, const v1::JobSpec& spec);
+// Which workers can do all that a job asks for, by the protocol that they speak.
+struct SuitableProtocols {
+  bool clusterd = true;
+  bool jobscheduler = false;
+  bool go_work = false;
+};
 
-// The same; INVALID_ARGUMENT names the first field that it cannot do.
+// The spec has passed check_job_spec().
+[[nodiscard]] SuitableProtocols suitable_protocols(const v1::JobSpec& spec);
+
+// OK: a worker of that protocol can do all that the job asks for. INVALID_ARGUMENT names the first
+// field that it cannot do.
 [[nodiscard]] absl::Status check_protocol(v1::Worker::Protocol protocol, const v1::JobSpec& spec);
 
 // What a go-work worker is told to do: the payload, else command, path and arguments as one line.

@@ -1,6 +1,7 @@
 #include "scheduler/job_table.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "clusterd/job_states.h"
 
@@ -11,9 +12,9 @@ uint64_t script_bytes_of(const LiveJob& live) { return live.job.spec().script().
 
 }  // namespace
 
-LiveJob* JobTable::find(const std::string& job_id) {
+LiveJob* JobTable::find(std::string_view job_id) {
   const auto found = jobs_.find(job_id);
-  return found == jobs_.end() ? nullptr : &found->second;
+  return found == jobs_.end() ? nullptr : found->get();
 }
 
 LiveJob* JobTable::find_external(const std::string& external_id) {
@@ -22,40 +23,56 @@ LiveJob* JobTable::find_external(const std::string& external_id) {
 }
 
 LiveJob& JobTable::insert(LiveJob job) {
-  const std::string id = job.job.job_id();
-  LiveJob& live = jobs_[id];
-  script_bytes_ -= script_bytes_of(live);  // of an ended one that comes back to life
-  live = std::move(job);
+  erase(job.job.job_id());
+  LiveJob& live = **jobs_.insert(std::make_unique<LiveJob>(std::move(job))).first;
   script_bytes_ += script_bytes_of(live);
-  if (!live.job.external_id().empty()) by_external_id_[live.job.external_id()] = id;
+  if (!live.job.external_id().empty()) {
+    by_external_id_[live.job.external_id()] = live.job.job_id();
+  }
   index_schedule(live);
   count(live, 1);
   return live;
 }
 
-void JobTable::erase(const std::string& job_id) {
+void JobTable::erase(std::string_view job_id) {
   const auto found = jobs_.find(job_id);
   if (found == jobs_.end()) return;
-  LiveJob& live = found->second;
+  count(**found, -1);
+  remove(found);
+}
+
+void JobTable::remove(Jobs::const_iterator entry) {
+  LiveJob& live = **entry;
   set_ready(live, false);
   if (live.tasks != nullptr) set_waiting_tasks(live, false);
-  count(live, -1);
   by_external_id_.erase(live.job.external_id());
   unindex_schedule(live);
   script_bytes_ -= script_bytes_of(live);
-  jobs_.erase(found);
+  jobs_.erase(entry);
 }
 
 void JobTable::index_schedule(const LiveJob& live) {
-  if (live.job.schedule().empty() || !live.array_id.empty()) return;
+  if (live.job.schedule().empty() || live.is_task()) return;
   by_schedule_[live.job.schedule()][live.job.seq()] = live.job.job_id();
 }
 
 void JobTable::unindex_schedule(const LiveJob& live) {
   const auto found = by_schedule_.find(live.job.schedule());
-  if (found == by_schedule_.end() || !live.array_id.empty()) return;
+  if (found == by_schedule_.end() || live.is_task()) return;
   found->second.erase(live.job.seq());
   if (found->second.empty()) by_schedule_.erase(found);
+}
+
+std::vector<LiveJob*> JobTable::in_order(absl::FunctionRef<bool(const LiveJob&)> wanted) {
+  std::vector<std::pair<QueueKey, LiveJob*>> places;
+  for (const auto& live : jobs_) {
+    if (wanted(*live)) places.emplace_back(key_of(*live), live.get());
+  }
+  std::sort(places.begin(), places.end());
+  std::vector<LiveJob*> jobs;
+  jobs.reserve(places.size());
+  for (const auto& [key, live] : places) jobs.push_back(live);
+  return jobs;
 }
 
 std::vector<std::string> JobTable::unended_of_schedule(const std::string& schedule) {
@@ -80,25 +97,21 @@ void JobTable::set_state(LiveJob& live, v1::Job::State state) {
 }
 
 void JobTable::set_ready(LiveJob& live, bool ready) {
-  if (live.ready == ready) return;
-  live.ready = ready;
+  if ((live.line != nullptr) == ready) return;
   count_ready(live, ready);
   if (ready) {
-    ready_.insert(key_of(live), live.job.job_id(), live.job.spec(), live.target);
+    live.line = &ready_.insert(key_of(live), live, live.job.spec(), live.target());
   } else {
-    ready_.erase(key_of(live), live.job.spec(), live.target);
+    ready_.erase(*std::exchange(live.line, nullptr), key_of(live), live);
   }
 }
 
-void JobTable::count_ready(LiveJob& live, bool ready) {
-  if (ready) {
-    const auto since = live.eligible_at.value_or(BootTime{}).time_since_epoch();
-    live.ready_second = std::chrono::duration_cast<std::chrono::seconds>(since).count();
-    ++ready_by_second_[live.ready_second];
-    return;
-  }
-  const auto found = ready_by_second_.find(live.ready_second);
-  if (--found->second == 0) ready_by_second_.erase(found);
+void JobTable::count_ready(const LiveJob& live, bool ready) {
+  const auto since = live.eligible_at.value_or(BootTime{}).time_since_epoch();
+  const int64_t second = std::chrono::duration_cast<std::chrono::seconds>(since).count();
+  uint64_t& count = ready_by_second_[second];
+  count += ready ? 1 : -1;
+  if (count == 0) ready_by_second_.erase(second);
 }
 
 std::optional<int64_t> JobTable::oldest_ready_second() const {
@@ -111,20 +124,18 @@ void JobTable::evict_until(uint64_t number) {
     const auto found = jobs_.find(ended_.front().second);
     // One that was retried, or learnt its late end, stays until that is durable too. The count of
     // its state stays: the job is in the store.
-    if (found != jobs_.end() && is_final(found->second.job.state()) &&
-        found->second.commit <= number) {
-      by_external_id_.erase(found->second.job.external_id());
-      unindex_schedule(found->second);
-      script_bytes_ -= script_bytes_of(found->second);
-      jobs_.erase(found);
+    if (found != jobs_.end() && is_final((*found)->job.state()) && (*found)->commit <= number) {
+      remove(found);
     }
     ended_.pop_front();
   }
 }
 
 QueueKey JobTable::key_of(const LiveJob& live) {
-  const uint32_t position = live.array_id.empty() ? 0 : live.position + 1;
-  return {-live.job.spec().priority(), live.job.seq(), position};
+  const uint32_t position = live.is_task() ? live.position + 1 : 0;
+  return {.seq = live.job.seq(),
+          .descending_priority = -live.job.spec().priority(),
+          .position = position};
 }
 
 void JobTable::set_waiting_tasks(const LiveJob& array, bool waiting) {
@@ -152,7 +163,7 @@ void JobTable::count(const LiveJob& live, int by) {
       queues_.count_running(queue, by, std::max(1U, live.job.spec().resources().slots()));
     }
   }
-  if (!live.array_id.empty()) return;
+  if (live.is_task()) return;
   counts_[state] += static_cast<uint64_t>(by);
   if (state == v1::Job::QUEUED) queued_ += static_cast<uint64_t>(by);
 }

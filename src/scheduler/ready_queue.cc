@@ -1,6 +1,8 @@
 #include "scheduler/ready_queue.h"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/limits_check.h"
@@ -22,10 +24,10 @@ std::string shape_key(const v1::JobSpec& spec, const std::string& worker_id) {
   const double cpus = wants.cpus();
   key.append(reinterpret_cast<const char*>(&cpus), sizeof(cpus));
   absl::StrAppend(&key, "\n", wants.memory_bytes(), "\n");
-  for (const auto protocol :
-       {v1::Worker::CLUSTERD, v1::Worker::JOBSCHEDULER, v1::Worker::GO_WORK}) {
-    key += can_run(protocol, spec) ? 'y' : 'n';
-  }
+  const SuitableProtocols suitable = suitable_protocols(spec);
+  key += suitable.clusterd ? 'y' : 'n';
+  key += suitable.jobscheduler ? 'y' : 'n';
+  key += suitable.go_work ? 'y' : 'n';
   key += spec.payload().empty() ? 'n' : 'y';
   key += spec.has_script() ? 'y' : 'n';
   key += wants.exclusive() ? 'y' : 'n';
@@ -50,6 +52,7 @@ std::string shape_key(const v1::JobSpec& spec, const std::string& worker_id) {
   add(spec.handler());
   absl::StrAppend(&key, "\n", spec.require_size(), " ");
   for (const std::string& expression : spec.require()) add(expression);
+  if (!spec.has_limits()) return key;
   for (const std::string& limit : names_of(spec.limits())) add(limit);
   return key;
 }
@@ -57,6 +60,7 @@ std::string shape_key(const v1::JobSpec& spec, const std::string& worker_id) {
 }  // namespace
 
 Shape Shape::of(const v1::JobSpec& spec, const std::string& worker_id) {
+  const SuitableProtocols suitable = suitable_protocols(spec);
   Shape shape{.worker_id = worker_id,
               .resources = spec.resources(),
               .require = {},
@@ -64,9 +68,9 @@ Shape Shape::of(const v1::JobSpec& spec, const std::string& worker_id) {
               .tolerate = {spec.tolerate().begin(), spec.tolerate().end()},
               .pack = spec.pack(),
               .limits = names_of(spec.limits()),
-              .suits_clusterd = can_run(v1::Worker::CLUSTERD, spec),
-              .suits_jobscheduler = can_run(v1::Worker::JOBSCHEDULER, spec),
-              .suits_go_work = can_run(v1::Worker::GO_WORK, spec),
+              .suits_clusterd = suitable.clusterd,
+              .suits_jobscheduler = suitable.jobscheduler,
+              .suits_go_work = suitable.go_work,
               .has_payload = !spec.payload().empty(),
               .has_script = spec.has_script(),
               .is_in_gang = spec.has_gang(),
@@ -83,31 +87,36 @@ Shape Shape::of(const v1::JobSpec& spec, const std::string& worker_id) {
   return shape;
 }
 
-void ReadyQueue::insert(const QueueKey& key, const std::string& job_id, const v1::JobSpec& spec,
-                        const std::string& worker_id) {
-  Queue& queue = queues_[queue_of(spec)];
-  std::unique_ptr<Line>& line = queue.lines[shape_key(spec, worker_id)];
-  if (line == nullptr) {
-    line = std::make_unique<Line>(
-        Line{.shape = Shape::of(spec, worker_id), .jobs = {}, .hopeless_in = 0});
-  } else {
-    queue.heads.erase(line->jobs.begin()->first);
+ReadyQueue::Line& ReadyQueue::insert(const QueueKey& key, LiveJob& job, const v1::JobSpec& spec,
+                                     const std::string& worker_id) {
+  const std::string name = queue_of(spec);
+  auto& [lines, heads] = queues_[name];
+  std::string shape = shape_key(spec, worker_id);
+  Line& line = lines[shape];
+  if (line.jobs.empty()) {
+    line.shape = Shape::of(spec, worker_id);
+    line.queue = name;
+    line.shape_key = std::move(shape);
   }
-  line->jobs.emplace(key, job_id);
-  queue.heads.emplace(line->jobs.begin()->first, line.get());
+  const auto place = line.jobs.emplace(key, &job).first;
+  if (place != line.jobs.begin()) return line;
+  if (const auto second = std::next(place); second != line.jobs.end()) heads.erase(second->first);
+  heads.emplace(key, &line);
+  return line;
 }
 
-void ReadyQueue::erase(const QueueKey& key, const v1::JobSpec& spec, const std::string& worker_id) {
-  const auto queue = queues_.find(queue_of(spec));
-  if (queue == queues_.end()) return;
+void ReadyQueue::erase(const Line& line, const QueueKey& key, LiveJob& job) {
+  const auto queue = queues_.find(line.queue);
   auto& [lines, heads] = queue->second;
-  const auto found = lines.find(shape_key(spec, worker_id));
-  if (found == lines.end()) return;
-  Line& line = *found->second;
-  heads.erase(line.jobs.begin()->first);
-  line.jobs.erase(key);
-  if (!line.jobs.empty()) {
-    heads.emplace(line.jobs.begin()->first, &line);
+  const auto found = lines.find(line.shape_key);
+  auto& jobs = found->second.jobs;
+  const auto place = jobs.find({key, &job});
+  const bool was_first = place == jobs.begin();
+  jobs.erase(place);
+  if (!was_first) return;
+  heads.erase(key);
+  if (!jobs.empty()) {
+    heads.emplace(jobs.begin()->first, &line);
     return;
   }
   lines.erase(found);
@@ -136,7 +145,7 @@ uint64_t ReadyQueue::count_before(const std::string& queue, const QueueKey& key,
   if (named == queues_.end()) return count;
   for (const auto& [head, line] : named->second.heads) {
     if (head >= key) break;
-    for (const auto& [other, job_id] : line->jobs) {
+    for (const auto& [other, job] : line->jobs) {
       if (other >= key || count >= limit) break;
       ++count;
     }

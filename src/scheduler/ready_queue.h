@@ -3,27 +3,31 @@
 #include <compare>
 #include <cstdint>
 #include <map>
-#include <memory>
-#include <set>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
-#include "absl/status/statusor.h"
+#include "absl/container/btree_set.h"
 #include "clusterd/v1/job.pb.h"
 #include "core/label_expression.h"
 
 namespace clusterd {
 
+struct LiveJob;
+
 // Order in the queue: priority, then acceptance; tasks of one array by their position.
 struct QueueKey {
-  int32_t descending_priority = 0;
   uint64_t seq = 0;
+  int32_t descending_priority = 0;
   uint32_t position = 0;
 
-  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 misreads it
-  auto operator<=>(const QueueKey&) const = default;
+  bool operator==(const QueueKey&) const = default;
+  auto operator<=>(const QueueKey& other) const {
+    return std::tie(descending_priority, seq, position) <=>
+           std::tie(other.descending_priority, other.seq, other.position);
+  }
 };
 
 // What a job asks of a worker. Jobs that ask the same wait in one line, so that one look at the
@@ -54,12 +58,14 @@ struct Shape {
 // within each named queue.
 //
 // The cost of a change, and of finding the next, goes with the number of shapes and not with the
-// number of jobs. Owned by JobTable; core thread only.
+// number of jobs. Owned by JobTable, whose jobs are in it as pointers; core thread only.
 class ReadyQueue {
  public:
   struct Line {
     Shape shape;
-    std::map<QueueKey, std::string> jobs;  // to job ids; never empty
+    absl::btree_set<std::pair<QueueKey, LiveJob*>> jobs;  // never empty
+    std::string queue;                                    // its name
+    std::string shape_key;
     // WorkerTable::generation() in which no worker could ever run them; placement's own note.
     mutable uint64_t hopeless_in = 0;
   };
@@ -67,12 +73,14 @@ class ReadyQueue {
     QueueKey key;
     const Line* line = nullptr;
 
-    [[nodiscard]] const std::string& job_id() const { return line->jobs.begin()->second; }
+    [[nodiscard]] LiveJob& job() const { return *line->jobs.begin()->second; }
   };
 
-  void insert(const QueueKey& key, const std::string& job_id, const v1::JobSpec& spec,
-              const std::string& worker_id);
-  void erase(const QueueKey& key, const v1::JobSpec& spec, const std::string& worker_id);
+  // The line in which the job, whose spec this is, stands from now on; it is there until its last
+  // job has left.
+  [[nodiscard]] Line& insert(const QueueKey& key, LiveJob& job, const v1::JobSpec& spec,
+                             const std::string& worker_id);
+  void erase(const Line& line, const QueueKey& key, LiveJob& job);
 
   // Names of those that hold jobs.
   [[nodiscard]] std::vector<std::string> queues() const;
@@ -85,7 +93,7 @@ class ReadyQueue {
 
  private:
   struct Queue {
-    std::unordered_map<std::string, std::unique_ptr<Line>> lines;  // by shape_key()
+    std::unordered_map<std::string, Line> lines;  // by shape_key
     std::map<QueueKey, const Line*> heads;
   };
 

@@ -34,6 +34,7 @@ Scheduler::Scheduler(const SchedulerConfig& config, StoreContents contents, Now 
     }
   }
   for (const v1::Queue& queue : contents.queues) jobs_.queues().set_up(queue);
+  jobs_.reserve(contents.live_jobs.size());
   for (v1::Job& job : contents.live_jobs) load_job(std::move(job), contents);
   timers_.add({now.boot, TimerKind::kRetention, ""});
 }
@@ -41,9 +42,8 @@ Scheduler::Scheduler(const SchedulerConfig& config, StoreContents contents, Now 
 void Scheduler::load_job(v1::Job job, const StoreContents& contents) {
   LiveJob live;
   last_seq_ = std::max(last_seq_, job.seq());
-  if (!job.spec().worker_id().empty()) live.target = job.worker_id();
   if (const auto parts = split_task_id(job.job_id())) {
-    live.array_id = parts->first;
+    live.array_id_size = static_cast<uint32_t>(parts->first.size());
     const LiveJob* array = jobs_.find(parts->first);
     if (array == nullptr) return;  // set aside with its array
     live.position = array->job.spec().has_array()
@@ -69,16 +69,11 @@ void Scheduler::load_job(v1::Job job, const StoreContents& contents) {
 
 Decision Scheduler::begin(Now now) {
   Decision out;
-  std::vector<std::string> waiting;
-  std::vector<std::string> waiting_tasks;  // after what they are tasks of
-  jobs_.for_each([&](const LiveJob& live) {
-    if (live.job.state() != v1::Job::QUEUED && live.tasks == nullptr) return;
-    (live.array_id.empty() ? waiting : waiting_tasks).push_back(live.job.job_id());
-  });
-  waiting.insert(waiting.end(), waiting_tasks.begin(), waiting_tasks.end());
-  for (const std::string& job_id : waiting) {
-    if (LiveJob* live = jobs_.find(job_id)) resume_waiting(*live, out, now);
-  }
+  const auto waits = [](const LiveJob& live) {
+    return live.job.state() == v1::Job::QUEUED || live.tasks != nullptr;
+  };
+  // None of them leaves the table meanwhile.
+  for (LiveJob* live : jobs_.in_order(waits)) resume_waiting(*live, out, now);
   placement_changed_ = true;
   admit_remembered(out);
   fire_schedules(out, now);
@@ -152,8 +147,8 @@ Decision Scheduler::seal(Decision out, Now now) {
   for (const auto& [job_id, is_event] : marked_) {
     LiveJob* live = jobs_.find(job_id);
     if (live == nullptr) continue;  // refused: the deletion is in the batch
-    if (waits_for_room(*live)) live->job.set_pending_reason(pending_reason(*live));
-    out.persist.put_jobs.push_back(live->job);
+    v1::Job& record = out.persist.put_jobs.emplace_back(live->job);
+    if (waits_for_room(*live)) record.set_pending_reason(pending_reason(*live));
     if (is_final(live->job.state())) jobs_.retire(*live);
     if (!is_event) continue;
     v1::Event event;
@@ -181,6 +176,8 @@ v1::Job Scheduler::shown(const v1::Job& job) {
   hide_contents(copy);
   if (is_final(copy.state())) return copy;
   const LiveJob* live = jobs_.find(copy.job_id());
+  LiveJob* array = nullptr;
+  if (live == nullptr && unrecorded_task(copy.job_id(), &array)) live = array;
   if (copy.state() == v1::Job::QUEUED || (live != nullptr && live->tasks != nullptr)) {
     if (live != nullptr) copy.set_pending_reason(pending_reason(*live));
     return copy;
@@ -197,8 +194,8 @@ void Scheduler::reply(CallId call, absl::StatusOr<Answer> answer, Decision& out)
 }
 
 void Scheduler::answer_start(LiveJob& live, Decision& out) {
-  if (live.start_call == 0) return;
-  reply(std::exchange(live.start_call, 0), Answer(shown(live.job)), out);
+  if (live.submission->start_call == 0) return;
+  reply(std::exchange(live.submission.edit().start_call, 0), Answer(shown(live.job)), out);
 }
 
 void Scheduler::committed(uint64_t number) {
@@ -209,7 +206,7 @@ void Scheduler::committed(uint64_t number) {
       if (pending.question.request_key == entry.first) return false;
     }
     const LiveJob* live = jobs_.find(entry.second.subject_id);
-    return live == nullptr || live->start_call == 0;
+    return live == nullptr || live->submission->start_call == 0;
   });
   std::erase_if(erased_, [number](const auto& entry) { return entry.second <= number; });
   std::erase_if(erased_external_, [number](const auto& entry) { return entry.second <= number; });
@@ -220,7 +217,7 @@ void Scheduler::fire(const Timer& timer, Decision& out, Now now) {
   switch (timer.kind) {
     case TimerKind::kStartWait: {
       LiveJob* live = jobs_.find(timer.subject);
-      if (live == nullptr || live->start_call == 0) return;
+      if (live == nullptr || live->submission->start_call == 0) return;
       out.after = std::max(out.after, live->commit);
       answer_start(*live, out);
       return reconsider(*live, out);  // repetitions of the call wait with it

@@ -282,7 +282,7 @@ class Scheduler {
   void add_event(v1::Event event, Decision& out, Now now);
   [[nodiscard]] v1::Job shown(const v1::Job& job);
   void reply(CallId call, absl::StatusOr<Answer> answer, Decision& out);  // 0: nobody's
-  // Shows the job to the caller who waits for its start, if there is one.
+  // To the caller who waits for a directed start, if there is one.
   void answer_start(LiveJob& live, Decision& out);
   void fire(const Timer& timer, Decision& out, Now now);
   // Ends every public call: places what fits now and turns what was marked into one commit.

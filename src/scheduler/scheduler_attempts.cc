@@ -62,7 +62,7 @@ void Scheduler::send_start(LiveJob& live, WorkerEntry& worker, Decision& out) {
     const auto silence = lost_after(live.job.spec());
     *order.attempt.mutable_fence_after() = to_proto(silence - fence_margin(silence));
   }
-  if (const LiveJob* array = live.array_id.empty() ? nullptr : jobs_.find(live.array_id)) {
+  if (const LiveJob* array = live.is_task() ? jobs_.find(live.array_id()) : nullptr) {
     order.attempt.set_task_index(split_task_id(live.job.job_id())->second);
     order.attempt.set_task_count(array->tasks->size());
     const std::vector<std::string>& peers = array->tasks->peers;
@@ -71,7 +71,7 @@ void Scheduler::send_start(LiveJob& live, WorkerEntry& worker, Decision& out) {
       *order.attempt.mutable_spec()->mutable_script() = array->job.spec().script();
     }
   }
-  live.order_pending = true;
+  live.order.edit().is_pending = true;
   out.effects.emplace_back(std::move(order));
 }
 
@@ -80,7 +80,7 @@ void Scheduler::send_stop(LiveJob& live, WorkerEntry& worker, Decision& out) {
   StopAttempt order{.worker_id = worker.id(), .session = worker.session};
   order.key.set_job_id(live.job.job_id());
   order.key.set_attempt(live.job.attempt());
-  live.order_pending = true;
+  live.order.edit().is_pending = true;
   out.effects.emplace_back(std::move(order));
 }
 
@@ -107,8 +107,7 @@ Decision Scheduler::start_answered(const std::string& worker_id, uint64_t sessio
   for (const v1::StartVerdict& verdict : answer->verdicts()) {
     LiveJob* live = current_attempt(verdict.key(), worker_id);
     if (live == nullptr) continue;
-    live->order_pending = false;
-    live->resends = 0;
+    live->order.edit().answered();
     if (verdict.refusal().code() == 0) continue;  // its start comes as an event
     if (live->job.state() != v1::Job::STARTING) continue;
     attempt_refused(*live, from_proto(verdict.refusal()), out, now);
@@ -124,10 +123,7 @@ Decision Scheduler::stop_answered(const std::string& worker_id, uint64_t session
     return {};
   }
   for (const v1::AttemptKey& key : keys) {
-    if (LiveJob* live = current_attempt(key, worker_id)) {
-      live->order_pending = false;
-      live->resends = 0;
-    }
+    if (LiveJob* live = current_attempt(key, worker_id)) live->order.edit().answered();
   }
   return {};
 }
@@ -140,15 +136,16 @@ void Scheduler::order_failed(const std::vector<v1::AttemptKey>& keys, const std:
   for (const v1::AttemptKey& key : keys) {
     LiveJob* live = current_attempt(key, worker_id);
     if (live == nullptr) continue;
-    const auto delay = kFirstResend * (1U << std::min(live->resends, kMostResendDoublings));
-    ++live->resends;
+    uint32_t& resends = live->order.edit().resends;
+    const auto delay = kFirstResend * (1U << std::min(resends, kMostResendDoublings));
+    ++resends;
     timers_.add({now.boot + delay, TimerKind::kResend, key.job_id(), session});
   }
 }
 
 void Scheduler::resend_order(const std::string& job_id, Decision& out) {
   LiveJob* live = jobs_.find(job_id);
-  if (live == nullptr || !live->order_pending) return;
+  if (live == nullptr || !live->order->is_pending) return;
   WorkerEntry* worker = workers_.find(live->job.worker_id());
   if (worker == nullptr || worker->stream == 0) return;
   if (live->job.has_stop_requested()) {
@@ -162,8 +159,10 @@ void Scheduler::attempt_started(LiveJob& live, const v1::JobEvent& event, Decisi
   if (live.job.state() != v1::Job::STARTING) return;
   jobs_.set_state(live, v1::Job::RUNNING);
   if (WorkerEntry* worker = workers_.find(live.job.worker_id())) start_succeeded(*worker);
-  if (live.ordered_at) metrics_.dispatch_latency.observe(now.boot - *live.ordered_at);
-  live.order_pending = live.job.has_stop_requested() && live.order_pending;
+  if (const BootTime ordered = live.order->attempt_at; ordered != BootTime()) {
+    metrics_.dispatch_latency.observe(now.boot - ordered);
+  }
+  if (!live.job.has_stop_requested()) live.order.edit().is_pending = false;
   *live.job.mutable_start_time() = event.time();
   live.job.set_output_path(event.started().output_path());
   v1::Attempt& attempt = *live.job.mutable_attempts()->rbegin();
@@ -172,7 +171,7 @@ void Scheduler::attempt_started(LiveJob& live, const v1::JobEvent& event, Decisi
   attempt.set_remote_id(event.started().remote_id());
   mark(live);
   task_changed(live, out, now);
-  LiveJob* array = live.array_id.empty() ? nullptr : jobs_.find(live.array_id);
+  LiveJob* array = live.is_task() ? jobs_.find(live.array_id()) : nullptr;
   if (array != nullptr && !array->job.has_start_time()) {
     *array->job.mutable_start_time() = event.time();
     mark(*array);
@@ -183,7 +182,8 @@ void Scheduler::attempt_started(LiveJob& live, const v1::JobEvent& event, Decisi
 
 void Scheduler::attempt_refused(LiveJob& live, const absl::Status& refusal, Decision& out,
                                 Now now) {
-  if (live.start_call == 0) {  // somebody has seen this job: it ends, it does not vanish
+  if (live.submission->start_call ==
+      0) {  // somebody has seen this job: it ends, it does not vanish
     v1::JobEnd end;
     end.set_reason(v1::JobEnd::START_FAILED);
     end.set_message(std::string(refusal.message()));
@@ -197,15 +197,15 @@ void Scheduler::attempt_refused(LiveJob& live, const absl::Status& refusal, Deci
   }
   placement_changed_ = true;
   const std::string job_id = live.job.job_id();
-  reply(live.start_call, refusal, out);
-  for (const CallId waiter : live.waiters) {
+  reply(live.submission->start_call, refusal, out);
+  for (const CallId waiter : *live.waiters) {
     if (parked_.erase(waiter) > 0) reply(waiter, refusal, out);
   }
   out.persist.forget_jobs.push_back(job_id);
   unschedule(live.job, out);
-  if (!live.request_key.empty()) {  // nothing happened: a repetition tries anew
-    out.persist.delete_idempotency.push_back(live.request_key);
-    first_answers_.erase(live.request_key);
+  if (const std::string& key = live.submission->request_key; !key.empty()) {
+    out.persist.delete_idempotency.push_back(key);  // nothing happened: a repetition tries anew
+    first_answers_.erase(key);
   }
   reserve_external_id(live.job);
   jobs_.erase(job_id);
@@ -258,8 +258,8 @@ void Scheduler::finish(LiveJob& live, const v1::JobEnd& end, WallTime when, Deci
   live.job.clear_pending_reason();
   *live.job.mutable_end() = end;
   *live.job.mutable_end_time() = to_proto(when);
-  live.order_pending = false;
-  for (const std::string& awaited : std::set<std::string>(live.unmet)) {
+  live.order.reset();
+  for (const std::string& awaited : std::set<std::string>(live.obstacles->unmet)) {
     forget_dependency(live, awaited);
   }
   mark(live);

@@ -51,7 +51,7 @@ void Scheduler::ask(CallId call, ParkedCall parked, Decision& out) {
       out.after = std::max(out.after, live->commit);
       return reply(call, *std::move(answer), out);
     }
-    live->waiters.push_back(call);
+    live->waiters.edit().push_back(call);
     parked_[call] = std::move(parked);
     return;
   }
@@ -102,7 +102,7 @@ std::optional<absl::StatusOr<Answer>> Scheduler::evaluate(const ParkedCall& park
       return Result(Answer(shown(job)));
     case ParkedCall::Kind::kFirstAnswer: {
       const LiveJob* live = jobs_.find(job.job_id());
-      if (live != nullptr && live->start_call != 0) return std::nullopt;
+      if (live != nullptr && live->submission->start_call != 0) return std::nullopt;
       return Result(Answer(shown(job)));
     }
     case ParkedCall::Kind::kNotRunning:
@@ -171,8 +171,9 @@ std::optional<absl::StatusOr<Answer>> Scheduler::evaluate_output(const ParkedCal
 }
 
 void Scheduler::reconsider(LiveJob& live, Decision& out) {
+  if (live.waiters->empty()) return;
   std::vector<CallId> still_waiting;
-  for (const CallId call : std::exchange(live.waiters, {})) {
+  for (const CallId call : std::exchange(live.waiters.edit(), {})) {
     const auto found = parked_.find(call);
     if (found == parked_.end()) continue;
     auto answer = evaluate(found->second, live.job);
@@ -188,7 +189,7 @@ void Scheduler::reconsider(LiveJob& live, Decision& out) {
     waiting_outputs_.insert(still_waiting.begin(), still_waiting.end());
     still_waiting.clear();
   }
-  live.waiters = std::move(still_waiting);
+  live.waiters.edit() = std::move(still_waiting);
 }
 
 void Scheduler::reconsider_outputs_of(const WorkerEntry& worker, Decision& out) {
@@ -211,7 +212,7 @@ void Scheduler::unpark(CallId call) {
   std::erase_if(lookups_, [call](const auto& entry) { return entry.second.call == call; });
   const auto found = parked_.find(call);
   if (found == parked_.end()) return;
-  if (LiveJob* live = jobs_.find(found->second.job_id)) std::erase(live->waiters, call);
+  if (LiveJob* live = jobs_.find(found->second.job_id)) std::erase(live->waiters.edit(), call);
   const auto waiters = task_waiters_.find(found->second.job_id);
   if (waiters != task_waiters_.end()) {
     std::erase(waiters->second, call);

@@ -40,17 +40,17 @@ std::string Scheduler::peer_name(const v1::Job& task) {
 }
 
 bool Scheduler::know_peers(LiveJob& task, Decision& out) {
-  const LiveJob* gang = jobs_.find(task.array_id);
+  const LiveJob* gang = jobs_.find(task.array_id());
   if (gang == nullptr || !gang->tasks->peers.empty()) return true;
   // This term did not place it: a task that has ended meanwhile is in the store alone.
   std::vector<std::string> missing;
   for (uint32_t rank = 0; rank < gang->tasks->size(); ++rank) {
-    std::string id = task_id(task.array_id, rank);
+    std::string id = task_id(task.array_id(), rank);
     if (jobs_.find(id) == nullptr) missing.push_back(std::move(id));
   }
   if (missing.empty()) {
     for (uint32_t rank = 0; rank < gang->tasks->size(); ++rank) {
-      gang->tasks->peers.push_back(peer_name(jobs_.find(task_id(task.array_id, rank))->job));
+      gang->tasks->peers.push_back(peer_name(jobs_.find(task_id(task.array_id(), rank))->job));
     }
     return true;
   }
@@ -68,12 +68,12 @@ bool Scheduler::know_peers(LiveJob& task, Decision& out) {
 void Scheduler::peers_read(const std::string& task_id_, const std::vector<std::string>& asked,
                            const absl::StatusOr<LookedUp>& found, Decision& out, Now now) {
   LiveJob* task = jobs_.find(task_id_);
-  LiveJob* gang = task == nullptr ? nullptr : jobs_.find(task->array_id);
+  LiveJob* gang = task == nullptr ? nullptr : jobs_.find(task->array_id());
   if (gang == nullptr || task->job.state() != v1::Job::STARTING) return;
   WorkerEntry* worker = workers_.find(task->job.worker_id());
   if (worker == nullptr || worker->stream == 0) return;  // sent when its next session opens
   if (!found.ok()) {
-    task->order_pending = true;
+    task->order.edit().is_pending = true;
     timers_.add({now.boot + kReadAgainAfter, TimerKind::kResend, task_id_, worker->session});
     return;
   }

@@ -257,15 +257,14 @@ void Scheduler::forget_worker(WorkerEntry& worker, const std::string& why, Decis
   end_quarantine(worker);
   *worker.record.mutable_left_time() = to_proto(now.wall);
   set_worker_state(worker, v1::Worker::LEFT, "");
-  std::vector<std::string> waiting;
-  jobs_.for_each([&waiting, &worker](const LiveJob& live) {
-    if (live.target == worker.id() && waits_for_room(live)) waiting.push_back(live.job.job_id());
-  });
+  const auto waits_for_it = [&worker](const LiveJob& live) {
+    return live.target() == worker.id() && waits_for_room(live);
+  };
   v1::JobEnd end;
   end.set_reason(v1::JobEnd::START_FAILED);
   end.set_message(absl::StrCat(why, ": ", worker.name()));
-  for (const std::string& job_id : waiting) {
-    if (LiveJob* live = jobs_.find(job_id)) end_waiting(*live, end, out, now);
+  for (LiveJob* live : jobs_.in_order(waits_for_it)) {
+    if (waits_for_room(*live)) end_waiting(*live, end, out, now);  // not ended with another of them
   }
 }
 

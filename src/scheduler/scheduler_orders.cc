@@ -304,7 +304,6 @@ LiveJob& Scheduler::revive(const v1::Job& job, const RecordedTasks& tasks) {
   make_stale(job.job_id());
   LiveJob live;
   live.job = job;
-  if (!job.spec().worker_id().empty()) live.target = job.worker_id();
   if (has_tasks(job)) live.tasks = TaskGroup::of(job, tasks);
   live.job.set_state(v1::Job::QUEUED);
   return jobs_.insert(std::move(live));

@@ -46,7 +46,7 @@ void Scheduler::place(Decision& out, Now now) {
 bool Scheduler::start_head(const ReadyQueue::Head& head, const WorkerTable::Reserved& reserved,
                            Decision& out, Now now) {
   const Shape& shape = head.line->shape;  // gone once its last job has started
-  LiveJob& live = *jobs_.find(head.job_id());
+  LiveJob& live = head.job();
   if (shape.gang_size > 0) {
     const std::vector<WorkerEntry*> workers = workers_.best_for_gang(shape, reserved);
     if (workers.empty()) return false;
@@ -75,8 +75,8 @@ void Scheduler::start_attempt(LiveJob& live, WorkerEntry& worker, Decision& out,
   jobs_.set_state(live, v1::Job::STARTING);
   metrics_.attempts.add();
   if (live.eligible_at) metrics_.queue_wait.observe(now.boot - *live.eligible_at);
-  live.ordered_at = now.boot;
-  live.not_before.reset();
+  live.order.edit().attempt_at = now.boot;
+  live.obstacles.reset();
   live.eligible_at.reset();
   job.set_attempt(job.attempt() + 1);
   job.set_worker_id(worker.id());
@@ -97,7 +97,7 @@ void Scheduler::start_attempt(LiveJob& live, WorkerEntry& worker, Decision& out,
 
 void Scheduler::requeue(LiveJob& live, std::chrono::nanoseconds delay, Decision& out, Now now) {
   jobs_.set_state(live, v1::Job::QUEUED);
-  live.order_pending = false;
+  live.order.reset();
   live.eligible_at.reset();
   live.job.clear_suspended();
   hold_until(live, now.boot + delay);

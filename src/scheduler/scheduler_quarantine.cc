@@ -56,7 +56,7 @@ void Scheduler::start_over(WorkerEntry& worker, const std::string& job_id, const
 }
 
 void Scheduler::note_probe(WorkerEntry& worker, const LiveJob& live) {
-  if (!worker.in_quarantine() || !live.target.empty()) return;
+  if (!worker.in_quarantine() || !live.target().empty()) return;
   worker.probe_due = false;
   worker.probe_job = live.job.job_id();
 }

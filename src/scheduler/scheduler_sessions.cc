@@ -132,8 +132,7 @@ void Scheduler::adopt(LiveJob& live, const v1::HeldAttempt& held, Decision& out,
   record.set_epoch(epoch_);
   const WorkerEntry& worker = *workers_.find(live.job.worker_id());
   record.set_session(worker.session);
-  live.order_pending = false;
-  live.resends = 0;
+  live.order.edit().answered();
   if (held.started()) {
     v1::JobEvent event;
     *event.mutable_time() = held.start_time();

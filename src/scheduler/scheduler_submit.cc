@@ -224,7 +224,7 @@ absl::Status Scheduler::accept(CallId call, SubmitOrder order, const LookUp& que
   }
 
   LiveJob live;
-  live.request_key = order.request.key;
+  if (!order.request.key.empty()) live.submission.edit().request_key = order.request.key;
   v1::Job& job = live.job;
   job.set_job_id(order.job_id);
   job.set_seq(++last_seq_);
@@ -234,10 +234,7 @@ absl::Status Scheduler::accept(CallId call, SubmitOrder order, const LookUp& que
   job.set_schedule(order.schedule);
   job.set_trace_parent(order.trace_parent);
   *job.mutable_submit_time() = to_proto(now.wall);
-  if (target != nullptr) {
-    job.set_worker_id(target->id());
-    live.target = target->id();
-  }
+  if (target != nullptr) job.set_worker_id(target->id());
   job.set_state(v1::Job::QUEUED);
   if (has_tasks(job)) {
     live.tasks = TaskGroup::of(job, {});
@@ -267,8 +264,8 @@ absl::Status Scheduler::accept(CallId call, SubmitOrder order, const LookUp& que
 
 void Scheduler::answer_submitted(const std::string& job_id, CallId call, Decision& out, Now now) {
   LiveJob& kept = *jobs_.find(job_id);
-  if (!kept.target.empty() && kept.job.state() == v1::Job::STARTING) {
-    kept.start_call = call;
+  if (!kept.target().empty() && kept.job.state() == v1::Job::STARTING) {
+    kept.submission.edit().start_call = call;
     timers_.add({now.boot + config_.scheduling.start_wait, TimerKind::kStartWait, job_id});
     return;
   }

@@ -24,14 +24,13 @@ uint32_t index_of(const v1::Job& array, uint32_t position) {
 
 LiveJob& Scheduler::add_task(LiveJob& array, uint32_t position, v1::Job job) {
   LiveJob task;
-  task.array_id = array.job.job_id();
+  task.array_id_size = static_cast<uint32_t>(array.job.job_id().size());
   task.position = position;
-  task.target = job.spec().worker_id().empty() ? "" : job.worker_id();
   job.set_retries(array.job.retries());
   job.set_state(v1::Job::QUEUED);
   const auto waiters = task_waiters_.find(job.job_id());
   if (waiters != task_waiters_.end()) {
-    task.waiters = std::move(waiters->second);
+    task.waiters.edit() = std::move(waiters->second);
     task_waiters_.erase(waiters);
   }
   task.job = std::move(job);
@@ -71,8 +70,8 @@ void Scheduler::expand_broadcast(LiveJob& live, Decision& out, Now now) {
 }
 
 void Scheduler::task_changed(LiveJob& task, Decision& out, Now now) {
-  if (task.array_id.empty()) return;
-  LiveJob* array = jobs_.find(task.array_id);
+  if (!task.is_task()) return;
+  LiveJob* array = jobs_.find(task.array_id());
   if (array == nullptr) return;
   TaskGroup& group = *array->tasks;
   const bool was_full = group.is_full();

@@ -160,7 +160,7 @@ v1::ExplainJobResponse Scheduler::explanation(const v1::Job& job) {
   if (!live->eligible_at) return answer;
   answer.set_jobs_ahead(jobs_.ready().count_before(queue_of(live->job.spec()),
                                                    JobTable::key_of(*live), kMostCountedAhead));
-  const Shape shape = Shape::of(live->job.spec(), live->target);
+  const Shape shape = Shape::of(live->job.spec(), live->target());
   workers_.for_each([this, &answer, &shape](const WorkerEntry& worker) {
     if (worker.state() == v1::Worker::LEFT) return;
     auto& verdict = *answer.add_workers();

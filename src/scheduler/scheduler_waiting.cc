@@ -34,14 +34,14 @@ v1::JobEnd dependency_failed(const std::string& message) {
 
 void Scheduler::wait_for_dependencies(LiveJob& live) {
   for (const v1::Dependency& dependency : live.job.spec().after()) {
-    live.unmet.insert(dependency.job_id());
+    live.obstacles.edit().unmet.insert(dependency.job_id());
     dependents_[dependency.job_id()].insert(live.job.job_id());
   }
 }
 
 void Scheduler::dependencies_read(LiveJob& live, const std::vector<std::string>& asked,
                                   const LookedUp& found, Decision& out, Now now) {
-  const std::set<std::string> unmet = live.unmet;
+  const std::set<std::string> unmet = live.obstacles->unmet;
   for (const std::string& job_id : unmet) {
     if (is_final(live.job.state())) return;
     LiveJob* array = nullptr;
@@ -66,7 +66,7 @@ void Scheduler::dependencies_read(LiveJob& live, const std::vector<std::string>&
 }
 
 void Scheduler::forget_dependency(LiveJob& live, const std::string& job_id) {
-  live.unmet.erase(job_id);
+  live.obstacles.edit().unmet.erase(job_id);
   const auto entry = dependents_.find(job_id);
   if (entry == dependents_.end()) return;
   entry->second.erase(live.job.job_id());
@@ -113,7 +113,7 @@ void Scheduler::forget_awaited(const std::string& job_id, Decision& out, Now now
 }
 
 void Scheduler::hold_until(LiveJob& live, BootTime at) {
-  live.not_before = at;
+  live.obstacles.edit().not_before = at;
   timers_.add({at, TimerKind::kEligible, live.job.job_id()});
 }
 
@@ -136,7 +136,7 @@ void Scheduler::refresh(LiveJob& live, Decision& out, Now now) {
   const bool waits = waits_for_room(live);
   if (live.tasks != nullptr) jobs_.set_waiting_tasks(live, waits);
   const bool eligible =
-      waits && live.unmet.empty() && (!live.not_before || *live.not_before <= now.boot);
+      waits && live.obstacles->unmet.empty() && live.obstacles->not_before <= now.boot;
   if (!eligible) return jobs_.set_ready(live, false);
   if (!live.eligible_at) {
     live.eligible_at = now.boot;
@@ -146,10 +146,10 @@ void Scheduler::refresh(LiveJob& live, Decision& out, Now now) {
     }
   }
   if (live.tasks != nullptr && live.tasks->size() == 0) return expand_broadcast(live, out, now);
-  const LiveJob* array = live.array_id.empty() ? &live : jobs_.find(live.array_id);
+  const LiveJob* array = live.is_task() ? jobs_.find(live.array_id()) : &live;
   const bool full = array != nullptr && array->tasks != nullptr && array->tasks->is_full();
   jobs_.set_ready(live, !full);
-  placement_changed_ = placement_changed_ || live.ready;
+  placement_changed_ = placement_changed_ || live.line != nullptr;
 }
 
 void Scheduler::check_queue_timeout(const std::string& job_id, Decision& out, Now now) {
@@ -166,21 +166,22 @@ void Scheduler::check_queue_timeout(const std::string& job_id, Decision& out, No
 
 std::string Scheduler::pending_reason(const LiveJob& live) {
   if (!waits_for_room(live)) return "";
-  if (!live.unmet.empty()) {
-    const std::string first = "waits for job " + *live.unmet.begin();
-    return live.unmet.size() == 1 ? first
-                                  : absl::StrCat(first, " and ", live.unmet.size() - 1, " more");
+  if (!live.obstacles->unmet.empty()) {
+    const std::string first = "waits for job " + *live.obstacles->unmet.begin();
+    return live.obstacles->unmet.size() == 1
+               ? first
+               : absl::StrCat(first, " and ", live.obstacles->unmet.size() - 1, " more");
   }
   if (!live.eligible_at) {
     return live.job.attempts_size() > 0
                ? absl::StrCat("waits before attempt ", live.job.attempt() + 1)
                : "waits for its start time";
   }
-  const LiveJob* array = live.array_id.empty() ? &live : jobs_.find(live.array_id);
+  const LiveJob* array = live.is_task() ? jobs_.find(live.array_id()) : &live;
   if (array != nullptr && array->tasks != nullptr && array->tasks->is_full()) {
     return "as many tasks run as max_parallel allows";
   }
-  const Shape shape = Shape::of(live.job.spec(), live.target);
+  const Shape shape = Shape::of(live.job.spec(), live.target());
   const std::string obstacle =
       jobs_.queues().obstacle(queue_of(live.job.spec()), std::max(1U, shape.gang_size));
   if (!obstacle.empty()) return obstacle;

@@ -1,6 +1,7 @@
 #include "store/etcd_loader.h"
 
 #include <algorithm>
+#include <memory>
 #include <tuple>
 #include <utility>
 
@@ -99,8 +100,13 @@ absl::Status EtcdLoader::read_jobs() {
           contents_.recorded_tasks[job.job_id()];
           live_arrays_.insert(job.job_id());
         }
-        contents_.live_jobs.push_back(std::move(job));
+        take_live(std::move(job));
       });
+}
+
+void EtcdLoader::take_live(v1::Job job) {
+  const std::unique_ptr<std::string> dropped(job.release_pending_reason());
+  contents_.live_jobs.push_back(std::move(job));
 }
 
 absl::Status EtcdLoader::read_tasks() {
@@ -119,7 +125,7 @@ absl::Status EtcdLoader::read_tasks_below(const std::string& prefix) {
         const auto parts = split_task_id(task.job_id());
         if (!parts || !live_arrays_.contains(parts->first)) return;
         contents_.recorded_tasks[parts->first].emplace_back(parts->second, task.state());
-        if (!is_final(task.state())) contents_.live_jobs.push_back(std::move(task));
+        if (!is_final(task.state())) take_live(std::move(task));
       });
 }
 

@@ -37,6 +37,7 @@ class EtcdLoader {
   // Calls `take` with each record that parses; the others are set aside.
   template <typename Message, typename KeyOf, typename Take>
   [[nodiscard]] absl::Status read(const std::string& folder, KeyOf key_of, Take take);
+  void take_live(v1::Job job);
   void set_aside(const std::string& key, const std::string& value);
 
   EtcdClient& client_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -132,6 +133,10 @@ absl::Status SqliteWriter::raise_epoch(internal::StoreMeta& meta) {
 }
 
 absl::Status SqliteWriter::read_jobs(StoreContents& contents) {
+  const absl::StatusOr<int64_t> live =
+      database_->query_integer("SELECT count(*) FROM jobs INDEXED BY jobs_live WHERE state < 4");
+  if (!live.ok()) return live.status();
+  contents.live_jobs.reserve(static_cast<size_t>(*live));
   std::vector<std::string> damaged;
   {
     absl::StatusOr<SqliteStatement> rows = database_->prepare(
@@ -140,11 +145,12 @@ absl::Status SqliteWriter::read_jobs(StoreContents& contents) {
     if (!rows.ok()) return rows.status();
     absl::StatusOr<bool> row = rows->step();
     for (; row.ok() && *row; row = rows->step()) {
-      v1::Job job;
+      v1::Job& job = contents.live_jobs.emplace_back();
       if (parse_sealed(rows->blob(1), job) && job.job_id() == rows->text(0)) {
-        contents.live_jobs.push_back(std::move(job));
+        const std::unique_ptr<std::string> dropped(job.release_pending_reason());
       } else {
         damaged.emplace_back(rows->text(0));
+        contents.live_jobs.pop_back();
       }
     }
     if (!row.ok()) return row.status();

@@ -59,8 +59,10 @@ struct StoreBatch {
 
 // What a term of office starts from.
 struct StoreContents {
-  internal::StoreMeta meta;        // the new epoch included
-  std::vector<v1::Job> live_jobs;  // every job and task that has not ended, by seq and index
+  internal::StoreMeta meta;  // the new epoch included
+  // Every job and task that has not ended, by seq and index; without `pending_reason`, which is
+  // worked out when somebody asks.
+  std::vector<v1::Job> live_jobs;
   std::map<std::string, RecordedTasks> recorded_tasks;  // of each live job that has tasks
   std::vector<internal::WorkerRecord> workers;
   std::vector<v1::Schedule> schedules;              // by name

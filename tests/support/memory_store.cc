@@ -74,6 +74,7 @@ absl::StatusOr<StoreContents> MemoryStore::begin_term() {
   for (const auto& [key, job] : jobs_) {
     if (!is_final(job.state())) {
       contents.live_jobs.push_back(job);
+      contents.live_jobs.back().clear_pending_reason();
       if (has_tasks(job)) contents.recorded_tasks[job.job_id()] = tasks_of(job.job_id());
     } else if (key.second < 0) {
       ++contents.ended_counts[job.state()];

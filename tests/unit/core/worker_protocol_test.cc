@@ -54,8 +54,10 @@ TEST_CASE("what only workers of our own can do is refused by name", "[worker_pro
 
   CHECK(refused_field(Worker::JOBSCHEDULER, base + more) == field);
   CHECK(refused_field(Worker::GO_WORK, base + more) == field);
-  CHECK(can_run(Worker::CLUSTERD, spec_of(base + more)));
-  CHECK_FALSE(can_run(Worker::JOBSCHEDULER, spec_of(base + more)));
+  const SuitableProtocols suitable = suitable_protocols(spec_of(base + more));
+  CHECK(suitable.clusterd);
+  CHECK_FALSE(suitable.jobscheduler);
+  CHECK_FALSE(suitable.go_work);
 }
 
 TEST_CASE("what the scheduler does by itself is no matter of the protocol", "[worker_protocol]") {

@@ -189,6 +189,25 @@ TEST_CASE("ends are acknowledged only after their commit, unknown attempts are f
   CHECK(cluster.sent.back().message.has_fenced());
 }
 
+TEST_CASE("what waited for a removed worker ends once") {
+  ClusterOfFakes cluster;
+  cluster.join("w", 1);
+  cluster.submit(spec_for("w"));
+  cluster.submit(spec_for("w"));  // waits for room
+  v1::JobSpec later = spec_for("w");
+  later.add_after()->set_job_id("job-2");
+  cluster.submit(later);
+  cluster.advance(60s);
+  REQUIRE(cluster.worker("w").state() == v1::Worker::UNREACHABLE);
+  v1::RemoveWorkerRequest request;
+  request.set_worker_id("w");
+
+  cluster.apply(cluster.scheduler.remove(900, request, {}, cluster.now));
+
+  CHECK(cluster.stored("job-2")->end().reason() == v1::JobEnd::START_FAILED);
+  CHECK(cluster.stored("job-3")->end().reason() == v1::JobEnd::DEPENDENCY_FAILED);
+}
+
 TEST_CASE("a worker leaves when it holds nothing, and is OFFLINE while its jobs go on") {
   ClusterOfFakes cluster;
   const std::string worker = cluster.join("w", 1);

@@ -87,6 +87,20 @@ TEST_CASE("small jobs do not starve a large one that came before them", "[queue]
   CHECK(started(cluster).back() == "job-5");
 }
 
+TEST_CASE("a task without a record waits for what its array waits for", "[queue]") {
+  ClusterOfFakes before;
+  v1::JobSpec spec = spec_for();
+  spec.mutable_array()->set_to(2);
+  before.submit(spec);
+  ClusterOfFakes cluster({}, before.store.begin_term()->live_jobs);
+
+  const std::string reason = cluster.query("job-1").pending_reason();
+
+  CHECK_FALSE(reason.empty());
+  CHECK(cluster.query("job-1.1").pending_reason() == reason);
+  CHECK(cluster.query("job-1.1").state() == v1::Job::QUEUED);
+}
+
 // How long the shortest of some rounds of ends takes, each of which starts the next of a queue.
 std::chrono::nanoseconds time_of_ends(uint64_t queue_length) {
   std::vector<v1::Job> jobs;

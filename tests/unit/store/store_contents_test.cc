@@ -57,6 +57,22 @@ TEMPLATE_TEST_CASE("a term of office finds what the last one has committed", "[s
   CHECK(contents.set_aside.empty());
 }
 
+TEMPLATE_TEST_CASE("a term of office begins without the reasons why jobs wait", "[store]",
+                   CLUSTERD_STORES) {
+  TestType held;
+  Store& store = *held;
+  (void)begun(store);
+  Job job = sample_job(1, Job::QUEUED);
+  job.set_pending_reason("waits for room on its worker");
+  REQUIRE(store.commit({batch_of(job)}).ok());
+
+  const StoreContents contents = begun(store);
+
+  REQUIRE(contents.live_jobs.size() == 1);
+  CHECK(contents.live_jobs[0].pending_reason().empty());
+  CHECK(store.find_job("job-1")->pending_reason() == "waits for room on its worker");
+}
+
 TEMPLATE_TEST_CASE("the number of a deleted job is not given again", "[store]", CLUSTERD_STORES) {
   TestType held;
   Store& store = *held;
