@@ -1,18 +1,19 @@
 #include "store/job_query.h"
 
 #include <algorithm>
-#include <string_view>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/proto_time.h"
 #include "store/job_page.h"
 #include "store/sealed_record.h"
+#include "store/sqlite_job_rows.h"
 
 namespace clusterd {
 namespace {
 
-constexpr size_t kScanStep = 1'000;
+constexpr int kMostLabelWalks = 4;    // of more labels the record alone is asked
+constexpr size_t kLooksOfRecord = 4;  // what reading one costs
 
 int64_t nanoseconds(const google::protobuf::Timestamp& time) {
   return from_proto(time).time_since_epoch().count();
@@ -21,119 +22,141 @@ int64_t nanoseconds(const google::protobuf::Timestamp& time) {
 }  // namespace
 
 JobQuery::JobQuery(SqliteDatabase& database, const v1::ListJobsRequest& request)
-    : database_(database),
-      request_(request),
-      states_(states_of(request)),
-      page_size_(page_size_of(request)) {}
+    : database_(database), request_(request), page_size_(page_size_of(request)) {}
 
 absl::StatusOr<v1::ListJobsResponse> JobQuery::run() {
   const absl::StatusOr<int64_t> start = seq_in_token(request_.page_token());
   if (!start.ok()) return start.status();
+  if (const absl::Status added = add_conditions(); !added.ok()) return added;
   v1::ListJobsResponse page;
-  int64_t seq = *start;
+  int64_t below = *start;  // all from here on has been looked at
   size_t bytes = 0;
-  for (size_t scanned = 0; scanned < kMaxScanned;) {
-    // One row more than fits tells whether there is another page.
-    const size_t step = request_.label().empty() ? page_size_ + 1 : kScanStep;
-    const absl::StatusOr<std::vector<Row>> rows = rows_below(seq, step);
-    if (!rows.ok()) return rows.status();
-    for (const Row& row : *rows) {
-      if (static_cast<size_t>(page.jobs_size()) == page_size_ || bytes >= kMostBytesOfPage) {
-        page.set_next_page_token(token_after(seq));
-        return page;
-      }
-      seq = row.seq;
-      v1::Job job;
-      const absl::StatusOr<bool> wanted = load(row, job);
-      if (!wanted.ok()) return wanted.status();
-      if (!*wanted) continue;
+  for (int64_t most = below - 1;; most = below - 1) {
+    const absl::StatusOr<Meeting> met = meet(most);
+    if (!met.ok()) return met.status();
+    if (*met == Meeting::kEnd) return page;
+    // One job more than fits tells whether there is another page.
+    const bool full =
+        static_cast<size_t>(page.jobs_size()) == page_size_ || bytes >= kMostBytesOfPage;
+    if (*met == Meeting::kTooManyLooks && !full) below = most + 1;
+    if (*met == Meeting::kTooManyLooks || full) break;
+    below = most;
+    v1::Job& job = *page.add_jobs();
+    const absl::StatusOr<bool> wanted = load(most, job);
+    if (!wanted.ok()) return wanted.status();
+    if (*wanted) {
       strip_for_list(job);
       bytes += job.ByteSizeLong();
-      *page.add_jobs() = std::move(job);
+    } else {
+      page.mutable_jobs()->RemoveLast();
+      looks_ += kLooksOfRecord;
     }
-    if (rows->size() < step) return page;
-    scanned += rows->size();
   }
-  page.set_next_page_token(token_after(seq));
+  page.set_next_page_token(token_after(below));
   return page;
 }
 
-absl::StatusOr<std::vector<JobQuery::Row>> JobQuery::rows_below(int64_t seq, size_t limit) {
-  std::vector<Row> rows;
-  if (states_.empty()) {
-    const absl::Status added = add_rows(v1::Job::STATE_UNSPECIFIED, seq, limit, rows);
-    if (!added.ok()) return added;
+absl::StatusOr<JobQuery::Meeting> JobQuery::meet(int64_t& most) {
+  size_t agreed = 0;
+  for (size_t i = 0; agreed < conditions_.size(); i = (i + 1) % conditions_.size()) {
+    if (looks_ >= kMostLooks) return Meeting::kTooManyLooks;
+    ++looks_;
+    const auto seq = conditions_[i].at_most(most);
+    if (!seq.ok()) return seq.status();
+    if (!*seq) return Meeting::kEnd;
+    agreed = **seq == most ? agreed + 1 : 1;
+    most = **seq;
   }
-  for (const int state : states_) {
-    const absl::Status added = add_rows(state, seq, limit, rows);
-    if (!added.ok()) return added;
-  }
-  std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.seq > b.seq; });
-  if (rows.size() > limit) rows.resize(limit);
-  return rows;
+  return Meeting::kJob;
 }
 
-absl::Status JobQuery::add_rows(int state, int64_t seq, size_t limit, std::vector<Row>& rows) {
-  const bool by_state = state != v1::Job::STATE_UNSPECIFIED;
-  absl::StatusOr<SqliteStatement> statement = database_.prepare(sql_for(by_state));
-  if (!statement.ok()) return statement.status();
-  statement->bind(1, seq).bind(2, static_cast<int64_t>(limit));
-  if (by_state) statement->bind(3, state);
-  if (!request_.worker_id().empty()) statement->bind_text(4, request_.worker_id());
-  if (!request_.name().empty()) statement->bind_text(5, request_.name());
-  if (!request_.queue().empty()) statement->bind_text(6, request_.queue());
-  if (!request_.external_id().empty()) statement->bind_text(9, request_.external_id());
-  if (request_.has_submitted_since()) {
-    statement->bind(7, nanoseconds(request_.submitted_since()));
+absl::Status JobQuery::add_conditions() {
+  absl::Status status = add_labels();
+  if (status.ok() && !request_.external_id().empty()) {
+    status = add_condition({.rows = "jobs WHERE array_id IS NULL AND external_id = ?2",
+                            .text = request_.external_id()});
   }
-  if (request_.has_submitted_before()) {
-    statement->bind(8, nanoseconds(request_.submitted_before()));
+  if (status.ok() && !request_.name().empty()) {
+    status = add_condition({.rows = "jobs INDEXED BY jobs_by_name"
+                                    " WHERE array_id IS NULL AND name = ?2 AND name <> ''",
+                            .text = request_.name()});
   }
-  absl::StatusOr<bool> row = statement->step();
-  for (; row.ok() && *row; row = statement->step()) {
-    rows.push_back({.seq = statement->integer(0), .row_id = statement->integer(1)});
+  if (status.ok() && !request_.queue().empty() && request_.queue() != "default") {
+    status = add_condition({.rows = "jobs INDEXED BY jobs_by_queue"
+                                    " WHERE array_id IS NULL AND queue = ?2 AND queue <> ''",
+                            .text = request_.queue()});
   }
-  return row.status();
+  return status.ok() ? add_states_and_times() : status;
 }
 
-std::string JobQuery::sql_for(bool by_state) const {
-  std::string index = by_state ? "jobs_by_state" : "jobs_by_seq";
-  std::string conditions;
-  if (by_state) conditions += " AND state = ?3";
-  if (!request_.worker_id().empty()) {
-    conditions += " AND worker_id = ?4";
-    index = by_state ? "jobs_by_worker_state" : "jobs_by_worker";
+absl::Status JobQuery::add_labels() {
+  for (int i = 0; i < std::min(request_.label_size(), kMostLabelWalks); ++i) {
+    SeqUnion& either = conditions_.emplace_back();
+    for (const std::string_view label : {indexed_label(request_.label(i)), kManyLabels}) {
+      const absl::Status added =
+          add_walk(either, {.rows = "job_labels WHERE label = ?2", .text = label});
+      if (!added.ok()) return added;
+    }
   }
-  if (request_.queue() == "default") {
-    conditions += " AND queue IN (?6, '')";  // of those that name none, too
-  } else if (!request_.queue().empty()) {
-    conditions += " AND queue = ?6 AND queue <> ''";
-    index = "jobs_by_queue";
-  }
-  if (!request_.name().empty()) {
-    conditions += " AND name = ?5 AND name <> ''";
-    index = "jobs_by_name";
-  }
-  if (!request_.external_id().empty()) {
-    conditions += " AND external_id = ?9";
-    index.clear();  // at most one row has it
-  }
-  if (request_.has_submitted_since()) conditions += " AND submit_time_ns >= ?7";
-  if (request_.has_submitted_before()) conditions += " AND submit_time_ns < ?8";
-  // Every parameter number up to the highest used is one that SQLite lets us bind.
-  return absl::StrCat(
-      "SELECT seq, rowid FROM jobs", index.empty() ? std::string() : " INDEXED BY " + index,
-      " WHERE array_id IS NULL AND seq < ?1", conditions, " ORDER BY seq DESC LIMIT ?2");
+  return absl::OkStatus();
 }
 
-// False: the row has gone, its record does not parse (a start sets it aside), or its labels differ.
-absl::StatusOr<bool> JobQuery::load(const Row& row, v1::Job& job) {
-  absl::StatusOr<SqliteStatement> statement =
-      database_.prepare("SELECT record FROM jobs WHERE rowid = ?1");
-  if (!statement.ok()) return statement.status();
-  const absl::StatusOr<bool> found = statement->bind(1, row.row_id).step();
-  if (!found.ok() || !*found) return found;
-  return parse_sealed(statement->blob(0), job) && has_labels(job, request_);
+absl::Status JobQuery::add_states_and_times() {
+  bool by_time = request_.has_submitted_since() || request_.has_submitted_before();
+  Walk walk{.rows = "jobs INDEXED BY jobs_by_state WHERE array_id IS NULL"};
+  if (!request_.worker_id().empty()) walk.text = request_.worker_id();
+  if (const std::vector<int> states = states_of(request_); !states.empty()) {
+    if (walk.text) {
+      walk.rows = "jobs INDEXED BY jobs_by_worker_state WHERE array_id IS NULL AND worker_id = ?2";
+    }
+    walk.by_time = by_time && !walk.text;
+    by_time = by_time && walk.text;
+    SeqUnion& either = conditions_.emplace_back();
+    for (const int state : states) {
+      if (!v1::Job::State_IsValid(state)) continue;  // no job has it
+      walk.state = state;
+      if (auto added = add_walk(either, walk); !added.ok()) return added;
+    }
+  } else if (walk.text) {
+    walk.rows = "jobs INDEXED BY jobs_by_worker WHERE array_id IS NULL AND worker_id = ?2";
+    if (auto added = add_condition(walk); !added.ok()) return added;
+  }
+  if (!by_time && !conditions_.empty()) return absl::OkStatus();
+  return add_condition(
+      {.rows = "jobs INDEXED BY jobs_by_seq WHERE array_id IS NULL", .by_time = by_time});
+}
+
+absl::Status JobQuery::add_condition(const Walk& walk) {
+  return add_walk(conditions_.emplace_back(), walk);
+}
+
+absl::Status JobQuery::add_walk(SeqUnion& either, const Walk& walk) {
+  const bool since = walk.by_time && request_.has_submitted_since();
+  const bool before = walk.by_time && request_.has_submitted_before();
+  // Each walk has a statement of its own, which the number at its end sees to.
+  auto seqs = database_.prepare(absl::StrCat(
+      "SELECT seq FROM ", walk.rows,
+      walk.state == v1::Job::STATE_UNSPECIFIED ? "" : " AND state = ?3",
+      since ? " AND submit_time_ns >= ?4" : "", before ? " AND submit_time_ns < ?5" : "",
+      " AND seq <= ?1 ORDER BY seq DESC --", walks_++));
+  if (!seqs.ok()) return seqs.status();
+  if (walk.text) seqs->bind_text(2, *walk.text);
+  if (walk.state != v1::Job::STATE_UNSPECIFIED) seqs->bind(3, walk.state);
+  if (since) seqs->bind(4, nanoseconds(request_.submitted_since()));
+  if (before) seqs->bind(5, nanoseconds(request_.submitted_before()));
+  either.add(SeqWalk(*std::move(seqs)));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> JobQuery::load(int64_t seq, v1::Job& job) {
+  // Of the default queue are those that name none, too; they are in no index.
+  auto found = database_.prepare(absl::StrCat(
+      "SELECT record FROM jobs INDEXED BY jobs_by_seq WHERE array_id IS NULL AND seq = ?1",
+      request_.queue() == "default" ? " AND queue IN ('default', '')" : ""));
+  if (!found.ok()) return found.status();
+  const absl::StatusOr<bool> row = found->bind(1, seq).step();
+  if (!row.ok() || !*row) return row;
+  return parse_sealed(found->blob(0), job) && has_labels(job, request_);
 }
 
 }  // namespace clusterd

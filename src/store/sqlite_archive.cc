@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "store/sealed_record.h"
+#include "store/sqlite_job_rows.h"
 #include "store/sqlite_tables.h"
 #include "store/store_archive.h"
 #include "store/wal_damage.h"
@@ -26,6 +27,18 @@ absl::Status check_pages(SqliteDatabase& database, StoreCheck& check) {
     if (rows->text(0) != "ok") check.faults.emplace_back(rows->text(0));
   }
   return is_damage(row.status()) ? absl::OkStatus() : row.status();
+}
+
+// A job that its labels do not lead to would be left out of lists.
+absl::Status check_labels(SqliteDatabase& database, std::string_view record, StoreCheck& check) {
+  v1::Job job;
+  if (!parse_sealed(record, job)) return absl::OkStatus();
+  const auto is_found = is_found_by_labels(database, job);
+  if (!is_found.ok()) return is_found.status();
+  if (!*is_found && check.faults.size() < kMostFaults) {
+    check.faults.push_back(absl::StrCat("jobs ", job.job_id(), ": a label does not lead to it"));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -88,7 +101,10 @@ absl::StatusOr<StoreCheck> check_sqlite(const std::string& path) {
     const auto look = [&](std::string_view key, std::string_view record) {
       ++check.counts[table.name];
       const auto found = key_in(table.kind, record);
-      if (found && *found == key) return absl::OkStatus();
+      if (found && *found == key) {
+        return table.kind == ArchiveKind::kJob ? check_labels(**database, record, check)
+                                               : absl::OkStatus();
+      }
       if (check.faults.size() < kMostFaults) {
         check.faults.push_back(absl::StrCat(
             table.name, " ", std::string(table.kind == ArchiveKind::kIdempotency ? "" : key),

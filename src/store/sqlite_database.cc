@@ -89,6 +89,11 @@ absl::Status SqliteStatement::run() {
   return row.status();
 }
 
+SqliteStatement& SqliteStatement::restart() {
+  sqlite3_reset(statement_);
+  return *this;
+}
+
 int64_t SqliteStatement::integer(int column) const {
   return sqlite3_column_int64(statement_, column);
 }

@@ -35,6 +35,9 @@ class SqliteStatement {
   // Steps to the end, for statements that give no rows, and resets.
   [[nodiscard]] absl::Status run();
 
+  // Goes back to before the first row; what is bound stays, and can be bound anew.
+  SqliteStatement& restart();
+
   // Of the current row; columns count from 0. The views live until the next step().
   [[nodiscard]] int64_t integer(int column) const;
   [[nodiscard]] std::string_view text(int column) const;

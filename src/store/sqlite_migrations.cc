@@ -2,10 +2,16 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "clusterd/internal/store.pb.h"
 #include "core/proto_time.h"
+#include "store/sealed_record.h"
+#include "store/sqlite_job_rows.h"
 
 namespace clusterd {
 namespace {
@@ -52,6 +58,16 @@ constexpr const char* kToFormat3 = R"sql(
   COMMIT;
 )sql";
 
+// Format 4 had no index of labels.
+constexpr const char* kBeforeFormat5 = R"sql(
+  BEGIN IMMEDIATE;
+  CREATE TABLE job_labels (label TEXT NOT NULL, seq INTEGER NOT NULL,
+                           PRIMARY KEY (label, seq)) WITHOUT ROWID;
+)sql";
+constexpr const char* kToFormat5 = "PRAGMA user_version = 5; COMMIT";
+
+using LabelRows = std::vector<std::pair<std::string, int64_t>>;
+
 template <typename Message>
 Message parse(sqlite3_value* record) {
   Message message;  // a damaged record is told of where it is read; here it is empty
@@ -94,6 +110,55 @@ absl::Status to_format_2(SqliteDatabase& database) {
   return status;
 }
 
+absl::Status put_labels(SqliteDatabase& database, LabelRows& rows) {
+  // By label: where each job has others, each row would be on another page.
+  std::sort(rows.begin(), rows.end());
+  absl::Status status;
+  for (const auto& [label, seq] : rows) {
+    if (status.ok()) status = put_label(database, label, seq);
+  }
+  rows.clear();
+  return status;
+}
+
+// Whatever of the jobs `reader` can read in this order; OK too where a damaged page ends it.
+absl::Status index_labels(SqliteDatabase& reader, SqliteDatabase& database, const char* order,
+                          bool& is_whole) {
+  constexpr size_t kAtOnce = 200'000;  // some 15 MiB
+  auto found = reader.prepare(
+      absl::StrCat("SELECT record FROM jobs WHERE array_id IS NULL ORDER BY rowid ", order));
+  if (!found.ok()) return found.status();
+  LabelRows rows;
+  v1::Job job;
+  absl::StatusOr<bool> row = found->step();
+  for (; row.ok() && *row; row = found->step()) {
+    if (!parse_sealed(found->blob(0), job)) continue;  // no list shows it
+    for (std::string& label : indexed_labels_of(job)) {
+      rows.emplace_back(std::move(label), static_cast<int64_t>(job.seq()));
+    }
+    if (rows.size() < kAtOnce) continue;
+    if (auto status = put_labels(database, rows); !status.ok()) return status;
+  }
+  is_whole = row.ok();
+  if (!is_whole && !is_damage(row.status())) return row.status();
+  return put_labels(database, rows);
+}
+
+absl::Status to_format_5(SqliteDatabase& database) {
+  // A transaction that has met a damaged page changes nothing any more: another one reads.
+  const auto reader = SqliteDatabase::open(sqlite3_db_filename(database.handle(), "main"),
+                                           SqliteDatabase::Access::kReadOnly, "");
+  if (!reader.ok()) return reader.status();
+  absl::Status status = database.execute(kBeforeFormat5);
+  bool is_whole = false;
+  if (status.ok()) status = index_labels(**reader, database, "ASC", is_whole);
+  // It has started with a damaged page until now: what lies behind that is found from the end.
+  if (status.ok() && !is_whole) status = index_labels(**reader, database, "DESC", is_whole);
+  if (status.ok()) status = database.execute(kToFormat5);
+  if (!status.ok() && database.in_transaction()) (void)database.execute("ROLLBACK");
+  return status;
+}
+
 }  // namespace
 
 absl::Status migrate(SqliteDatabase& database, int64_t version) {
@@ -102,6 +167,7 @@ absl::Status migrate(SqliteDatabase& database, int64_t version) {
   if (status.ok() && version < 3) status = run_whole(database, kToFormat3);
   // Records are sealed from format 4 on, as they are written; an earlier program would not know.
   if (status.ok() && version < 4) status = database.execute("PRAGMA user_version = 4");
+  if (status.ok() && version < 5) status = to_format_5(database);
   return status;
 }
 

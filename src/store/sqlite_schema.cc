@@ -38,6 +38,8 @@ constexpr const char* kTables = R"sql(
   CREATE INDEX jobs_by_array ON jobs (array_id, task_index, state) WHERE array_id IS NOT NULL;
   CREATE INDEX jobs_by_array_state ON jobs (array_id, state, task_index)
     WHERE array_id IS NOT NULL;
+  CREATE TABLE job_labels (label TEXT NOT NULL, seq INTEGER NOT NULL,
+                           PRIMARY KEY (label, seq)) WITHOUT ROWID;
   CREATE TABLE workers (worker_id TEXT PRIMARY KEY, record BLOB NOT NULL);
   CREATE TABLE idempotency (
     key BLOB PRIMARY KEY,

@@ -5,6 +5,7 @@
 
 #include "clusterd/job_tasks.h"
 #include "store/sealed_record.h"
+#include "store/sqlite_job_rows.h"
 
 namespace clusterd {
 namespace {
@@ -23,22 +24,36 @@ absl::Status SqliteSweeper::run(const char* sql, const std::string& key) {
   return statement->bind_text(1, key).run();
 }
 
-absl::Status SqliteSweeper::erase(const std::string& job_id) {
+// One that is not there, or is damaged, is empty.
+absl::StatusOr<v1::Job> SqliteSweeper::read(const std::string& job_id) {
   v1::Job job;
-  {
-    auto found = database_.prepare("SELECT record FROM jobs WHERE job_id = ?1");
-    if (!found.ok()) return found.status();
-    const absl::StatusOr<bool> row = found->bind_text(1, job_id).step();
-    if (!row.ok()) return row.status();
-    if (!*row || !parse(*found, 0, job)) job.Clear();
-  }
-  absl::Status status = doom(job);
-  if (status.ok() && has_tasks(job)) {
+  auto found = database_.prepare("SELECT record FROM jobs WHERE job_id = ?1");
+  if (!found.ok()) return found.status();
+  const absl::StatusOr<bool> row = found->bind_text(1, job_id).step();
+  if (!row.ok()) return row.status();
+  if (!*row || !parse(*found, 0, job)) job.Clear();
+  return job;
+}
+
+absl::Status SqliteSweeper::erase(const std::string& job_id) {
+  const absl::StatusOr<v1::Job> job = read(job_id);
+  if (!job.ok()) return job.status();
+  absl::Status status = doom(*job);
+  if (status.ok() && has_tasks(*job)) {
     status = run("INSERT OR IGNORE INTO sweeps (array_id) VALUES (?1)", job_id);
   }
   if (status.ok()) {
     status = run("UPDATE idempotency SET job_gone = 1 WHERE subject_id = ?1", job_id);
   }
+  if (status.ok()) status = erase_labels(database_, *job);
+  if (status.ok()) status = run("DELETE FROM jobs WHERE job_id = ?1", job_id);
+  return status;
+}
+
+absl::Status SqliteSweeper::forget(const std::string& job_id) {
+  const absl::StatusOr<v1::Job> job = read(job_id);
+  if (!job.ok()) return job.status();
+  absl::Status status = erase_labels(database_, *job);
   if (status.ok()) status = run("DELETE FROM jobs WHERE job_id = ?1", job_id);
   return status;
 }

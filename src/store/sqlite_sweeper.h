@@ -19,6 +19,8 @@ class SqliteSweeper {
 
   // Deletes a job's record; those of its tasks follow with later sweeps.
   [[nodiscard]] absl::Status erase(const std::string& job_id);
+  // Deletes that of one that has no output and no tasks, and was never shown.
+  [[nodiscard]] absl::Status forget(const std::string& job_id);
   // Some hundreds of: tasks of deleted arrays, request keys from before `keys_before` that are
   // about nothing any more, free pages of the file.
   [[nodiscard]] absl::Status sweep(WallTime keys_before);
@@ -26,6 +28,7 @@ class SqliteSweeper {
   [[nodiscard]] absl::Status forget_doomed(const DoomedOutput& gone);
 
  private:
+  [[nodiscard]] absl::StatusOr<v1::Job> read(const std::string& job_id);
   [[nodiscard]] absl::Status doom(const v1::Job& job);
   [[nodiscard]] absl::Status run(const char* sql, const std::string& key);
   [[nodiscard]] absl::Status sweep_tasks();

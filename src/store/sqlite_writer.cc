@@ -14,17 +14,11 @@
 #include "clusterd/job_tasks.h"
 #include "core/proto_time.h"
 #include "store/sealed_record.h"
+#include "store/sqlite_job_rows.h"
 #include "store/sqlite_named.h"
 
 namespace clusterd {
 namespace {
-
-constexpr const char* kPutJob =
-    "INSERT INTO jobs (job_id, seq, state, worker_id, name, queue, submit_time_ns, external_id,"
-    " array_id, task_index, end_time_ns, record)"
-    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, nullif(?8, ''), ?9, ?10, ?11, ?12)"
-    " ON CONFLICT (job_id) DO UPDATE SET state = excluded.state, worker_id = excluded.worker_id,"
-    " end_time_ns = excluded.end_time_ns, record = excluded.record";
 
 // A UUIDv4.
 std::string new_cluster_id() {
@@ -335,30 +329,12 @@ absl::Status SqliteWriter::write_jobs(absl::Span<const StoreBatch> batches) {
   for (const auto& [job_id, what] : last) {
     absl::Status written;
     // One that ended and is deleted in the same commit is written first: its output is known by it.
-    if (what.fate != Fate::kForget && what.job != nullptr) written = put_job(*what.job);
+    if (what.fate != Fate::kForget && what.job != nullptr) written = put_job(*database_, *what.job);
     if (written.ok() && what.fate == Fate::kDelete) written = sweeper_.erase(std::string(job_id));
-    if (written.ok() && what.fate == Fate::kForget) written = erase("jobs", std::string(job_id));
+    if (written.ok() && what.fate == Fate::kForget) written = sweeper_.forget(std::string(job_id));
     if (!written.ok()) return written;
   }
   return absl::OkStatus();
-}
-
-absl::Status SqliteWriter::put_job(const v1::Job& job) {
-  absl::StatusOr<SqliteStatement> put = database_->prepare(kPutJob);
-  if (!put.ok()) return put.status();
-  const auto parts = split_task_id(job.job_id());
-  if (parts) put->bind_text(9, parts->first).bind(10, parts->second);
-  if (job.has_end_time()) put->bind(11, nanoseconds(job.end_time()));
-  return put->bind_text(1, job.job_id())
-      .bind(2, static_cast<int64_t>(job.seq()))
-      .bind(3, job.state())
-      .bind_text(4, job.worker_id())
-      .bind_text(5, job.spec().name())
-      .bind_text(6, job.spec().queue())
-      .bind(7, nanoseconds(job.submit_time()))
-      .bind_text(8, job.external_id())
-      .bind_blob(12, seal(job))
-      .run();
 }
 
 absl::Status SqliteWriter::put_worker(const internal::WorkerRecord& record) {

@@ -51,7 +51,6 @@ class SqliteWriter {
   [[nodiscard]] absl::Status write_members(const StoreBatch& batch);
   [[nodiscard]] absl::Status write_keys(const StoreBatch& batch);
   [[nodiscard]] absl::Status write_events(absl::Span<const StoreBatch> batches);
-  [[nodiscard]] absl::Status put_job(const v1::Job& job);
   [[nodiscard]] absl::Status put_worker(const internal::WorkerRecord& record);
   [[nodiscard]] absl::Status put_idempotency(const internal::IdempotencyRecord& record);
   [[nodiscard]] absl::Status erase_idempotency(const std::string& key);

@@ -116,11 +116,79 @@ TEST_CASE("each condition of a list holds, alone and with others", "[store]") {
     request.add_label("other");
     CHECK(stores.list(request).empty());
   }
-  SECTION("time of submission") {
+  SECTION("time of submission, and label, and state, and worker") {
     request.mutable_submitted_since()->set_seconds(4);
-    request.mutable_submitted_before()->set_seconds(6);
+    request.mutable_submitted_before()->set_seconds(10);
+    CHECK(stores.list(request) == Seqs{9, 8, 7, 6, 5, 4});
+    request.add_label("team=a");
+    CHECK(stores.list(request) == Seqs{6, 5, 4});
+    request.add_state(Job::RUNNING);
     CHECK(stores.list(request) == Seqs{5, 4});
+    request.set_worker_id("w1");
+    CHECK(stores.list(request) == Seqs{4});
   }
+  SECTION("several labels, and queue, and name") {
+    request.add_label("team=a");
+    request.add_label("team");
+    request.set_queue("default");
+    CHECK(stores.list(request) == Seqs{6, 4, 3, 2, 1});
+    request.set_name("nightly");
+    CHECK(stores.list(request) == Seqs{4});
+  }
+}
+
+TEST_CASE("jobs are found by any of their labels, long ones and many too", "[store]") {
+  constexpr int kManyLabels = 100;
+  const std::string value(1'000, 'v');
+  Stores stores;
+  StoreBatch batch;
+  for (uint64_t seq = 1; seq <= 4; ++seq) {
+    batch.put_jobs.push_back(sample_job(seq, seq % 2 == 0 ? Job::QUEUED : Job::STOPPED));
+    auto& labels = *batch.put_jobs.back().mutable_spec()->mutable_labels();
+    labels["long"] = value + (seq <= 2 ? "1" : "2");
+    labels[value] = "";
+    labels["a=b"] = "c";
+    for (int i = 0; seq == 3 && i < kManyLabels; ++i) labels["label" + std::to_string(i)] = "x";
+  }
+  batch.put_jobs[0].mutable_spec()->mutable_labels()->clear();
+  stores.commit(batch);
+  v1::ListJobsRequest request;
+
+  SECTION("those that differ at their ends alone") {
+    request.add_label("long=" + value + "1");
+    CHECK(stores.list(request) == Seqs{2});
+    request.set_label(0, "long=" + value + "2");
+    CHECK(stores.list(request) == Seqs{4, 3});
+  }
+  SECTION("a long name") {
+    request.add_label(value);
+    CHECK(stores.list(request) == Seqs{4, 3, 2});
+    request.set_label(0, value + "=");
+    CHECK(stores.list(request) == Seqs{4, 3, 2});
+    request.set_label(0, value + "v");
+    CHECK(stores.list(request).empty());
+  }
+  SECTION("a job of many") {
+    for (int i = 0; i < kManyLabels; ++i) request.add_label("label" + std::to_string(i) + "=x");
+    CHECK(stores.list(request) == Seqs{3});
+    request.add_label("long");
+    request.add_state(Job::QUEUED);
+    CHECK(stores.list(request).empty());
+  }
+  SECTION("a name that has a value in it") {
+    request.add_label("a=b");
+    CHECK(stores.list(request).empty());
+  }
+}
+
+TEST_CASE("a state that no job can have is nobody's", "[store]") {
+  Stores stores;
+  stores.commit(varied_jobs());
+  v1::ListJobsRequest request;
+  request.add_state(static_cast<Job::State>(1'000));
+  CHECK(stores.list(request).empty());
+  request.add_state(Job::FAILED);
+  CHECK(stores.list(request) == Seqs{12, 9, 6, 3});
 }
 
 TEST_CASE("pages follow each other without a gap, whatever is accepted in between", "[store]") {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "core/proto_time.h"
 #include "store/sqlite_archive.h"
@@ -120,6 +121,26 @@ TEST_CASE("a store of format 3 is opened, and what is written from then on has c
   // As it would be without its last byte, which is of the checksum.
   run_by_hand(old.path, "UPDATE jobs SET record = substr(record, 1, length(record) - 1)");
   CHECK(check_sqlite(old.path)->faults.size() == 10);
+}
+
+TEST_CASE("the jobs of a store of format 4 are found by their labels", "[store]") {
+  const OldStore old("store_format_4.sql");
+  const auto store = old.open();
+  REQUIRE(store->begin_term()->meta.schema_version() == kStoreSchemaVersion);
+  const auto list = [&store](const std::string& label) {
+    v1::ListJobsRequest request;
+    request.add_label(label);
+    const auto page = store->list_jobs(request);
+    REQUIRE(page.ok());
+    std::vector<uint64_t> seqs;
+    for (const Job& job : page->jobs()) seqs.push_back(job.seq());
+    return seqs;
+  };
+
+  CHECK(list("team") == std::vector<uint64_t>{5, 3, 2, 1});
+  CHECK(list("team=a") == std::vector<uint64_t>{5, 3, 1});
+  CHECK(list("run=2") == std::vector<uint64_t>{5});
+  CHECK(check_sqlite(old.path)->faults.empty());
 }
 
 TEST_CASE("what a migrated store holds can be deleted by age, with its request keys", "[store]") {

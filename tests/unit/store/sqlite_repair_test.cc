@@ -31,6 +31,7 @@ void fill(const std::string& path) {
     v1::Job& job =
         batch.put_jobs.emplace_back(sample_job(i, i % 2 == 0 ? Job::QUEUED : Job::SUCCEEDED));
     job.mutable_spec()->add_args("argument of job " + std::to_string(i));
+    (*job.mutable_spec()->mutable_labels())["number"] = std::to_string(i);
     batch.put_idempotency.push_back(
         sample_idempotency("key " + std::to_string(i), "job-" + std::to_string(i)));
     batch.put_events.emplace_back().set_seq(i);
