@@ -13,7 +13,10 @@
 namespace clusterd {
 namespace {
 
-constexpr size_t kMostLooks = 10'000;  // at request keys, with the lock held
+constexpr size_t kMostKeys = 10'000;  // of requests, with the lock held
+
+// What a term is about.
+enum Kind : uint32_t { kState, kWorker, kName, kQueue, kLabel, kLabelValue };
 
 int64_t nanoseconds(const google::protobuf::Timestamp& time) {
   return from_proto(time).time_since_epoch().count();
@@ -23,15 +26,7 @@ int64_t nanoseconds(const google::protobuf::Timestamp& time) {
 
 // A request in words of the index.
 struct EtcdIndex::Filter {
-  struct Label {
-    uint32_t key;
-    std::optional<uint32_t> value;  // nullopt: any
-  };
-  std::vector<int> states;  // empty: every one
-  std::optional<uint32_t> worker;
-  std::optional<uint32_t> name;
-  std::optional<uint32_t> queue;
-  std::vector<Label> labels;
+  std::vector<TermSets::AnyOf> conditions;
   int64_t submitted_since = std::numeric_limits<int64_t>::min();
   int64_t submitted_before = std::numeric_limits<int64_t>::max();
   std::optional<uint64_t> seq;  // of the one job that has the external id
@@ -42,6 +37,7 @@ void EtcdIndex::clear() {
   is_loaded_ = false;
   words_ = WordTable();
   entries_.clear();
+  sets_ = TermSets();
   seqs_.clear();
   external_ids_.clear();
   ended_.clear();
@@ -65,12 +61,24 @@ void EtcdIndex::put(const v1::Job& job) {
   const std::unique_lock lock(mutex_);
   const auto [known, is_new] = seqs_.try_emplace(job.job_id(), job.seq());
   const uint64_t seq = known->second;
+  // Its words are taken before the old ones are dropped, so that those that stay are the same.
+  Entry fresh = make_entry(job);
   Entry& entry = entries_[seq];
+  const auto terms = terms_of(fresh);
+  const auto before = is_new ? decltype(terms)() : terms_of(entry);
+  for (const TermSets::Term& term : before) {
+    if (std::find(terms.begin(), terms.end(), term) == terms.end()) sets_.remove(term, seq);
+  }
+  for (const TermSets::Term& term : terms) {
+    if (std::find(before.begin(), before.end(), term) == before.end()) sets_.add(term, seq);
+  }
   if (!is_new) release(entry, seq);
-  fill(entry, seq, job);
+  entry = std::move(fresh);
+  take_up(entry, seq);
 }
 
-void EtcdIndex::fill(Entry& entry, uint64_t seq, const v1::Job& job) {
+EtcdIndex::Entry EtcdIndex::make_entry(const v1::Job& job) {
+  Entry entry;
   entry.job_id = job.job_id();
   entry.external_id = job.external_id();
   entry.submit_time_ns = nanoseconds(job.submit_time());
@@ -80,15 +88,33 @@ void EtcdIndex::fill(Entry& entry, uint64_t seq, const v1::Job& job) {
   // Jobs that name none are of this one.
   entry.queue = words_.take(job.spec().queue().empty() ? "default" : job.spec().queue());
   entry.state = job.state();
-  entry.labels.clear();
   for (const auto& [key, value] : job.spec().labels()) {
     entry.labels.emplace_back(words_.take(key), words_.take(value));
   }
-  if (!entry.external_id.empty()) external_ids_[entry.external_id] = seq;
-  if (is_final(entry.state)) {
-    ended_.emplace(entry.end_time_ns, seq);
-    ++ended_counts_[entry.state];
+  return entry;
+}
+
+std::vector<TermSets::Term> EtcdIndex::terms_of(const Entry& entry) {
+  std::vector<TermSets::Term> terms = {{kState, static_cast<uint32_t>(entry.state)},
+                                       {kWorker, entry.worker},
+                                       {kName, entry.name},
+                                       {kQueue, entry.queue}};
+  // Nobody asks for those without a name, or of no worker.
+  std::erase_if(terms, [](const TermSets::Term& term) {
+    return term.kind != kState && term.word == WordTable::kEmpty;
+  });
+  for (const auto& [key, value] : entry.labels) {
+    terms.push_back({kLabel, key});
+    terms.push_back({kLabelValue, key, value});
   }
+  return terms;
+}
+
+void EtcdIndex::take_up(const Entry& entry, uint64_t seq) {
+  if (!entry.external_id.empty()) external_ids_[entry.external_id] = seq;
+  if (!is_final(entry.state)) return;
+  ended_.emplace(entry.end_time_ns, seq);
+  ++ended_counts_[entry.state];
 }
 
 void EtcdIndex::release(const Entry& entry, uint64_t seq) {
@@ -108,6 +134,7 @@ void EtcdIndex::erase(const std::string& job_id) {
   const auto known = seqs_.find(job_id);
   if (known == seqs_.end()) return;
   const auto entry = entries_.find(known->second);
+  for (const TermSets::Term& term : terms_of(entry->second)) sets_.remove(term, entry->first);
   release(entry->second, entry->first);
   entries_.erase(entry);
   seqs_.erase(known);
@@ -135,28 +162,34 @@ bool EtcdIndex::contains(const std::string& job_id) const {
   return seqs_.contains(job_id);
 }
 
+// False: nobody can match, since nobody has the word.
 bool EtcdIndex::make_filter(const v1::ListJobsRequest& request, Filter& filter) const {
-  const auto find = [this](const std::string& word, std::optional<uint32_t>& id) {
-    if (word.empty()) return true;
-    id = words_.find(word);
-    return id.has_value();
+  const auto add = [this, &filter](Kind kind, const std::string& text) {
+    if (text.empty()) return true;
+    const auto word = words_.find(text);
+    if (word) filter.conditions.push_back({{kind, *word}});
+    return word.has_value();
   };
-  filter.states = states_of(request);
-  if (!find(request.worker_id(), filter.worker) || !find(request.name(), filter.name) ||
-      !find(request.queue(), filter.queue)) {
+  if (!add(kWorker, request.worker_id()) || !add(kName, request.name()) ||
+      !add(kQueue, request.queue())) {
     return false;
   }
   for (const std::string& wanted : request.label()) {
     const size_t equals = wanted.find('=');
     const auto key = words_.find(wanted.substr(0, equals));
-    if (!key) return false;
-    Filter::Label& label = filter.labels.emplace_back(Filter::Label{*key, std::nullopt});
-    if (equals == std::string::npos) continue;
-    label.value = words_.find(wanted.substr(equals + 1));
-    if (!label.value) return false;
+    const bool any = equals == std::string::npos;
+    const auto value = any ? key : words_.find(wanted.substr(equals + 1));
+    if (!key || !value) return false;
+    filter.conditions.push_back(
+        {any ? TermSets::Term{kLabel, *key} : TermSets::Term{kLabelValue, *key, *value}});
   }
-  if (request.has_submitted_since())
+  if (const std::vector<int> states = states_of(request); !states.empty()) {
+    TermSets::AnyOf& any = filter.conditions.emplace_back();
+    for (const int state : states) any.push_back({kState, static_cast<uint32_t>(state)});
+  }
+  if (request.has_submitted_since()) {
     filter.submitted_since = nanoseconds(request.submitted_since());
+  }
   if (request.has_submitted_before()) {
     filter.submitted_before = nanoseconds(request.submitted_before());
   }
@@ -167,41 +200,42 @@ bool EtcdIndex::make_filter(const v1::ListJobsRequest& request, Filter& filter) 
   return true;
 }
 
-bool EtcdIndex::matches(const Entry& entry, const Filter& filter) {
-  if (!filter.states.empty() &&
-      std::find(filter.states.begin(), filter.states.end(), entry.state) == filter.states.end()) {
-    return false;
+// Lowers `most` to the next job that has all that there are sets of, as TermSets::meet().
+bool EtcdIndex::meet(const Filter& filter, uint64_t& most, size_t& looks) const {
+  if (filter.seq) most = std::min(most, *filter.seq);
+  if (!filter.conditions.empty()) {
+    return sets_.meet(filter.conditions, most, looks) && (!filter.seq || most == *filter.seq);
   }
-  if (filter.worker && entry.worker != *filter.worker) return false;
-  if (filter.name && entry.name != *filter.name) return false;
-  if (filter.queue && entry.queue != *filter.queue) return false;
-  if (entry.submit_time_ns < filter.submitted_since) return false;
-  if (entry.submit_time_ns >= filter.submitted_before) return false;
-  return std::all_of(filter.labels.begin(), filter.labels.end(), [&entry](const auto& wanted) {
-    return std::any_of(entry.labels.begin(), entry.labels.end(), [&wanted](const auto& label) {
-      return label.first == wanted.key && (!wanted.value || label.second == *wanted.value);
-    });
-  });
+  const auto entry = filter.seq ? entries_.find(*filter.seq) : entries_.lower_bound(most);
+  if (entry == entries_.end() || entry->first > most) return false;
+  most = entry->first;
+  --looks;
+  return true;
 }
 
-std::vector<EtcdIndex::Row> EtcdIndex::list(const v1::ListJobsRequest& request, uint64_t below,
-                                            size_t limit) const {
-  std::vector<Row> rows;
+EtcdIndex::Found EtcdIndex::list(const v1::ListJobsRequest& request, uint64_t below,
+                                 size_t limit) const {
+  Found found{.rows = {}, .below = below};
   const std::shared_lock lock(mutex_);
   Filter filter;
-  if (!make_filter(request, filter)) return rows;
-  if (filter.seq) {
-    const auto found = entries_.find(*filter.seq);
-    if (found->first < below && matches(found->second, filter)) {
-      rows.push_back({found->first, found->second.job_id});
+  found.at_end = below == 0 || !make_filter(request, filter);
+  size_t looks = kMostLooks + filter.conditions.size();  // one job at least is looked at wholly
+  while (!found.at_end && found.rows.size() < limit) {
+    uint64_t most = found.below - 1;
+    found.at_end = !meet(filter, most, looks);
+    if (found.at_end) break;
+    if (looks == 0) {  // that this job has all is not sure
+      found.below = most + 1;
+      break;
     }
-    return rows;
+    found.below = most;
+    found.at_end = most == 0;
+    const Entry& entry = entries_.at(most);
+    const bool is_in_time = entry.submit_time_ns >= filter.submitted_since &&
+                            entry.submit_time_ns < filter.submitted_before;
+    if (is_in_time) found.rows.push_back({most, entry.job_id});
   }
-  for (auto entry = entries_.upper_bound(below); entry != entries_.end(); ++entry) {
-    if (rows.size() == limit) break;
-    if (matches(entry->second, filter)) rows.push_back({entry->first, entry->second.job_id});
-  }
-  return rows;
+  return found;
 }
 
 std::vector<std::string> EtcdIndex::find_expired(WallTime before, uint64_t max_jobs,
@@ -233,7 +267,7 @@ std::vector<std::string> EtcdIndex::find_stale_requests(WallTime before, size_t 
   std::vector<std::string> keys;
   const std::unique_lock lock(mutex_);
   auto request = requests_.lower_bound(next_request_);
-  for (size_t looks = 0; looks < kMostLooks && keys.size() < limit; ++looks) {
+  for (size_t looks = 0; looks < kMostKeys && keys.size() < limit; ++looks) {
     if (request == requests_.end() || request->first.first >= before.time_since_epoch().count()) {
       next_request_ = {};
       return keys;

@@ -14,20 +14,28 @@
 #include "clusterd/v1/job.pb.h"
 #include "clusterd/v1/scheduler_service.pb.h"
 #include "core/clock.h"
+#include "store/term_sets.h"
 #include "store/word_table.h"
 
 namespace clusterd {
 
-// What lists and retention go by, in memory: etcd finds records by their keys alone. Some 400 bytes
+// What lists and retention go by, in memory: etcd finds records by their keys alone. Some 450 bytes
 // a job; tasks of arrays are not in it. Also which request keys are about which job.
 //
 // Owned by EtcdStore, which fills it when a term begins and changes it after each commit; the
 // leader alone writes the store. Any thread.
 class EtcdIndex {
  public:
+  static constexpr size_t kMostLooks = 5'000;  // with the lock held, some milliseconds
+
   struct Row {
     uint64_t seq = 0;
     std::string job_id;
+  };
+  struct Found {
+    std::vector<Row> rows;
+    uint64_t below = 0;   // all from here on has been looked at
+    bool at_end = false;  // and there is none below
   };
 
   // Empty, and not loaded.
@@ -42,9 +50,8 @@ class EtcdIndex {
   void erase_request(const std::string& key);
 
   [[nodiscard]] bool contains(const std::string& job_id) const;
-  // Newest first, below `seq`, at most `limit`.
-  [[nodiscard]] std::vector<Row> list(const v1::ListJobsRequest& request, uint64_t below,
-                                      size_t limit) const;
+  // Newest first, below that seq, at most `limit`; fewer too after kMostLooks in vain.
+  [[nodiscard]] Found list(const v1::ListJobsRequest& request, uint64_t below, size_t limit) const;
   // See Store.
   [[nodiscard]] std::vector<std::string> find_expired(WallTime before, uint64_t max_jobs,
                                                       size_t limit) const;
@@ -69,8 +76,10 @@ class EtcdIndex {
   using Entries = std::map<uint64_t, Entry, std::greater<>>;  // by seq, newest first
 
   [[nodiscard]] bool make_filter(const v1::ListJobsRequest& request, Filter& filter) const;
-  [[nodiscard]] static bool matches(const Entry& entry, const Filter& filter);
-  void fill(Entry& entry, uint64_t seq, const v1::Job& job);
+  [[nodiscard]] bool meet(const Filter& filter, uint64_t& most, size_t& looks) const;
+  [[nodiscard]] Entry make_entry(const v1::Job& job);
+  [[nodiscard]] static std::vector<TermSets::Term> terms_of(const Entry& entry);
+  void take_up(const Entry& entry, uint64_t seq);
   void release(const Entry& entry, uint64_t seq);
   [[nodiscard]] bool is_subject(const std::string& subject_id) const;
 
@@ -78,6 +87,7 @@ class EtcdIndex {
   bool is_loaded_ = false;
   WordTable words_;
   Entries entries_;
+  TermSets sets_;
   absl::flat_hash_map<std::string, uint64_t> seqs_;          // by job id
   absl::flat_hash_map<std::string, uint64_t> external_ids_;  // seq by it
   std::set<std::pair<int64_t, uint64_t>> ended_;             // end time, seq

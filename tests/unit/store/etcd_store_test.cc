@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "store/etcd_index.h"
 #include "store/word_table.h"
@@ -112,6 +113,62 @@ TEST_CASE("words of records are kept while a record has them", "[etcd]") {
   CHECK_FALSE(words.find("gpu").has_value());
   CHECK(words.take("cpu") == gpu);  // its place is used again
   CHECK(words.size() == 1);
+}
+
+TEST_CASE("the index finds jobs by what they have now", "[etcd]") {
+  EtcdIndex index;
+  const auto list = [&index](const v1::ListJobsRequest& request) {
+    std::vector<uint64_t> seqs;
+    for (const auto& row : index.list(request, 100, 10).rows) seqs.push_back(row.seq);
+    return seqs;
+  };
+  v1::ListJobsRequest running;
+  running.add_state(Job::RUNNING);
+  running.set_worker_id("w1");
+  v1::ListJobsRequest labelled;
+  labelled.add_label("team=a");
+  for (uint64_t seq = 1; seq <= 3; ++seq) {
+    Job job = sample_job(seq, Job::QUEUED);
+    (*job.mutable_spec()->mutable_labels())["team"] = seq == 2 ? "b" : "a";
+    index.put(job);
+    job.set_state(Job::RUNNING);
+    job.set_worker_id(seq == 3 ? "w2" : "w1");
+    index.put(job);
+  }
+
+  CHECK(list(running) == std::vector<uint64_t>{2, 1});
+  CHECK(list(labelled) == std::vector<uint64_t>{3, 1});
+  index.erase("job-1");
+  CHECK(list(running) == std::vector<uint64_t>{2});
+  CHECK(list(labelled) == std::vector<uint64_t>{3});
+  index.erase("job-3");
+  CHECK(list(labelled).empty());
+  CHECK(index.list(labelled, 100, 10).at_end);
+}
+
+TEST_CASE("the index is looked at for a bounded time, and goes on from there", "[etcd]") {
+  constexpr uint64_t kJobs = 20'000;
+  EtcdIndex index;
+  for (uint64_t seq = 1; seq <= kJobs; ++seq) {
+    Job job = sample_job(seq, Job::QUEUED);
+    (*job.mutable_spec()->mutable_labels())[seq % 2 == 0 ? "even" : "odd"] = "";
+    if (seq == 1) (*job.mutable_spec()->mutable_labels())["even"] = "";
+    index.put(job);
+  }
+  v1::ListJobsRequest request;
+  request.add_label("even");
+  request.add_label("odd");
+  EtcdIndex::Found found{.rows = {}, .below = kJobs + 1};
+  size_t times = 0;
+
+  while (!found.at_end && found.rows.empty()) {
+    found = index.list(request, found.below, 10);
+    ++times;
+  }
+
+  REQUIRE(found.rows.size() == 1);
+  CHECK(found.rows[0].seq == 1);
+  CHECK(times >= kJobs / EtcdIndex::kMostLooks);
 }
 
 }  // namespace clusterd
