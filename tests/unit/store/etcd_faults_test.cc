@@ -234,9 +234,10 @@ TEST_CASE("a staged commit that is whole is carried out by the next term, anothe
   CHECK((*held).begin_term().ok());
 }
 
-// Commits until etcd takes no more; that commit.
-std::future<absl::Status> fill(InEtcd& held) {
+// Commits jobs 1, 2 and so on until etcd takes no more; that commit. `done`: how many there are.
+std::future<absl::Status> fill(InEtcd& held, uint64_t* done) {
   for (uint64_t seq = 1;; ++seq) {
+    *done = seq - 1;
     auto committed = std::async(std::launch::async, [&held, seq] {
       StoreBatch batch = batch_of(sample_job(seq, Job::QUEUED));
       batch.put_jobs[0].mutable_spec()->add_args(std::string(900'000, 'x'));
@@ -252,11 +253,12 @@ TEST_CASE("a full etcd holds a commit up, and it is done once there is room", "[
   EtcdServer server({.quota_bytes = 16U << 20});
   InEtcd held(server, {.prefix = new_prefix(), .care = {.quota_bytes = 16U << 20}});
   REQUIRE((*held).begin_term().ok());
-  auto committed = fill(held);
+  uint64_t done = 0;
+  auto committed = fill(held, &done);
 
   CHECK(*(*held).free_bytes() == 0);
   CHECK((*held).find_job("job-1").ok());  // what is there can be read
-  for (int seq = 1; seq <= 15; ++seq) {
+  for (uint64_t seq = 1; seq <= done; ++seq) {
     delete_key(*held.client, held.options.prefix + "jobs/job-" + std::to_string(seq));
   }
   const int64_t revision = held.client->status({})->header().revision();
@@ -302,7 +304,8 @@ TEST_CASE("who leads no more, or stops, waits for no room in a full etcd", "[etc
   EtcdServer server({.quota_bytes = 16U << 20});
   InEtcd held(server, {.prefix = new_prefix(), .care = {.quota_bytes = 16U << 20}});
   REQUIRE((*held).begin_term().ok());
-  auto committed = fill(held);
+  uint64_t done = 0;
+  auto committed = fill(held, &done);
 
   if (stops) {
     (*held).end_waits();
