@@ -123,12 +123,7 @@ void Scheduler::mark_quietly(LiveJob& live) {
   live.commit = commit_ + 1;
   placement_changed_ = true;
   marked_.emplace(live.job.job_id(), false);
-  if (live.tasks == nullptr) return;
-  auto& counts = *live.job.mutable_task_counts();
-  counts.clear();
-  for (const auto& [state, count] : live.tasks->counts(unstarted_state(live.job))) {
-    counts[state] = count;
-  }
+  if (live.tasks != nullptr) live.tasks->count_into(live.job, unstarted_state(live.job));
 }
 
 void Scheduler::mark(LiveJob& live) {
@@ -144,6 +139,7 @@ void Scheduler::add_event(v1::Event event, Decision& out, Now now) {
 
 Decision Scheduler::seal(Decision out, Now now) {
   place(out, now);
+  out.persist.put_jobs.reserve(out.persist.put_jobs.size() + marked_.size());
   for (const auto& [job_id, is_event] : marked_) {
     LiveJob* live = jobs_.find(job_id);
     if (live == nullptr) continue;  // refused: the deletion is in the batch

@@ -1,5 +1,7 @@
 #include "scheduler/task_group.h"
 
+#include <utility>
+
 #include "clusterd/job_states.h"
 #include "clusterd/job_tasks.h"
 
@@ -49,14 +51,18 @@ bool TaskGroup::is_full() const {
          counts_[v1::Job::STARTING] + counts_[v1::Job::RUNNING] >= max_parallel_;
 }
 
-std::map<std::string, uint64_t> TaskGroup::counts(v1::Job::State unstarted) const {
-  std::map<std::string, uint64_t> result;
-  for (size_t state = 0; state < kStates; ++state) {
-    if (counts_.at(state) == 0) continue;
-    const auto shown = state == 0 ? unstarted : static_cast<v1::Job::State>(state);
-    result[std::string(name_of(shown))] += counts_.at(state);
+void TaskGroup::count_into(v1::Job& array, v1::Job::State unstarted) const {
+  std::array<uint64_t, kStates> shown = counts_;
+  shown.at(unstarted) += std::exchange(shown[0], 0);
+  auto& counts = *array.mutable_task_counts();
+  for (size_t state = 1; state < kStates; ++state) {
+    const std::string name(name_of(static_cast<v1::Job::State>(state)));
+    if (shown.at(state) > 0) {
+      counts[name] = shown.at(state);
+    } else {
+      counts.erase(name);
+    }
   }
-  return result;
 }
 
 std::vector<uint32_t> TaskGroup::take_retries(size_t limit) {

@@ -42,8 +42,8 @@ class TaskGroup {
   // All tasks succeeded.
   [[nodiscard]] bool all_succeeded() const { return succeeded() == size(); }
   [[nodiscard]] uint64_t succeeded() const { return counts_[v1::Job::SUCCEEDED]; }
-  // Tasks by state's name; those without a record count as `unstarted`.
-  [[nodiscard]] std::map<std::string, uint64_t> counts(v1::Job::State unstarted) const;
+  // Sets the array's `task_counts`; tasks without a record count as `unstarted`.
+  void count_into(v1::Job& array, v1::Job::State unstarted) const;
 
   // --- a retry of the whole: tasks that ended without success are looked at again, some at a time
   void begin_retry() { retry_cursor_ = 0; }

@@ -119,6 +119,7 @@ class LauncherConnection::Runner {
   State state_ = State::kDown;
   std::unique_ptr<FrameSocket> socket_;
   bool waits_to_write_ = false;
+  bool knows_all_ = false;       // each job's process is one that a living launcher has told of
   LauncherProcess launcher_;     // where this process has started it
   bool waits_for_exit_ = false;  // of launcher_, before another one can be started
   BootTime retry_at_{};
@@ -147,7 +148,7 @@ void LauncherConnection::Runner::take_up(Inherited& inherited) {
 }
 
 void LauncherConnection::Runner::sweep() {
-  processes_.sweep(std::max(launcher_.pid, 0), state_ == State::kConnected);
+  processes_.sweep(std::max(launcher_.pid, 0), knows_all_);
   sweep_at_ = clock_.now().boot + processes_.sweep_interval().value_or(kLongestBackoff);
 }
 
@@ -263,7 +264,10 @@ void LauncherConnection::Runner::on_launcher_exit() {
   (void)::waitpid(launcher_.pid, nullptr, WNOHANG);
   watch(launcher_.pidfd.get(), EPOLL_CTL_DEL, 0);
   launcher_ = LauncherProcess{};
-  sweep();  // its children are ours now
+  // Its children are ours now, also jobs that it had no time to tell of: the next one asks for their
+  // statuses. The end of the connection may not have been seen yet.
+  knows_all_ = false;
+  sweep();
   if (state_ == State::kStarting) {
     fail(absl::UnavailableError("the launcher did not start; see launcher.log in its folder"));
   } else if (state_ == State::kDown && std::exchange(waits_for_exit_, false)) {
@@ -345,6 +349,7 @@ void LauncherConnection::Runner::on_message(internal::FromLauncher message) {
   }
   if (message.has_hello()) {
     processes_.on_hello(message.hello());
+    knows_all_ = true;
     state_ = State::kConnected;
     backoff_ = kFirstBackoff;
     upgrade_if_other(message.hello());
@@ -374,6 +379,7 @@ void LauncherConnection::Runner::upgrade_if_other(const internal::LauncherHello&
 void LauncherConnection::Runner::close_socket() {
   watch(socket_->fd(), EPOLL_CTL_DEL, 0);
   socket_.reset();
+  knows_all_ = false;
 }
 
 void LauncherConnection::Runner::disconnect(const absl::Status& status) {

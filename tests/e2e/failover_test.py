@@ -305,12 +305,16 @@ class FailoverTest(unittest.TestCase):
         self.assertEqual(201, original.status, original.body)
 
         # Everybody tells the same of the cluster, and every probe is good.
-        views = [cluster.view(name) for name in cluster.schedulers]
+        def views_of_all():  # who is there is asked of etcd some times in a lease's time
+            views = [cluster.view(name) for name in cluster.schedulers]
+            return views if all(sorted(cluster.grpc_address) ==
+                                sorted(member["address"] for member in view["schedulers"])
+                                for view in views) else None
+
+        views = wait_until(views_of_all, "every scheduler knows all three")
         for view in views:
             self.assertEqual(views[0]["leader"], view["leader"])
             self.assertEqual(views[0]["epoch"], view["epoch"])
-            self.assertEqual(sorted(cluster.grpc_address),
-                             sorted(member["address"] for member in view["schedulers"]))
             self.assertEqual([views[0]["leader"]], [member["address"] for member in
                                                     view["schedulers"] if member["leader"]])
         for _, door in cluster.addresses.values():

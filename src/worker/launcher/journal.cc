@@ -163,6 +163,10 @@ absl::Status Journal::append(JournalType type, std::string_view body) {
   return write_whole(fd(), make_record(type, body));
 }
 
+absl::Status Journal::append_all(std::string_view records) {
+  return records.empty() ? absl::OkStatus() : write_whole(fd(), records);
+}
+
 std::string Journal::open_record(uint64_t next_handle) const {
   JournalOpen open;
   std::copy_n(id_.begin(), std::min(id_.size(), kUuidChars), open.journal_id.begin());

@@ -52,6 +52,9 @@ class Journal {
 
   // Appends one record in one write. An error: it is not there.
   [[nodiscard]] absl::Status append(JournalType type, std::string_view body);
+  // The same with any number of whole records, as make_record() makes them. An error: some of them
+  // may be there.
+  [[nodiscard]] absl::Status append_all(std::string_view records);
 
   // Opened to append; changes with adopt().
   [[nodiscard]] int fd() const { return file_.get(); }

@@ -31,6 +31,10 @@ std::string_view view_of(const Body& body) {
   return {reinterpret_cast<const char*>(&body), sizeof(body)};
 }
 
+void note(const absl::Status& written) {
+  if (!written.ok()) log_error("worker", "journal not written", {{"error", written}});
+}
+
 void earlier(std::optional<BootTime>& time, BootTime other) {
   if (!time || other < *time) time = other;
 }
@@ -126,8 +130,7 @@ void HandlerLauncher::recover(const JournalContent& content,
 }
 
 void HandlerLauncher::write(JournalType type, std::string_view body) {
-  const absl::Status status = journal_->append(type, body);
-  if (!status.ok()) log_error("worker", "journal not written", {{"error", status}});
+  note(journal_->append(type, body));
 }
 
 void HandlerLauncher::send(internal::ToLauncher message) {
@@ -136,10 +139,10 @@ void HandlerLauncher::send(internal::ToLauncher message) {
     contact_ =
         std::max(contact_, BootTime(std::chrono::nanoseconds(message.contact_boottime_ns())));
   }
-  for (internal::LaunchPlan& plan : *message.mutable_launch()) launch(std::move(plan));
+  launch(message);
   for (const v1::AttemptKey& key : message.stop()) stop(key);
   for (const v1::AttemptKey& key : message.fence()) fence(key);
-  for (const v1::AttemptKey& key : message.forget()) forget(key);
+  forget(message);
   begin_waiting();
   compact_if_due();
 }
@@ -180,16 +183,14 @@ RunObserver HandlerLauncher::observer_of(const AttemptId& id) {
   return observer;
 }
 
-void HandlerLauncher::launch(internal::LaunchPlan plan) {
-  const AttemptId id = to_id(plan.key());
-  if (runs_.contains(id)) return;
+HandlerLauncher::RunPtr HandlerLauncher::make_run(internal::LaunchPlan plan) {
   v1::StartAttempt order;
   (void)order.ParseFromString(plan.stdin());  // of our own making
   plan.clear_stdin();
   const OutputBounds bounds{.max_bytes = plan.max_output_bytes(),
                             .stops = plan.on_output_limit() == v1::OutputSpec::STOP};
   auto run = std::make_shared<Run>(std::move(order), output_folder(options_.data_dir, plan.key()),
-                                   bounds, observer_of(id));
+                                   bounds, observer_of(to_id(plan.key())));
   run->plan = std::move(plan);
   run->handle = next_handle_++;
   internal::JournalIntent& intent = run->record.intent;
@@ -198,29 +199,59 @@ void HandlerLauncher::launch(internal::LaunchPlan plan) {
   intent.set_executable(run->plan.executable());
   intent.set_max_output_bytes(run->plan.max_output_bytes());
   intent.set_trace_parent(run->plan.trace_parent());
-  const absl::Status written = journal_->append(JournalType::kIntent, intent.SerializeAsString());
-  runs_.emplace(id, run);
-  if (written.ok()) return waiting_.push_back(std::move(run));
+  return run;
+}
+
+void HandlerLauncher::launch(internal::ToLauncher& message) {
+  std::vector<RunPtr> accepted;
+  std::string records;
+  for (internal::LaunchPlan& plan : *message.mutable_launch()) {
+    const AttemptId id = to_id(plan.key());
+    if (runs_.contains(id)) continue;
+    const RunPtr run = make_run(std::move(plan));
+    records += make_record(JournalType::kIntent, run->record.intent.SerializeAsString());
+    runs_.emplace(id, run);
+    accepted.push_back(run);
+  }
+  const absl::Status written = journal_->append_all(records);
+  for (const RunPtr& run : accepted) {
+    if (written.ok()) {
+      waiting_.push_back(run);
+    } else {
+      fail_start(run, written);
+    }
+  }
+}
+
+void HandlerLauncher::fail_start(const RunPtr& run, const absl::Status& why) {
   v1::JobEnd failed;
   failed.set_reason(v1::JobEnd::START_FAILED);
-  failed.set_message(std::string(written.message()));
+  failed.set_message(std::string(why.message()));
   end(run, std::move(failed));
 }
 
 void HandlerLauncher::begin_waiting() {
   if (closing_) return;
+  while (!begin(take_waiting())) {
+  }
+}
+
+std::vector<HandlerLauncher::RunPtr> HandlerLauncher::take_waiting() {
+  std::vector<RunPtr> taken;
   for (auto at = waiting_.begin(); at != waiting_.end() && running_ < options_.max_running;) {
     const RunPtr run = *at;
-    const HandlerLauncher::Offer& offer = options_.handlers.at(run->plan.executable());
-    if (offer.max_concurrent > 0 &&
-        running_by_handler_[run->plan.executable()] >= offer.max_concurrent) {
+    const internal::LaunchPlan& plan = run->plan;
+    const uint32_t most = options_.handlers.at(plan.executable()).max_concurrent;
+    uint32_t& running = running_by_handler_[plan.executable()];
+    if (most > 0 && running >= most) {
       ++at;
       continue;
     }
     at = waiting_.erase(at);
-    const internal::LaunchPlan& plan = run->plan;
     if (!plan.has_fence_after() || clock_.now().boot < contact_ + from_proto(plan.fence_after())) {
-      begin(run);
+      ++running_;
+      ++running;
+      taken.push_back(run);
       continue;
     }
     v1::JobEnd fenced;  // another attempt may be on its way
@@ -228,39 +259,49 @@ void HandlerLauncher::begin_waiting() {
     fenced.set_message("never begun: no contact with the scheduler");
     end(run, std::move(fenced));
   }
+  return taken;
 }
 
-void HandlerLauncher::begin(const RunPtr& run) {
+bool HandlerLauncher::begin(const std::vector<RunPtr>& runs) {
   const Now now = clock_.now();
-  JournalSpawned spawned;
-  spawned.handle = run->handle;
-  spawned.pid = getpid();
-  spawned.boottime_ns = now.boot.time_since_epoch().count();
-  spawned.wall_ns = now.wall.time_since_epoch().count();
-  const absl::Status written = journal_->append(JournalType::kSpawned, view_of(spawned));
-  v1::JobEnd failed;
-  failed.set_reason(v1::JobEnd::START_FAILED);
-  if (!written.ok()) {
-    failed.set_message(std::string(written.message()));
-    return end(run, std::move(failed));
+  std::string records;
+  for (const RunPtr& run : runs) {
+    JournalSpawned spawned;
+    spawned.handle = run->handle;
+    spawned.pid = getpid();
+    spawned.boottime_ns = now.boot.time_since_epoch().count();
+    spawned.wall_ns = now.wall.time_since_epoch().count();
+    records += make_record(JournalType::kSpawned, view_of(spawned));
+    run->record.spawned = spawned;
+    run->started_at = now.boot;
+    if (run->plan.has_timeout()) {
+      run->deadline = std::chrono::steady_clock::now() + from_proto(run->plan.timeout());
+    }
   }
-  run->started_at = now.boot;
-  if (run->plan.has_timeout()) {
-    run->deadline = std::chrono::steady_clock::now() + from_proto(run->plan.timeout());
-  }
-  const absl::Status begun = threads_.run([this, run] { run_handler(run); });
-  if (!begun.ok()) {
-    failed.set_message(std::string(begun.message()));
-    return end(run, std::move(failed));
-  }
-  run->running = true;
-  run->record.spawned = spawned;
-  if (const auto look = next_look_at(*run); look && *look < watch_wakes_at_) wake_.notify_all();
-  ++running_;
-  ++running_by_handler_[run->plan.executable()];
+  const absl::Status written = journal_->append_all(records);
   internal::FromLauncher news;
-  *news.add_started() = describe(*run);
-  observer_.on_message(std::move(news));
+  bool is_all = true;
+  for (const RunPtr& run : runs) {
+    absl::Status begun = written;
+    if (begun.ok()) begun = threads_.run([this, run] { run_handler(run); });
+    if (!begun.ok()) {
+      is_all = false;
+      run->record.spawned.reset();
+      give_place_back(*run);
+      fail_start(run, begun);
+      continue;
+    }
+    run->running = true;
+    if (const auto look = next_look_at(*run); look && *look < watch_wakes_at_) wake_.notify_all();
+    *news.add_started() = describe(*run);
+  }
+  if (news.started_size() > 0) observer_.on_message(std::move(news));
+  return is_all;
+}
+
+void HandlerLauncher::give_place_back(const Run& run) {
+  --running_;
+  --running_by_handler_[run.plan.executable()];
 }
 
 void HandlerLauncher::run_handler(const RunPtr& run) {
@@ -280,8 +321,7 @@ void HandlerLauncher::run_handler(const RunPtr& run) {
   const std::lock_guard lock(mutex_);
   tell_news(*run, BootTime::max());
   run->running = false;
-  --running_;
-  --running_by_handler_[run->plan.executable()];
+  give_place_back(*run);
   end(run, make_end(*run, result));
   begin_waiting();
   compact_if_due();
@@ -344,12 +384,16 @@ void HandlerLauncher::fence(const v1::AttemptKey& key) {
   observer_.on_message(std::move(news));
 }
 
-void HandlerLauncher::forget(const v1::AttemptKey& key) {
-  const auto found = runs_.find(to_id(key));
-  if (found == runs_.end() || !found->second->record.end) return;
-  write(JournalType::kForgotten, view_of(found->second->handle));
-  ++forgotten_;
-  runs_.erase(found);
+void HandlerLauncher::forget(const internal::ToLauncher& message) {
+  std::string records;
+  for (const v1::AttemptKey& key : message.forget()) {
+    const auto found = runs_.find(to_id(key));
+    if (found == runs_.end() || !found->second->record.end) continue;
+    records += make_record(JournalType::kForgotten, view_of(found->second->handle));
+    ++forgotten_;
+    runs_.erase(found);
+  }
+  note(journal_->append_all(records));
 }
 
 void HandlerLauncher::compact_if_due() {

@@ -70,13 +70,19 @@ class HandlerLauncher final : public ProcessLauncher {
   // All of these under the lock.
   // `crashes`: the signals that brought the earlier process down, by handle.
   void recover(const JournalContent& content, const std::map<uint64_t, int>& crashes);
-  void launch(internal::LaunchPlan plan);
+  void launch(internal::ToLauncher& message);
+  [[nodiscard]] RunPtr make_run(internal::LaunchPlan plan);
+  void fail_start(const RunPtr& run, const absl::Status& why);
   void begin_waiting();
-  void begin(const RunPtr& run);
+  // What may run now; it counts as running.
+  [[nodiscard]] std::vector<RunPtr> take_waiting();
+  void give_place_back(const Run& run);
+  // False: some could not be begun, which leaves room for others.
+  [[nodiscard]] bool begin(const std::vector<RunPtr>& runs);
   void ask_to_end(Run& run, internal::JournalState::Ending why, std::chrono::nanoseconds patience);
   void stop(const v1::AttemptKey& key);
   void fence(const v1::AttemptKey& key);
-  void forget(const v1::AttemptKey& key);
+  void forget(const internal::ToLauncher& message);
   void end(const RunPtr& run, v1::JobEnd end);
   void compact_if_due();
   void write(JournalType type, std::string_view body);
