@@ -46,7 +46,22 @@ std::vector<pid_t> children_of_this_process() {
 
 }  // namespace
 
-void JobProcesses::on_started(const internal::LaunchedAttempt& attempt) { (void)hold(attempt); }
+void JobProcesses::on_started(const internal::LaunchedAttempt& attempt) {
+  Held& held = hold(attempt);
+  const auto early = early_fifos_.find(index_of(attempt.key()));
+  if (early == early_fifos_.end()) return;
+  for (UniqueFd& fifo : early->second) held.fifos.push_back(std::move(fifo));
+  early_fifos_.erase(early);
+}
+
+void JobProcesses::on_early_fifos(const internal::FromLauncher& message,
+                                  std::vector<UniqueFd> descriptors) {
+  const auto count = std::min(descriptors.size(), static_cast<size_t>(message.descriptors_size()));
+  for (size_t i = 0; i < count; ++i) {
+    const internal::PassedDescriptor& passed = message.descriptors(static_cast<int>(i));
+    early_fifos_[index_of(passed.key())].push_back(std::move(descriptors[i]));
+  }
+}
 
 JobProcesses::Held& JobProcesses::hold(const internal::LaunchedAttempt& attempt) {
   Held& held = held_[index_of(attempt.key())];
@@ -104,6 +119,7 @@ void JobProcesses::on_ended(const v1::AttemptKey& key) {
     release(found->second);
     held_.erase(found);
   }
+  early_fifos_.erase(index_of(key));
   statuses_.erase(index_of(key));
 }
 
@@ -115,6 +131,7 @@ void JobProcesses::on_hello(const internal::LauncherHello& hello) {
     // A process that has replaced itself in place keeps the children that had fallen to it.
     if (Held& held = hold(attempt); is_own_child(held.pid)) adopt(held);
   }
+  early_fifos_.clear();  // what was started of these is among them, and opened again
   std::vector<v1::AttemptKey> over;
   for (auto& [key, held] : held_) {
     held.fifos.clear();  // the new launcher has opened them, and passes its own

@@ -29,6 +29,8 @@ class JobProcesses {
   void on_started(const internal::LaunchedAttempt& attempt);
   // What came beside a message; the pids of its attempts must be known.
   void on_descriptors(const internal::FromLauncher& message, std::vector<UniqueFd> descriptors);
+  // FIFOs of an attempt that is being started, and may never be known to have.
+  void on_early_fifos(const internal::FromLauncher& message, std::vector<UniqueFd> descriptors);
   void on_ended(const v1::AttemptKey& key);
   // What another launcher holds: all else is over.
   void on_hello(const internal::LauncherHello& hello);
@@ -80,7 +82,8 @@ class JobProcesses {
   int epoll_;
   bool was_orphaned_ = false;  // at any time
   std::map<Key, Held> held_;
-  std::map<Key, internal::ReapedChild> statuses_;  // until their attempts have ended
+  std::map<Key, std::vector<UniqueFd>> early_fifos_;  // of attempts that nobody has told of yet
+  std::map<Key, internal::ReapedChild> statuses_;     // until their attempts have ended
   std::vector<internal::ReapedChild> reaped_;
 };
 

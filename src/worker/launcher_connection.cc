@@ -104,6 +104,10 @@ class LauncherConnection::Runner {
   void on_socket();
   void on_message(internal::FromLauncher message);
   void upgrade_if_other(const internal::LauncherHello& hello);
+  // FIFOs of attempts that are being started.
+  void open_pipe_channel(const internal::FromLauncher& hello, std::vector<UniqueFd> descriptors);
+  void take_early_fifos();
+  void close_pipe_channel();
   void close_socket();
   void disconnect(const absl::Status& status);
   void send(const internal::ToLauncher& message);
@@ -118,6 +122,7 @@ class LauncherConnection::Runner {
   JobProcesses processes_;
   State state_ = State::kDown;
   std::unique_ptr<FrameSocket> socket_;
+  std::unique_ptr<FrameSocket> pipe_channel_;  // null: the launcher has made none
   bool waits_to_write_ = false;
   bool knows_all_ = false;       // each job's process is one that a living launcher has told of
   LauncherProcess launcher_;     // where this process has started it
@@ -185,6 +190,8 @@ void LauncherConnection::Runner::run() {
 void LauncherConnection::Runner::on_event(int fd) {
   if (socket_ != nullptr && fd == socket_->fd()) {
     on_socket();
+  } else if (pipe_channel_ != nullptr && fd == pipe_channel_->fd()) {
+    take_early_fifos();
   } else if (fd == launcher_.ready.get()) {
     on_ready();
   } else if (fd == launcher_.pidfd.get()) {
@@ -264,8 +271,8 @@ void LauncherConnection::Runner::on_launcher_exit() {
   (void)::waitpid(launcher_.pid, nullptr, WNOHANG);
   watch(launcher_.pidfd.get(), EPOLL_CTL_DEL, 0);
   launcher_ = LauncherProcess{};
-  // Its children are ours now, also jobs that it had no time to tell of: the next one asks for their
-  // statuses. The end of the connection may not have been seen yet.
+  // Its children are ours now, also jobs that it had no time to tell of: the next one asks for
+  // their statuses. The end of the connection may not have been seen yet.
   knows_all_ = false;
   sweep();
   if (state_ == State::kStarting) {
@@ -319,6 +326,7 @@ void LauncherConnection::Runner::flush() {
 
 void LauncherConnection::Runner::on_socket() {
   absl::Status status = socket_->receive();
+  take_early_fifos();  // what came before
   while (socket_ != nullptr) {
     const std::optional<std::string_view> frame = socket_->next_frame();
     if (!frame) break;
@@ -330,6 +338,34 @@ void LauncherConnection::Runner::on_socket() {
     on_message(std::move(message));
   }
   if (!status.ok() && socket_ != nullptr) disconnect(status);
+}
+
+void LauncherConnection::Runner::open_pipe_channel(const internal::FromLauncher& hello,
+                                                   std::vector<UniqueFd> descriptors) {
+  close_pipe_channel();
+  const bool has_one = hello.descriptors_size() == 1 && descriptors.size() == 1 &&
+                       hello.descriptors(0).kind() == internal::PassedDescriptor::PIPE_CHANNEL;
+  if (!has_one) return;  // an earlier version, or it has no descriptors left
+  pipe_channel_ = std::make_unique<FrameSocket>(std::move(descriptors[0]));
+  watch(pipe_channel_->fd(), EPOLL_CTL_ADD, EPOLLIN);
+}
+
+void LauncherConnection::Runner::take_early_fifos() {
+  if (pipe_channel_ == nullptr) return;
+  const absl::Status status = pipe_channel_->receive();
+  while (const std::optional<std::string_view> frame = pipe_channel_->next_frame()) {
+    internal::FromLauncher message;
+    if (!message.ParseFromArray(frame->data(), static_cast<int>(frame->size()))) break;
+    const auto count = static_cast<size_t>(message.descriptors_size());
+    processes_.on_early_fifos(message, pipe_channel_->take_descriptors(count));
+  }
+  if (!status.ok()) close_pipe_channel();
+}
+
+void LauncherConnection::Runner::close_pipe_channel() {
+  if (pipe_channel_ == nullptr) return;
+  watch(pipe_channel_->fd(), EPOLL_CTL_DEL, 0);
+  pipe_channel_.reset();
 }
 
 void LauncherConnection::Runner::on_message(internal::FromLauncher message) {
@@ -349,6 +385,7 @@ void LauncherConnection::Runner::on_message(internal::FromLauncher message) {
   }
   if (message.has_hello()) {
     processes_.on_hello(message.hello());
+    open_pipe_channel(message, std::move(descriptors));
     knows_all_ = true;
     state_ = State::kConnected;
     backoff_ = kFirstBackoff;
@@ -380,6 +417,8 @@ void LauncherConnection::Runner::close_socket() {
   watch(socket_->fd(), EPOLL_CTL_DEL, 0);
   socket_.reset();
   knows_all_ = false;
+  take_early_fifos();  // it may be the launcher that has ended
+  close_pipe_channel();
 }
 
 void LauncherConnection::Runner::disconnect(const absl::Status& status) {

@@ -85,6 +85,27 @@ class SurvivalTest(unittest.TestCase):
             cluster.wait_for_worker("w1", "ALIVE")
             self.assertEqual(cluster.run("echo.sh")[0], b"again\n")
 
+    def test_launcher_killed_while_many_jobs_start_and_end(self):
+        arrays, tasks = 8, 100
+        with Cluster() as cluster:
+            cluster.script("seven.sh", "echo line; exit 7\n")
+            cluster.start_worker(slots=64)
+            killed = 0
+            for _ in range(arrays):
+                job_id = cluster.start("seven.sh", command="sh", array={"from": 1, "to": tasks})
+                for begun in (1, 20, 50):
+                    wait_until(lambda job_id=job_id, begun=begun: tasks - int(cluster.job(job_id)[
+                        "task_counts"].get("QUEUED", 0)) >= begun, f"{begun} tasks have begun")
+                    for pid in cluster.launchers():
+                        os.kill(pid, signal.SIGKILL)
+                        killed += 1
+                cluster.wait(job_id)
+                page = cluster.http.get(f"/v1/jobs/{job_id}/tasks?page_size={tasks}").json()
+                ends = [(task["end"].get("exit_code"), task["attempt"], cluster.output(task["job_id"]))
+                        for task in page["jobs"]]
+                self.assertEqual(ends, [(7, 1, b"line\n")] * tasks)
+            self.assertGreaterEqual(killed, arrays)
+
     def test_a_job_that_ends_while_its_worker_is_away(self):
         with Cluster() as cluster:
             cluster.script("gated.sh", 'echo begun; read -r _ < "$1"; echo done; exit 37\n')

@@ -42,6 +42,7 @@ struct Attempt {
   std::map<pid_t, UniqueFd> watched;  // members of the tree that are to end
   std::vector<std::pair<v1::OutputStream::Stream, int>> fifos;  // until nothing is left of it
   std::vector<OutputPipe> silent;  // the same while nothing was written; then the pump has them
+  uint64_t pipes_kept = 0;         // by PipeKeeper::keep()
   std::vector<v1::OutputStream> outputs;  // lengths as last told
   uint64_t lost_before = 0;               // bytes that an earlier launcher's pump could not keep
   ArchiveProcess archive;

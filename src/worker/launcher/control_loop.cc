@@ -245,7 +245,13 @@ void ControlLoop::greet(int fd) {
   worker_ = fd;
   internal::FromLauncher first;
   *first.mutable_hello() = supervisor_.hello();
-  peers_.at(fd).socket->queue(first);
+  std::vector<int> descriptors;
+  const UniqueFd channel = supervisor_.open_pipe_channel();
+  if (channel.valid()) {
+    first.add_descriptors()->set_kind(internal::PassedDescriptor::PIPE_CHANNEL);
+    descriptors.push_back(channel.get());
+  }
+  peers_.at(fd).socket->queue(first, descriptors);
 }
 
 void ControlLoop::drop_peer(int fd) {
@@ -253,6 +259,7 @@ void ControlLoop::drop_peer(int fd) {
   peers_.erase(fd);
   if (worker_ != fd) return;
   worker_ = -1;
+  supervisor_.close_pipe_channel();
   alone_since_ = clock_.now().boot;
 }
 

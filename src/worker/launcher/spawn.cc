@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/worker_fault.h"
 #include "worker/launcher/child_setting.h"
+#include "worker/launcher/pipe_keeper.h"
 #include "worker/launcher/spawn_child.h"
 #include "worker/launcher/spawn_failure.h"
 #include "worker/process_info.h"
@@ -240,6 +241,9 @@ SpawnResult spawn(SpawnOrder order, const ChildBaseline& baseline, CgroupPool& c
   }
   // The journal, the pipes in runtime_dir, the scratch folder: nothing of it is the job's.
   if (!result.status.ok()) result.status = by_workers_fault(std::move(result.status));
+  if (result.status.ok() && order.keeper != nullptr) {
+    result.pipes_kept = order.keeper->keep(order.intent.key(), result.pipes);
+  }
   if (result.status.ok()) {
     start_process(order, baseline, files, handover, cgroups.can_clone(), &result);
   }

@@ -20,6 +20,8 @@
 
 namespace clusterd {
 
+class PipeKeeper;
+
 // What a child gets back that the launcher changed for itself.
 struct ChildBaseline {
   std::string boot_id;
@@ -36,6 +38,7 @@ struct SpawnOrder {
   int journal_fd = -1;                  // stays open until the result is there
   std::atomic<pid_t>* child = nullptr;  // told who the child is before it is its user's
   ScratchFolders* scratch = nullptr;    // outlives the result
+  PipeKeeper* keeper = nullptr;         // the same; null: the worker gets the FIFOs afterwards
 };
 
 // A FIFO of an attempt: what the launcher reads from.
@@ -53,6 +56,7 @@ struct SpawnResult {
   JournalSpawned spawned;
   UniqueFd pidfd;
   std::vector<OutputPipe> pipes;
+  uint64_t pipes_kept = 0;            // by PipeKeeper::keep()
   std::unique_ptr<JobCgroup> cgroup;  // null: it has none
 };
 

@@ -39,6 +39,7 @@ Supervisor::Supervisor(SupervisorOptions options, Journal journal, const Clock& 
       cgroups_(CgroupHome::open(options_.data_dir, options_.cgroups, options_.cgroup_parent)),
       pump_(std::make_unique<OutputPump>([this](OutputNews news) { post_(std::move(news)); })),
       scratch_(std::make_unique<ScratchFolders>()),
+      keeper_(std::make_unique<PipeKeeper>()),
       spawner_(
           std::make_unique<Spawner>(kSpawnThreads, options_.baseline, cgroups_,
                                     [this](SpawnResult result) { post_(std::move(result)); })) {}
@@ -297,6 +298,7 @@ void Supervisor::add_descriptors(const Attempt& attempt, News* news) const {
   pidfd->set_kind(internal::PassedDescriptor::PIDFD);
   pidfd->set_pid(is_archiving ? attempt.archive.pid : attempt.pid());
   news->descriptors.push_back(process.get());
+  if (keeper_->is_current(attempt.pipes_kept)) return;
   for (const auto& [stream, fd] : attempt.fifos) {
     internal::PassedDescriptor* fifo = news->message.add_descriptors();
     *fifo->mutable_key() = attempt.key();

@@ -18,6 +18,7 @@
 #include "worker/launcher/companion.h"
 #include "worker/launcher/journal.h"
 #include "worker/launcher/output_pump.h"
+#include "worker/launcher/pipe_keeper.h"
 #include "worker/launcher/poller.h"
 #include "worker/launcher/spawner.h"
 #include "worker/launcher/thread_children.h"
@@ -88,6 +89,9 @@ class Supervisor {
   [[nodiscard]] bool holds_job() const;
   // All that is held; what was to be told before it is in it. The descriptors follow as news.
   [[nodiscard]] internal::LauncherHello hello();
+  // Its way to FIFOs of attempts that are being started; goes with the hello. Invalid: none.
+  [[nodiscard]] UniqueFd open_pipe_channel() { return keeper_->open(); }
+  void close_pipe_channel() { keeper_->close(); }
   // What is to be told since; absent if nothing is. Bounded in size: ask again.
   [[nodiscard]] bool has_news() const;
   // Some of it brings descriptors.
@@ -231,6 +235,7 @@ class Supervisor {
   CgroupPool cgroups_;
   std::unique_ptr<OutputPump> pump_;
   std::unique_ptr<ScratchFolders> scratch_;
+  std::unique_ptr<PipeKeeper> keeper_;
   std::unique_ptr<Spawner> spawner_;
 };
 

@@ -96,6 +96,7 @@ void Supervisor::begin_spawn(SpawnOrder order) {
   }
   order.journal_fd = journal_.fd();
   order.scratch = scratch_.get();
+  order.keeper = keeper_.get();
   ++in_flight_;
   spawner_->start(std::move(order));
 }
@@ -134,6 +135,7 @@ void Supervisor::on_started(Attempt& attempt, SpawnResult result) {
   for (const OutputPipe& pipe : result.pipes) {
     attempt.outputs.emplace_back().set_stream(pipe.stream);
   }
+  attempt.pipes_kept = result.pipes_kept;
   wait_for_output(attempt, std::move(result.pipes));
   if (!attempt.pidfd.valid()) attempt.pidfd = open_pidfd(attempt.pid());
   if (attempt.pidfd.valid()) {
