@@ -274,14 +274,26 @@ class ClientTest(LibraryCase):
         self.assertEqual(self.client("wait", job_id, "20000").stdout, "STOPPED\n")
 
     def test_events_come_as_they_happen(self):
+        """From some moment on, so that jobs are run until it has seen enough of them."""
+        states = ["QUEUED", "STARTING", "RUNNING", "SUCCEEDED"]
         self.start_worker()
-        with subprocess.Popen([os.environ["LIBRARY_CLIENT"], "watch", "3"], stdout=subprocess.PIPE,
+        with subprocess.Popen([os.environ["LIBRARY_CLIENT"], "watch", "9"], stdout=subprocess.PIPE,
                               text=True, env={**os.environ,
                                               "CLUSTERD_ADDR": self.cluster.grpc_address}) as watch:
-            time.sleep(0.5)
-            self.cluster.wait(self.start("conformance", "echo", "x"))
-            self.assertEqual(watch.stdout.read().split()[-1], "SUCCEEDED")
-            self.assertEqual(watch.wait(timeout=30), 0)
+            def has_seen_enough():
+                self.cluster.wait(self.start("conformance", "echo", "x"))
+                return watch.poll() is not None
+
+            try:
+                wait_until(has_seen_enough, "nine events")
+            finally:
+                watch.kill()
+            self.assertEqual(watch.returncode, 0)
+            seen = watch.stdout.read().split()
+        self.assertEqual(len(seen), 9)
+        for before, after in zip(seen, seen[1:]):
+            follows = states.index(after) > states.index(before) or before == "SUCCEEDED"
+            self.assertTrue(follows, seen)
 
     def test_faulty_options_are_named(self):
         def made(**environment):
