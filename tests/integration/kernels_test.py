@@ -12,6 +12,8 @@ import tempfile
 import unittest
 
 KERNEL = shutil.which("linux.uml")
+# What Debian 12's says before its first process, where the processor's state is larger than it knows.
+UNKNOWN_REGISTERS = b"userspace - ptrace set fp regs failed"
 SECONDS = 900
 SETUP = """#!/bin/sh
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin TMPDIR=/run/tests
@@ -61,6 +63,8 @@ class KernelsTest(unittest.TestCase):
                  f"init={init}", "con=null", "con0=fd:0,fd:1", "quiet"],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                 env={**os.environ, "TMPDIR": folder}, timeout=SECONDS, check=False)
+        if UNKNOWN_REGISTERS in done.stdout:
+            self.skipTest("linux.uml cannot run on this processor: it has registers that it lacks")
         text = done.stdout.decode(errors="replace")
         self.assertIn("halting", text, text)
         self.assertIn("All tests passed", text, text)

@@ -11,6 +11,8 @@ import tempfile
 import unittest
 
 KERNEL = shutil.which("linux.uml")
+# What Debian 12's says before its first process, where the processor's state is larger than it knows.
+UNKNOWN_REGISTERS = b"userspace - ptrace set fp regs failed"
 BUILD = pathlib.Path(os.environ.get("CLUSTERD_BUILD", "build/release")).resolve()
 HERE = pathlib.Path(__file__).resolve().parent
 BOOT_SECONDS = 900
@@ -159,6 +161,8 @@ class PackageTest(unittest.TestCase):
                  "systemd.wants=multi-user.target", "con=null", "con0=fd:0,fd:1", "quiet"],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                 env={**os.environ, "TMPDIR": scratch}, timeout=BOOT_SECONDS, check=False)
+        if UNKNOWN_REGISTERS in done.stdout:
+            self.skipTest("linux.uml cannot run on this processor: it has registers that it lacks")
         text = run("debugfs", "-R", "cat /opt/said", str(disk))
         self.assertIn("all held", text, text + done.stdout.decode(errors="replace"))
 
