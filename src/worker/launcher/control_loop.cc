@@ -20,7 +20,7 @@ constexpr std::chrono::seconds kAloneBeforeExit{10};
 constexpr uint32_t kProtocolVersion = 1;
 // In a burst news go together: a message costs more than most that is in it. The first ones of an
 // interval go at once, so somebody who starts one job after another does not wait; and so do
-// starts, for the worker must hold a job's pipes before anything can happen to this process.
+// starts: with the pidfd that comes with them the worker learns a status whoever reaps the job.
 constexpr std::chrono::milliseconds kNewsInterval{2};
 
 // Signals of a container that are for its worker.
