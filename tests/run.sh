@@ -45,7 +45,7 @@ left_behind() {
   for pid in $({ grep -lzxF "TMPDIR=$scratch/tmp" /proc/[0-9]*/environ
                  find /proc/[0-9]*/{cwd,exe,fd/0,fd/1,fd/2} -maxdepth 0 -lname "$scratch/*"
                } 2> /dev/null | cut -d / -f 3 | sort -un); do
-    echo "$pid: $(tr '\0' ' ' < "/proc/$pid/cmdline" 2> /dev/null)"
+    echo "$pid: $({ tr '\0' ' ' < "/proc/$pid/cmdline"; } 2> /dev/null)"
   done
 }
 

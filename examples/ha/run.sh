@@ -98,10 +98,13 @@ TOML
   echo "w$i: $(port_of "w$i" grpc)"
 done
 
-# The name of the scheduler that leads, once there is one.
+# The name of the scheduler that leads, once there is one; fails where there is none in a minute.
 leader() {
-  local i j address
-  while true; do
+  local i j address until=$((SECONDS + 60))
+  while ((SECONDS < until)); do
+    for i in 1 2 3; do
+      kill -0 "${pids[e$i]}" 2> /dev/null || { cat "$folder/e$i.log" >&2; return 1; }
+    done
     for i in 1 2 3; do
       address="$(curl -sS --max-time 2 "http://$(port_of "s$i" http)/v1/cluster" 2> /dev/null \
         | grep -oE '"leader": *"[^"]+"' | sed -E 's/.*"([^"]+)"$/\1/')" || continue
@@ -114,12 +117,15 @@ leader() {
     done
     sleep 0.1
   done
+  echo "no scheduler leads" >&2
+  return 1
 }
-say "$(leader) leads; any of them takes calls"
+first="$(leader)"
+say "$first leads; any of them takes calls"
 echo "export CLUSTERD_ADDR=$addresses"
 
 if [[ "${1:-}" != --demo ]]; then
-  echo "Ctrl-C ends it. To see another one take over: kill -9 ${pids[$(leader)]}"
+  echo "Ctrl-C ends it. To see another one take over: kill -9 ${pids[$first]}"
   wait
 fi
 

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <string_view>
@@ -16,7 +15,6 @@ namespace {
 using asio::ip::tcp;
 using boost::system::error_code;
 
-constexpr auto kToken = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kRecordBytes = 16U << 10;  // of data, at most, in a TLS record
 
 struct FreeSession {
@@ -27,7 +25,8 @@ struct FreeSession {
 // thousand idle connections take little.
 class TlsConnection final : public Connection {
  public:
-  TlsConnection(tcp::socket socket, SSL* session) : socket_(std::move(socket)), session_(session) {
+  TlsConnection(tcp::socket socket, SSL* session)
+      : socket_(std::move(socket)), waits_(socket_), session_(session) {
     SSL_set_fd(session, socket_.native_handle());
     SSL_set_accept_state(session);
     SSL_set_mode(session, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
@@ -35,16 +34,18 @@ class TlsConnection final : public Connection {
   }
 
   asio::awaitable<error_code> open() override {
+    const uint64_t begun = waits_.begin();
     while (true) {
       ERR_clear_error();
       const int result = SSL_do_handshake(session_.get());
       if (result == 1) co_return error_code();
-      const error_code error = co_await settle(result);
+      const error_code error = co_await settle(result, begun);
       if (error) co_return error;
     }
   }
 
   asio::awaitable<Transferred> read(std::string& buffer, std::size_t limit) override {
+    const uint64_t begun = waits_.begin();
     if (++direct_reads_ > kDirectReads) {
       direct_reads_ = 0;
       co_await asio::post(socket_.get_executor(), asio::use_awaitable);
@@ -54,25 +55,26 @@ class TlsConnection final : public Connection {
       const int result = read_now(buffer, limit, got);
       if (result == 1) co_return Transferred{error_code(), got};
       direct_reads_ = 0;
-      const error_code error = co_await settle(result);
+      const error_code error = co_await settle(result, begun);
       if (error) co_return Transferred{error, 0};
     }
   }
 
   // Small buffers go out as one record.
   asio::awaitable<Transferred> write(std::span<const asio::const_buffer> buffers) override {
+    const uint64_t begun = waits_.begin();
     Transferred sum;
     if (asio::buffer_size(buffers) <= kRecordBytes) {
       std::string joined;
       for (const auto& buffer : buffers) {
         joined.append(static_cast<const char*>(buffer.data()), buffer.size());
       }
-      sum = co_await write_all(joined);
+      sum = co_await write_all(joined, begun);
       co_return sum;
     }
     for (const auto& buffer : buffers) {
       const std::string_view text(static_cast<const char*>(buffer.data()), buffer.size());
-      const Transferred sent = co_await write_all(text);
+      const Transferred sent = co_await write_all(text, begun);
       sum.bytes += sent.bytes;
       sum.error = sent.error;
       if (sent.error) break;
@@ -85,10 +87,7 @@ class TlsConnection final : public Connection {
     error_code ignored;  // the peer may be gone
     (void)socket_.shutdown(tcp::socket::shutdown_send, ignored);
   }
-  void cancel() override {
-    error_code ignored;  // nothing to cancel on a closed socket
-    (void)socket_.cancel(ignored);
-  }
+  void cancel() override { waits_.cancel(); }
   void close(bool reset) override { close_socket(socket_, reset); }
 
  private:
@@ -101,7 +100,7 @@ class TlsConnection final : public Connection {
     return result;
   }
 
-  asio::awaitable<Transferred> write_all(std::string_view text) {
+  asio::awaitable<Transferred> write_all(std::string_view text, uint64_t begun) {
     Transferred sum;
     while (!text.empty()) {
       std::size_t sent = 0;
@@ -112,26 +111,27 @@ class TlsConnection final : public Connection {
         sum.bytes += sent;
         continue;
       }
-      sum.error = co_await settle(result);
+      sum.error = co_await settle(result, begun);
       if (sum.error) break;
     }
     co_return sum;
   }
 
   // Waits for what OpenSSL needs to go on; an error where it cannot. Right after the call.
-  asio::awaitable<error_code> settle(int result) {
+  asio::awaitable<error_code> settle(int result, uint64_t begun) {
     const int need = SSL_get_error(session_.get(), result);
     if (need == SSL_ERROR_ZERO_RETURN) co_return asio::error::eof;
     if (need == SSL_ERROR_WANT_READ || need == SSL_ERROR_WANT_WRITE) {
       const auto event =
           need == SSL_ERROR_WANT_READ ? tcp::socket::wait_read : tcp::socket::wait_write;
-      const auto [error] = co_await socket_.async_wait(event, kToken);
+      const error_code error = co_await waits_.wait(event, begun);
       co_return error;
     }
     co_return asio::error::connection_reset;
   }
 
   tcp::socket socket_;
+  CancellableWaits waits_;
   const std::unique_ptr<SSL, FreeSession> session_;
   int direct_reads_ = 0;
 };

@@ -3,7 +3,6 @@ import contextlib
 import ctypes
 import os
 import pathlib
-import random
 import signal
 import socket
 import subprocess
@@ -24,15 +23,6 @@ PR_SET_CHILD_SUBREAPER = 36
 
 class Unavailable(Exception):
     """A system that cannot be measured here; the text says why."""
-
-
-def free_port():
-    """A port of 127.0.0.1 that nobody has; none that the kernel gives to who asks for any."""
-    while True:
-        port = random.randrange(10_000, 30_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def is_listening(port):

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 
 import daemons
+from ports import free_port
 
 PYTHON = "/usr/bin/python3"  # the one that has Debian's python3-celery
 
@@ -17,7 +18,7 @@ class CeleryWithRedis:
     def __init__(self, folder):
         self.folder = folder / "celery"
         self.daemons = None
-        self.port = daemons.free_port()
+        self.port = free_port()
         self.environment = {"CELERY_REDIS": str(self.port), "PYTHONDONTWRITEBYTECODE": "1"}
 
     def start(self):

@@ -5,6 +5,7 @@ import shutil
 import socket
 
 import daemons
+from ports import free_port
 
 
 class Gearman:
@@ -17,7 +18,7 @@ class Gearman:
         self.client = programs / "gearman_client"
         self.folder = folder / "gearman"
         self.daemons = None
-        self.port = daemons.free_port()
+        self.port = free_port()
 
     def start(self):
         for program in ("gearmand", "gearman"):

@@ -10,6 +10,7 @@ import socket
 import time
 
 import daemons
+from ports import free_port
 from figures import percentiles
 
 SLOTS = 64
@@ -94,7 +95,7 @@ class Slurm:
     def _configure(self):
         (self.folder / "slurm.conf").write_text(CONFIGURATION.format(
             host=socket.gethostname(), folder=self.folder, slots=SLOTS,
-            controller_port=daemons.free_port(), node_port=daemons.free_port()))
+            controller_port=free_port(), node_port=free_port()))
 
     def _start_munge(self):
         key = self.folder / "munge.key"

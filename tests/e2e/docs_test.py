@@ -19,6 +19,7 @@ import unittest
 
 import docs_pages
 from cluster import executable, processes, wait_until
+from ports import free_port
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MANUAL = ROOT / "docs"
@@ -27,23 +28,6 @@ UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 PORTS = {"http": "3000", "grpc": "50000", "worker": "30000"}  # as documented
 DEADLINE_SECONDS = 60
 END_OF_COMMAND = "\x1e"
-
-
-def free_ports():
-    """One for each of PORTS; not of those that the kernel gives to who asks for any."""
-    ports = {}
-    for name in PORTS:
-        wait_until(lambda name=name: ports.setdefault(name, quiet_port(ports.values())),
-                   "a free port")
-    return ports
-
-
-def quiet_port(taken):
-    port = 10_000 + int.from_bytes(os.urandom(2), "little") % 20_000
-    with socket.socket() as probe:
-        if str(port) in taken or probe.connect_ex(("127.0.0.1", port)) == 0:
-            return quiet_port(taken)
-    return str(port)
 
 
 class Terminal:
@@ -119,7 +103,7 @@ class Reader:
 
     def __init__(self, folder):
         self.folder = folder
-        self.ports = free_ports()
+        self.ports = {name: str(free_port()) for name in PORTS}
         self.ids = {}  # those of the page to ours
         self.running = []
         (folder / "home").mkdir()

@@ -1,22 +1,12 @@
 """Members of etcd on loopback, for clusters whose store they are. `etcd` must be installed."""
-import contextlib
 import json
 import os
-import socket
 import subprocess
 
+from ports import free_ports
 from processes import wait_until
 
 ENVIRONMENT = {**os.environ, "ETCDCTL_API": "3"}
-
-
-def free_ports(count):
-    """Ports that were free a moment ago."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 class EtcdMember:

@@ -5,11 +5,12 @@ What needs ruby or git is left out, and says so, where these are not installed.
 import os
 import pathlib
 import shutil
-import socket
+import signal
 import subprocess
 import unittest
 
 from cluster import DEADLINE_SECONDS, Cluster, executable
+from ports import free_ports
 
 EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples"
 SCRIPTS = EXAMPLES / "scripts"
@@ -42,15 +43,18 @@ class ExamplesCase(unittest.TestCase):
 class SeveralSchedulersTest(unittest.TestCase):
     @needs("etcd")
     def test_one_command_starts_a_cluster_that_survives_its_leader(self):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        ran = subprocess.run([str(EXAMPLES / "ha" / "run.sh"), "--demo"], capture_output=True,
-                             text=True, timeout=120, check=False,
-                             env={**os.environ, "CLUSTERD": executable(),
-                                  "BASE_PORT": str(min(port, 65000))})
-        self.assertEqual(0, ran.returncode, ran.stdout + ran.stderr)
-        self.assertIn("line 20 of 20", ran.stdout)
+        with subprocess.Popen(
+                [str(EXAMPLES / "ha" / "run.sh"), "--demo"], stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT, text=True, start_new_session=True,
+                env={**os.environ, "CLUSTERD": executable(),
+                     "BASE_PORT": str(free_ports(6)[0])}) as demo:
+            try:
+                printed, _ = demo.communicate(timeout=120)
+            except subprocess.TimeoutExpired:
+                os.killpg(demo.pid, signal.SIGTERM)  # it removes what it has made
+                printed, _ = demo.communicate(timeout=60)
+        self.assertEqual(0, demo.returncode, printed)
+        self.assertIn("line 20 of 20", printed)
 
 
 class ScriptsTest(ExamplesCase):

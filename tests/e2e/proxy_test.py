@@ -14,15 +14,10 @@ import tempfile
 import unittest
 
 from cluster import Cluster, executable, wait_until
+from ports import free_port
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def openssl(folder, *args):

@@ -17,26 +17,36 @@ namespace {
 
 constexpr auto kStartTimeout = std::chrono::seconds(30);
 
-// One that was free a moment ago.
-std::string free_address() {
-  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+sockaddr_in loopback(int port) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  REQUIRE(::bind(listener, reinterpret_cast<sockaddr*>(&address), size) == 0);
-  REQUIRE(::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size) == 0);
-  ::close(listener);
-  return "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  return address;
+}
+
+// One that nobody has, below those that the kernel gives to who asks for any: no connection of
+// another test takes it before etcd does. Processes begin ten apart.
+std::string free_address() {
+  constexpr int kFirst = 10'000;
+  constexpr int kCount = 20'000;
+  static int next = ::getpid() % (kCount / 10) * 10;
+  bool is_free = false;
+  int port = 0;
+  while (!is_free) {
+    port = kFirst + next++ % kCount;
+    const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const sockaddr_in address = loopback(port);
+    is_free = ::bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+    ::close(listener);
+  }
+  return "127.0.0.1:" + std::to_string(port);
 }
 
 bool accepts(const std::string& address) {
   const int caller = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in to{};
-  to.sin_family = AF_INET;
-  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  to.sin_port = htons(static_cast<uint16_t>(std::stoi(address.substr(address.find(':') + 1))));
-  const bool accepted = ::connect(caller, reinterpret_cast<sockaddr*>(&to), sizeof(to)) == 0;
+  const sockaddr_in to = loopback(std::stoi(address.substr(address.find(':') + 1)));
+  const bool accepted = ::connect(caller, reinterpret_cast<const sockaddr*>(&to), sizeof(to)) == 0;
   ::close(caller);
   return accepted;
 }
