@@ -15,10 +15,12 @@ find_library(CLUSTERD_RE2 re2 REQUIRED)
 add_library(re2::re2 UNKNOWN IMPORTED)
 set_target_properties(re2::re2 PROPERTIES IMPORTED_LOCATION ${CLUSTERD_RE2})
 
-# The allocator of the executable alone.
+# The allocator of the executable, and of tests that measure what is in it; with its settings.
 find_library(CLUSTERD_JEMALLOC jemalloc_pic REQUIRED)
 add_library(clusterd_jemalloc UNKNOWN IMPORTED)
-set_target_properties(clusterd_jemalloc PROPERTIES IMPORTED_LOCATION ${CLUSTERD_JEMALLOC})
+set_target_properties(clusterd_jemalloc PROPERTIES IMPORTED_LOCATION ${CLUSTERD_JEMALLOC}
+                                                 INTERFACE_SOURCES
+                                                 ${CMAKE_SOURCE_DIR}/src/jemalloc.cc)
 
 # Points each shared library that find_package defined to the archive beside it.
 function(clusterd_link_archives)

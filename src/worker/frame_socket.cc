@@ -18,18 +18,28 @@ struct alignas(cmsghdr) ControlBuffer {
   std::array<char, CMSG_SPACE(sizeof(int) * FrameSocket::kMaxDescriptors)> bytes{};
 };
 
-void attach(msghdr& header, ControlBuffer& control, const std::vector<UniqueFd>& descriptors) {
+void attach(msghdr& header, ControlBuffer& control, const std::vector<int>& descriptors) {
+  if (descriptors.empty()) return;
   header.msg_control = control.bytes.data();
   header.msg_controllen = CMSG_SPACE(sizeof(int) * descriptors.size());
   cmsghdr* part = CMSG_FIRSTHDR(&header);
   part->cmsg_level = SOL_SOCKET;
   part->cmsg_type = SCM_RIGHTS;
   part->cmsg_len = CMSG_LEN(sizeof(int) * descriptors.size());
-  auto* out = CMSG_DATA(part);
-  for (const UniqueFd& descriptor : descriptors) {
-    const int fd = descriptor.get();
-    std::memcpy(out, &fd, sizeof(fd));
-    out += sizeof(fd);
+  std::memcpy(CMSG_DATA(part), descriptors.data(), sizeof(int) * descriptors.size());
+}
+
+// sendmsg(2) of what the socket takes at once.
+ssize_t send_now(int socket, std::string_view bytes, const std::vector<int>& descriptors) {
+  iovec data{const_cast<char*>(bytes.data()), bytes.size()};
+  msghdr header{};
+  header.msg_iov = &data;
+  header.msg_iovlen = 1;
+  ControlBuffer control;
+  attach(header, control, descriptors);
+  while (true) {
+    const ssize_t sent = ::sendmsg(socket, &header, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent >= 0 || errno != EINTR) return sent;
   }
 }
 
@@ -39,31 +49,35 @@ FrameSocket::FrameSocket(UniqueFd socket) : socket_(std::move(socket)) {}
 
 void FrameSocket::queue(const google::protobuf::MessageLite& message,
                         const std::vector<int>& descriptors) {
-  const std::string body = message.SerializeAsString();
-  const auto size = static_cast<uint32_t>(body.size());
-  std::array<char, 4> prefix = {static_cast<char>(size), static_cast<char>(size >> 8),
-                                static_cast<char>(size >> 16), static_cast<char>(size >> 24)};
   const bool merge = descriptors.empty() && !out_.empty() && out_.back().bytes.size() < kMergeBytes;
   if (!merge) out_.emplace_back();
   Chunk& chunk = out_.back();
+  const auto size = static_cast<uint32_t>(message.ByteSizeLong());
+  const std::array<char, 4> prefix = {static_cast<char>(size), static_cast<char>(size >> 8),
+                                      static_cast<char>(size >> 16), static_cast<char>(size >> 24)};
   chunk.bytes.append(prefix.data(), prefix.size());
-  chunk.bytes.append(body);
-  for (const int fd : descriptors) {
-    chunk.descriptors.emplace_back(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+  (void)message.AppendToString(&chunk.bytes);
+  if (descriptors.empty()) return;
+  // What goes out at once needs no descriptors of its own.
+  const ssize_t sent = out_.size() == 1 ? send_now(fd(), chunk.bytes, descriptors) : -1;
+  if (sent == static_cast<ssize_t>(chunk.bytes.size())) {
+    out_.pop_back();
+  } else if (sent > 0) {
+    chunk.sent = static_cast<size_t>(sent);
+  } else {
+    for (const int fd : descriptors) {
+      chunk.descriptors.emplace_back(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+    }
   }
 }
 
 absl::Status FrameSocket::flush() {
   while (!out_.empty()) {
     Chunk& chunk = out_.front();
-    iovec data{chunk.bytes.data() + chunk.sent, chunk.bytes.size() - chunk.sent};
-    msghdr header{};
-    header.msg_iov = &data;
-    header.msg_iovlen = 1;
-    ControlBuffer control;
-    if (chunk.sent == 0 && !chunk.descriptors.empty()) attach(header, control, chunk.descriptors);
-    const ssize_t sent = ::sendmsg(socket_.get(), &header, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent < 0 && errno == EINTR) continue;
+    std::vector<int> descriptors;
+    for (const UniqueFd& descriptor : chunk.descriptors) descriptors.push_back(descriptor.get());
+    const ssize_t sent =
+        send_now(fd(), std::string_view(chunk.bytes).substr(chunk.sent), descriptors);
     if (sent < 0 && errno == EAGAIN) return absl::OkStatus();
     if (sent < 0 && errno == EBADF) {
       return absl::DataLossError("there was no room to keep a descriptor that is to be sent");
@@ -77,9 +91,8 @@ absl::Status FrameSocket::flush() {
 }
 
 absl::StatusOr<bool> FrameSocket::receive_once() {
-  const size_t old_size = in_.size();
-  in_.resize(old_size + kReadBytes);
-  iovec data{in_.data() + old_size, kReadBytes};
+  std::array<char, kReadBytes> piece;  // not in_ itself, which would fill its room with zeros first
+  iovec data{piece.data(), piece.size()};
   ControlBuffer control;
   msghdr header{};
   header.msg_iov = &data;
@@ -87,7 +100,6 @@ absl::StatusOr<bool> FrameSocket::receive_once() {
   header.msg_control = control.bytes.data();
   header.msg_controllen = control.bytes.size();
   const ssize_t size = ::recvmsg(socket_.get(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  in_.resize(old_size + static_cast<size_t>(std::max<ssize_t>(size, 0)));
   if (size < 0 && errno == EINTR) return true;
   if (size < 0 && errno == EAGAIN) return false;
   if (size < 0) return absl::UnavailableError(std::strerror(errno));
@@ -102,6 +114,7 @@ absl::StatusOr<bool> FrameSocket::receive_once() {
   // The rest could not be told apart any more: which one is missing is not known.
   if ((header.msg_flags & MSG_CTRUNC) != 0) return absl::DataLossError("descriptors were cut off");
   if (size == 0) return absl::UnavailableError("the other end closed the connection");
+  in_.append(piece.data(), static_cast<size_t>(size));
   return true;
 }
 

@@ -28,8 +28,8 @@ class FrameSocket {
   [[nodiscard]] int fd() const { return socket_.get(); }
   [[nodiscard]] bool has_unsent() const { return !out_.empty(); }
 
-  // Appends a frame to what is to be sent. `descriptors` are duplicated now; at most
-  // kMaxDescriptors.
+  // Appends a frame to what is to be sent. `descriptors`, at most kMaxDescriptors, are the caller's
+  // again afterwards: the frame is sent now or with duplicates of them.
   void queue(const google::protobuf::MessageLite& message,
              const std::vector<int>& descriptors = {});
 

@@ -78,6 +78,9 @@ JobProcesses::Held& JobProcesses::hold(const internal::LaunchedAttempt& attempt)
 void JobProcesses::adopt(Held& held) {
   held.is_orphan = true;
   was_orphaned_ = true;
+  // Where the launcher has reaped it and another process got the number: of what is no child of
+  // ours reap() learns nothing.
+  if (!held.pidfd.valid() && held.pid > 0) held.pidfd = open_pidfd(held.pid);
   watch(held);
 }
 
@@ -153,7 +156,8 @@ bool JobProcesses::on_readable(int fd) {
 void JobProcesses::reap(Held& held) {
   int status = 0;
   rusage usage{};
-  if (held.was_reaped || ::wait4(held.pid, &status, WNOHANG, &usage) != held.pid) return;
+  if (held.pid <= 0 || held.was_reaped) return;
+  if (::wait4(held.pid, &status, WNOHANG, &usage) != held.pid) return;
   held.was_reaped = true;
   const internal::ReapedChild child = make_reaped_child(held.pid, status, usage);
   statuses_[index_of(held.key)] = child;
@@ -202,11 +206,11 @@ void JobProcesses::inherit(Inherited& inherited) {
     if (!fd.valid()) continue;
     Held& held = held_[index_of(what.key())];
     held.key = what.key();
+    if (what.pid() > 0) held.pid = what.pid();
     if (what.kind() == internal::PassedDescriptor::FIFO) {
       held.fifos.push_back(std::move(fd));
       continue;
     }
-    held.pid = what.pid();
     held.pidfd = std::move(fd);
     if (is_own_child(held.pid)) adopt(held);
   }
@@ -218,13 +222,12 @@ void JobProcesses::bequeath(KeptDescriptors* kept, internal::Inheritance* inheri
     internal::Inheritance::Descriptor* descriptor = inheritance->add_descriptors();
     descriptor->set_number(fd.get());
     *descriptor->mutable_what()->mutable_key() = held.key;
+    descriptor->mutable_what()->set_pid(held.pid);
     return descriptor->mutable_what();
   };
   for (const auto& [key, held] : held_) {
-    if (!held.pidfd.valid() || held.was_reaped) continue;
-    internal::PassedDescriptor* what = add(held, held.pidfd);
-    what->set_kind(internal::PassedDescriptor::PIDFD);
-    what->set_pid(held.pid);
+    if (held.was_reaped) continue;
+    if (held.pidfd.valid()) add(held, held.pidfd)->set_kind(internal::PassedDescriptor::PIDFD);
     for (const UniqueFd& fifo : held.fifos) {
       add(held, fifo)->set_kind(internal::PassedDescriptor::FIFO);
     }

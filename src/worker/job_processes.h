@@ -16,8 +16,9 @@
 
 namespace clusterd {
 
-// What the worker keeps of running attempts so that they survive a launcher: a pidfd of each main
-// process, the read ends of its FIFOs, and the status of those that fell to this process and ended.
+// What the worker keeps of running attempts so that they survive a launcher: the read ends of their
+// FIFOs, the status of those that fell to this process and ended, and a pidfd of each main process
+// that fell to it, or would not: that of a launcher which is no child of this process.
 //
 // Owned by the launcher connection; its thread only.
 class JobProcesses {

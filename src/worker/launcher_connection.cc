@@ -104,10 +104,10 @@ class LauncherConnection::Runner {
   void on_socket();
   void on_message(internal::FromLauncher message);
   void upgrade_if_other(const internal::LauncherHello& hello);
-  // FIFOs of attempts that are being started.
+  // FIFOs of attempts that are being started. They are as safe in the channel as they are here, and
+  // are taken when the launcher says what became of an attempt, or ends.
   void open_pipe_channel(const internal::FromLauncher& hello, std::vector<UniqueFd> descriptors);
   void take_early_fifos();
-  void close_pipe_channel();
   void close_socket();
   void disconnect(const absl::Status& status);
   void send(const internal::ToLauncher& message);
@@ -190,8 +190,6 @@ void LauncherConnection::Runner::run() {
 void LauncherConnection::Runner::on_event(int fd) {
   if (socket_ != nullptr && fd == socket_->fd()) {
     on_socket();
-  } else if (pipe_channel_ != nullptr && fd == pipe_channel_->fd()) {
-    take_early_fifos();
   } else if (fd == launcher_.ready.get()) {
     on_ready();
   } else if (fd == launcher_.pidfd.get()) {
@@ -342,12 +340,11 @@ void LauncherConnection::Runner::on_socket() {
 
 void LauncherConnection::Runner::open_pipe_channel(const internal::FromLauncher& hello,
                                                    std::vector<UniqueFd> descriptors) {
-  close_pipe_channel();
+  pipe_channel_.reset();
   const bool has_one = hello.descriptors_size() == 1 && descriptors.size() == 1 &&
                        hello.descriptors(0).kind() == internal::PassedDescriptor::PIPE_CHANNEL;
   if (!has_one) return;  // an earlier version, or it has no descriptors left
   pipe_channel_ = std::make_unique<FrameSocket>(std::move(descriptors[0]));
-  watch(pipe_channel_->fd(), EPOLL_CTL_ADD, EPOLLIN);
 }
 
 void LauncherConnection::Runner::take_early_fifos() {
@@ -359,13 +356,7 @@ void LauncherConnection::Runner::take_early_fifos() {
     const auto count = static_cast<size_t>(message.descriptors_size());
     processes_.on_early_fifos(message, pipe_channel_->take_descriptors(count));
   }
-  if (!status.ok()) close_pipe_channel();
-}
-
-void LauncherConnection::Runner::close_pipe_channel() {
-  if (pipe_channel_ == nullptr) return;
-  watch(pipe_channel_->fd(), EPOLL_CTL_DEL, 0);
-  pipe_channel_.reset();
+  if (!status.ok()) pipe_channel_.reset();
 }
 
 void LauncherConnection::Runner::on_message(internal::FromLauncher message) {
@@ -418,7 +409,7 @@ void LauncherConnection::Runner::close_socket() {
   socket_.reset();
   knows_all_ = false;
   take_early_fifos();  // it may be the launcher that has ended
-  close_pipe_channel();
+  pipe_channel_.reset();
 }
 
 void LauncherConnection::Runner::disconnect(const absl::Status& status) {

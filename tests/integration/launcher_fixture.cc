@@ -102,7 +102,9 @@ void LauncherFixture::connect(const std::string& executable) {
   };
   observer.on_message = [this](internal::FromLauncher message) {
     const std::lock_guard lock(mutex_);
+    const bool only_counts = wake_at_ > 0;
     for (const auto* list : {&message.started(), &message.ended(), &message.suspension()}) {
+      if (only_counts) break;
       for (const internal::LaunchedAttempt& attempt : *list) note(attempt);
     }
     for (const internal::OutputGrowth& growth : message.growth()) {

@@ -47,7 +47,7 @@ class LauncherFixture {
   void send(internal::ToLauncher message) { connection_->send(std::move(message)); }
 
   // Fail the test where it does not come within 30 s.
-  // Is woken once, when so many more have ended.
+  // Counts ends, and notes nothing else of them, until so many more have come.
   void send_and_wait_ends(internal::ToLauncher message, size_t count);
   internal::LaunchedAttempt wait_end(const std::string& job_id);
   internal::LaunchedAttempt wait_start(const std::string& job_id);

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <ctime>
 #include <utility>
 #include <vector>
 
@@ -20,8 +21,11 @@ constexpr std::chrono::seconds kAloneBeforeExit{10};
 constexpr uint32_t kProtocolVersion = 1;
 // In a burst news go together: a message costs more than most that is in it. The first ones of an
 // interval go at once, so somebody who starts one job after another does not wait; and so do
-// starts: with the pidfd that comes with them the worker learns a status whoever reaps the job.
+// descriptors: with a pidfd the worker learns a status whoever reaps the job.
 constexpr std::chrono::milliseconds kNewsInterval{2};
+
+// How long a turn of a burst waits for more of it.
+constexpr std::chrono::milliseconds kBurstTurn{1};
 
 // Signals of a container that are for its worker.
 constexpr std::array<int, 6> kPassedOn = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
@@ -36,11 +40,21 @@ UniqueFd open_signals(bool passes_on) {
   return UniqueFd(::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
 }
 
-bool is_trusted(int peer) {
+std::optional<ucred> credentials_of(int peer) {
   ucred credentials{};
   socklen_t size = sizeof(credentials);
-  if (::getsockopt(peer, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return false;
-  return credentials.uid == ::geteuid() || credentials.uid == 0;
+  if (::getsockopt(peer, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return std::nullopt;
+  return credentials;
+}
+
+bool is_trusted(int peer) {
+  const std::optional<ucred> credentials = credentials_of(peer);
+  return credentials && (credentials->uid == ::geteuid() || credentials->uid == 0);
+}
+
+pid_t process_of(int peer) {
+  const std::optional<ucred> credentials = credentials_of(peer);
+  return credentials ? credentials->pid : 0;
 }
 
 }  // namespace
@@ -71,6 +85,7 @@ int ControlLoop::run(const Replace& replace) {
   while (!is_done()) {
     start_companion_if_due();
     set_timer();
+    gather();
     const int count = ::epoll_wait(poller_.fd(), events.data(), events.size(), -1);
     for (int i = 0; i < count; ++i) handle(events[static_cast<size_t>(i)]);
     supervisor_.on_tick();
@@ -78,6 +93,17 @@ int ControlLoop::run(const Replace& replace) {
     replace_if_due(replace);
   }
   return companion_.exit_code();
+}
+
+void ControlLoop::gather() {
+  const BootTime now = clock_.now().boot;
+  burst_.note(supervisor_.take_changes(), now);
+  if (burst_.is_on(now)) {
+    const auto left = std::chrono::nanoseconds(turn_began_ + kBurstTurn - now).count();
+    const timespec wait{.tv_sec = 0, .tv_nsec = left};
+    if (left > 0) (void)::clock_nanosleep(CLOCK_MONOTONIC, 0, &wait, nullptr);
+  }
+  turn_began_ = clock_.now().boot;
 }
 
 void ControlLoop::start_companion_if_due() {
@@ -244,7 +270,7 @@ void ControlLoop::greet(int fd) {
   }
   worker_ = fd;
   internal::FromLauncher first;
-  *first.mutable_hello() = supervisor_.hello();
+  *first.mutable_hello() = supervisor_.hello(process_of(fd));
   std::vector<int> descriptors;
   const UniqueFd channel = supervisor_.open_pipe_channel();
   if (channel.valid()) {

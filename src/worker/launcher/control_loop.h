@@ -11,6 +11,7 @@
 #include "core/clock.h"
 #include "worker/frame_socket.h"
 #include "worker/inheritance.h"
+#include "worker/launcher/burst.h"
 #include "worker/launcher/mailbox.h"
 #include "worker/launcher/poller.h"
 #include "worker/launcher/supervisor.h"
@@ -44,6 +45,8 @@ class ControlLoop {
     bool wants_write = false;
   };
 
+  // In a burst, waits a moment for more to come before the next turn.
+  void gather();
   void handle(const epoll_event& event);
   void accept_peers();
   void on_peer(int fd);
@@ -72,6 +75,8 @@ class ControlLoop {
   int worker_ = -1;                    // the peer that has said hello last
   std::array<BootTime, 3> told_at_{};  // when news went to it, the last times
   std::optional<BootTime> news_due_;   // of news that are held back
+  Burst burst_;          // of starts and ends
+  BootTime turn_began_;  // the last one
   bool leaving_ = false;
   BootTime alone_since_;
   Companion companion_;

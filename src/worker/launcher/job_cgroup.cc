@@ -85,7 +85,10 @@ absl::Status JobCgroup::prepare(const v1::Limits& limits) {
   if (!status.ok()) return status;
   reset_peak();
   is_used_ = true;
-  *use_.mutable_before() = count();
+  // Nobody has been in it since the last attempt was counted.
+  const bool is_counted = counted_ && use_.hierarchies_size() == 1;
+  *use_.mutable_before() = is_counted ? *counted_ : count();
+  counted_.reset();
   return absl::OkStatus();
 }
 
@@ -291,7 +294,8 @@ internal::CgroupCounters JobCgroup::count() {
 }
 
 CgroupUsage JobCgroup::usage() {
-  const internal::CgroupCounters now = count();
+  counted_ = count();
+  const internal::CgroupCounters& now = *counted_;
   const internal::CgroupCounters& before = use_.before();
   CgroupUsage usage;
   if (cpu_.valid()) {
@@ -306,7 +310,7 @@ CgroupUsage JobCgroup::usage() {
 
 bool JobCgroup::is_reusable() {
   // From Linux 6.14 on, what is cloned into a cgroup that has ever been killed is killed too.
-  if (was_killed_ || !is_empty()) return false;
+  if (was_killed_) return false;
   for (const auto& [hierarchy, part] : parts_) {
     if (!cgroup_children(part.folder.get()).empty()) return false;
   }

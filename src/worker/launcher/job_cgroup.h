@@ -63,7 +63,8 @@ class JobCgroup {
   // Since prepare().
   [[nodiscard]] CgroupUsage usage();
 
-  // Nothing of the last attempt is left in it that the next one would feel.
+  // Nothing of the last attempt, whose processes have ended, is left in it that the next one would
+  // feel.
   [[nodiscard]] bool is_reusable();
   [[nodiscard]] size_t size() const { return parts_.size(); }
   [[nodiscard]] bool has(std::string_view hierarchy) const { return parts_.contains(hierarchy); }
@@ -94,6 +95,7 @@ class JobCgroup {
   const std::string name_;
   std::map<std::string, Part, std::less<>> parts_;  // by hierarchy
   internal::CgroupUse use_;
+  std::optional<internal::CgroupCounters> counted_;  // at the end of the last attempt
   UniqueFd events_;  // of the unified hierarchy, as the next
   UniqueFd cpu_;
   UniqueFd peak_;  // its reading began when the attempt did

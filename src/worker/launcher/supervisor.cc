@@ -1,5 +1,7 @@
 #include "worker/launcher/supervisor.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -82,9 +84,19 @@ void Supervisor::erase(Handle handle) {
 bool Supervisor::holds_job() const { return unended_ > 0; }
 
 void Supervisor::write(JournalType type, std::string_view body) {
-  const absl::Status status = journal_.append(type, body);
+  write_later(type, body);
+  write_due();
+}
+
+void Supervisor::write_later(JournalType type, std::string_view body) {
+  due_ += make_record(type, body);
+}
+
+void Supervisor::write_due() {
+  const std::string records = std::exchange(due_, {});
+  const absl::Status status = journal_.append_all(records);
   if (!status.ok()) log_error("launcher", "journal", {{"error", status}});
-  if (compaction_runs_) written_meanwhile_ += make_record(type, body);
+  if (compaction_runs_) written_meanwhile_ += records;
 }
 
 void Supervisor::write_state(Attempt& attempt) {
@@ -108,6 +120,7 @@ void Supervisor::on_tick() {
   for (const OutputFinished& finished : std::exchange(finished_silent_, {})) {
     on_output_finished(finished);
   }
+  write_due();
   compact_if_due();
 }
 
@@ -264,7 +277,8 @@ internal::LaunchedAttempt Supervisor::describe(const Attempt& attempt) const {
   return described;
 }
 
-internal::LauncherHello Supervisor::hello() {
+internal::LauncherHello Supervisor::hello(pid_t worker) {
+  worker_is_parent_ = worker == ::getppid();
   internal::LauncherHello hello;
   hello.set_protocol_version(1);
   hello.set_version(version());
@@ -284,20 +298,33 @@ internal::LauncherHello Supervisor::hello() {
     const bool is_fenced = attempt->record.state.ending() == internal::JournalState::FENCE;
     if (attempt->fence_when_started || is_fenced) continue;
     *hello.add_attempts() = describe(*attempt);
-    if (attempt->has_process()) news_descriptors_.insert(handle);
+    if (has_descriptors_for_worker(*attempt)) news_descriptors_.insert(handle);
   }
   return hello;
+}
+
+void Supervisor::tell_started(const Attempt& attempt) {
+  news_started_.insert(attempt.handle());
+  if (has_descriptors_for_worker(attempt)) news_descriptors_.insert(attempt.handle());
+}
+
+// A worker that is our parent gets the processes themselves where this one dies, and has had most
+// FIFOs from the keeper.
+bool Supervisor::has_descriptors_for_worker(const Attempt& attempt) const {
+  return attempt.has_process() && !(worker_is_parent_ && keeper_->is_current(attempt.pipes_kept));
 }
 
 void Supervisor::add_descriptors(const Attempt& attempt, News* news) const {
   const bool is_archiving = attempt.phase == Attempt::Phase::kArchiving;
   const UniqueFd& process = is_archiving ? attempt.archive.pidfd : attempt.pidfd;
-  if (!attempt.has_process() || !process.valid()) return;
-  internal::PassedDescriptor* pidfd = news->message.add_descriptors();
-  *pidfd->mutable_key() = attempt.key();
-  pidfd->set_kind(internal::PassedDescriptor::PIDFD);
-  pidfd->set_pid(is_archiving ? attempt.archive.pid : attempt.pid());
-  news->descriptors.push_back(process.get());
+  if (!attempt.has_process()) return;
+  if (!worker_is_parent_ && process.valid()) {
+    internal::PassedDescriptor* pidfd = news->message.add_descriptors();
+    *pidfd->mutable_key() = attempt.key();
+    pidfd->set_kind(internal::PassedDescriptor::PIDFD);
+    pidfd->set_pid(is_archiving ? attempt.archive.pid : attempt.pid());
+    news->descriptors.push_back(process.get());
+  }
   if (keeper_->is_current(attempt.pipes_kept)) return;
   for (const auto& [stream, fd] : attempt.fifos) {
     internal::PassedDescriptor* fifo = news->message.add_descriptors();
@@ -321,7 +348,7 @@ std::optional<News> Supervisor::take_news() {
     const std::optional<Handle> handle = pop_first(news_started_);
     if (!handle) break;
     *news.message.add_started() = describe(*attempts_.at(*handle));
-    add_descriptors(*attempts_.at(*handle), &news);
+    if (news_descriptors_.erase(*handle) > 0) add_descriptors(*attempts_.at(*handle), &news);
     ++count;
   }
   while (news.descriptors.size() + 3 <= FrameSocket::kMaxDescriptors) {

@@ -85,19 +85,20 @@ class Supervisor {
   void on_tick();
 
   [[nodiscard]] std::optional<BootTime> next_deadline() const;
+  // How many attempts have started or ended since the last call.
+  [[nodiscard]] size_t take_changes() { return std::exchange(changes_, 0); }
   // True while an attempt is held that has not ended.
   [[nodiscard]] bool holds_job() const;
   // All that is held; what was to be told before it is in it. The descriptors follow as news.
-  [[nodiscard]] internal::LauncherHello hello();
+  // `worker`: who is greeted.
+  [[nodiscard]] internal::LauncherHello hello(pid_t worker);
   // Its way to FIFOs of attempts that are being started; goes with the hello. Invalid: none.
   [[nodiscard]] UniqueFd open_pipe_channel() { return keeper_->open(); }
   void close_pipe_channel() { keeper_->close(); }
   // What is to be told since; absent if nothing is. Bounded in size: ask again.
   [[nodiscard]] bool has_news() const;
   // Some of it brings descriptors.
-  [[nodiscard]] bool has_descriptors_to_pass() const {
-    return !news_started_.empty() || !news_descriptors_.empty();
-  }
+  [[nodiscard]] bool has_descriptors_to_pass() const { return !news_descriptors_.empty(); }
   [[nodiscard]] std::optional<News> take_news();
 
   // Upgrades in place (supervisor_upgrade.cc): tries the executable, holds new starts back, and
@@ -188,6 +189,9 @@ class Supervisor {
   Attempt& insert(JournalAttempt record);
   void erase(Handle handle);
   void write(JournalType type, std::string_view body);
+  // With the next record that is written, or when the turn ends: nothing is told or reaped before.
+  void write_later(JournalType type, std::string_view body);
+  void write_due();
   void write_state(Attempt& attempt);
   void arm(Attempt& attempt);
   [[nodiscard]] std::optional<BootTime> deadline_of(const Attempt& attempt) const;
@@ -198,6 +202,8 @@ class Supervisor {
   void compact_if_due();
   void on_compacted(CompactedJournal compacted);
   [[nodiscard]] internal::LaunchedAttempt describe(const Attempt& attempt) const;
+  void tell_started(const Attempt& attempt);
+  [[nodiscard]] bool has_descriptors_for_worker(const Attempt& attempt) const;
   void add_descriptors(const Attempt& attempt, News* news) const;
 
   const SupervisorOptions options_;
@@ -210,6 +216,7 @@ class Supervisor {
   std::map<std::pair<std::string, uint32_t>, Handle> by_key_;
   std::set<std::pair<BootTime, Handle>> timers_;
   size_t unended_ = 0;
+  size_t changes_ = 0;
   size_t in_flight_ = 0;                    // orders that the spawner has
   size_t draining_ = 0;                     // attempts whose pipes the output pump is closing
   std::unordered_set<pid_t> own_children_;  // processes that we reap when their time has come
@@ -220,10 +227,12 @@ class Supervisor {
   BootTime contact_{};           // when the scheduler was last heard
   BootTime contact_written_{};
   bool worker_greeted_ = false;
+  bool worker_is_parent_ = false;  // jobs fall to it when this process ends
   size_t forgotten_ = 0;  // since the last compaction
   bool compacting_ = false;
   bool compaction_runs_ = false;
   std::string written_meanwhile_;      // while it runs
+  std::string due_;                    // records that wait for others
   std::vector<SpawnOrder> held_back_;  // until it is done
   std::set<Handle> news_started_;
   std::set<Handle> news_ended_;

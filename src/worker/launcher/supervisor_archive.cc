@@ -98,7 +98,7 @@ void Supervisor::on_archive_started(ArchiveStarted started) {
   } else {
     attempt.look_again = clock_.now().boot + kFirstWait;
   }
-  news_started_.insert(attempt.handle());  // the worker keeps hold of this process now
+  tell_started(attempt);  // the worker keeps hold of this process now
   const bool is_fenced = attempt.record.state.ending() == internal::JournalState::FENCE;
   if (is_fenced) kill_archive(attempt);
   arm(attempt);

@@ -90,7 +90,7 @@ void Supervisor::note_exit(Attempt& attempt, internal::ReapedChild child) {
   *exit.mutable_child() = std::move(child);
   *exit.mutable_time() = to_proto(clock_.now().wall);
   attempt.record.exit = exit;
-  write(JournalType::kExit, exit.SerializeAsString());
+  write_later(JournalType::kExit, exit.SerializeAsString());
   clear_tree(attempt);
 }
 
@@ -205,6 +205,7 @@ void Supervisor::end_attempt(Attempt& attempt, v1::JobEnd end) {
   attempt.record.end = std::move(record);
   attempt.phase = Attempt::Phase::kEnded;
   --unended_;
+  ++changes_;
   arm(attempt);
   if (std::exchange(attempt.own_child, false)) reap(attempt.pid());
   attempt.pidfd.reset();

@@ -112,6 +112,7 @@ bool Supervisor::unspawn(Handle handle) {
 
 void Supervisor::on_spawn_result(SpawnResult result) {
   --in_flight_;
+  ++changes_;
   Attempt& attempt = *attempts_.at(result.handle);
   if (result.status.ok()) {
     on_started(attempt, std::move(result));
@@ -146,7 +147,7 @@ void Supervisor::on_started(Attempt& attempt, SpawnResult result) {
               {{"job_id", attempt.key().job_id()}, {"attempt", attempt.key().attempt()}});
     attempt.look_again = clock_.now().boot + std::chrono::seconds(1);
   }
-  if (!attempt.fence_when_started) news_started_.insert(attempt.handle());
+  if (!attempt.fence_when_started) tell_started(attempt);
   if (attempt.fence_when_started) begin_ending(attempt, internal::JournalState::FENCE);
   if (attempt.stop_when_started) begin_ending(attempt, internal::JournalState::STOP);
   arm(attempt);
@@ -225,7 +226,7 @@ void Supervisor::forget(const v1::AttemptKey& key) {
   const bool never_ran = attempt->phase == Attempt::Phase::kStarting && attempt->fence_when_started;
   if (attempt->phase != Attempt::Phase::kEnded && !never_ran) return;
   const Handle handle = attempt->handle();
-  write(JournalType::kForgotten, {reinterpret_cast<const char*>(&handle), sizeof(handle)});
+  write_later(JournalType::kForgotten, {reinterpret_cast<const char*>(&handle), sizeof(handle)});
   erase(handle);
 }
 

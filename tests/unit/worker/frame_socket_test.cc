@@ -55,17 +55,46 @@ TEST_CASE("a frame whose descriptors could not be kept is not sent, and says so"
   REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair.data()) == 0);
   FrameSocket sender{UniqueFd(pair[0])};
   FrameSocket receiver{UniqueFd(pair[1])};
+  internal::FromLauncher large;
+  large.set_upgrade_refused(std::string(8 << 20, 'x'));
   internal::FromLauncher message;
   message.add_descriptors();
   const UniqueFd file(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  sender.queue(large);
+  REQUIRE(sender.flush().ok());
+  REQUIRE(sender.has_unsent());  // what follows has to wait
   {
     const FewDescriptors none(0);
     sender.queue(message, {file.get()});
   }
 
-  CHECK(absl::IsDataLoss(sender.flush()));
+  absl::Status flushed;
+  while (flushed.ok()) {
+    REQUIRE(receiver.receive().ok());
+    flushed = sender.flush();
+  }
+  CHECK(absl::IsDataLoss(flushed));
   CHECK(receiver.receive().ok());
+  CHECK(receiver.next_frame() == large.SerializeAsString());
   CHECK_FALSE(receiver.next_frame().has_value());
+}
+
+TEST_CASE("a frame that goes out at once takes no descriptors of its own", "[frame_socket]") {
+  std::array<int, 2> pair{};
+  REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair.data()) == 0);
+  FrameSocket sender{UniqueFd(pair[0])};
+  FrameSocket receiver{UniqueFd(pair[1])};
+  internal::FromLauncher message;
+  message.add_descriptors();
+  {
+    const FewDescriptors none(0);
+    sender.queue(message, {0});
+  }
+
+  CHECK_FALSE(sender.has_unsent());
+  REQUIRE(receiver.receive().ok());
+  CHECK(receiver.next_frame() == message.SerializeAsString());
+  CHECK(receiver.take_descriptors(1).size() == 1);
 }
 
 TEST_CASE("a frame brings its descriptors", "[frame_socket]") {
