@@ -8,19 +8,18 @@
 #include <string>
 #include <unordered_set>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "core/clock.h"
 #include "worker/inheritance.h"
 #include "worker/launcher/attempt.h"
 #include "worker/launcher/cgroup_pool.h"
-#include "worker/launcher/companion.h"
 #include "worker/launcher/journal.h"
 #include "worker/launcher/output_pump.h"
 #include "worker/launcher/pipe_keeper.h"
 #include "worker/launcher/poller.h"
 #include "worker/launcher/spawner.h"
+#include "worker/launcher/supervisor_event.h"
 #include "worker/launcher/thread_children.h"
 
 namespace clusterd {
@@ -33,18 +32,6 @@ struct SupervisorOptions {
   std::string cgroup_parent;    // as CgroupHome::open() takes it
   bool asks_pidfd_info = true;  // false: as on a kernel before 6.15
 };
-
-// A journal without what is forgotten, made on a spawn thread.
-struct CompactedJournal {
-  absl::StatusOr<UniqueFd> file;
-};
-// What spawn threads and output thread tell the control thread.
-// Whether another executable can take over from this one.
-struct TriedExecutable {
-  absl::Status status;
-};
-using SupervisorEvent = std::variant<SpawnResult, OutputNews, CompactedJournal, ArchiveStarted,
-                                     TriedExecutable, CompanionStarted>;
 
 // A message for the worker with the descriptors beside it.
 struct News {
