@@ -103,6 +103,7 @@ absl::StatusOr<bool> FrameSocket::receive_once() {
   if (size < 0 && errno == EINTR) return true;
   if (size < 0 && errno == EAGAIN) return false;
   if (size < 0) return absl::UnavailableError(std::strerror(errno));
+  in_.append(piece.data(), static_cast<size_t>(size));
   for (cmsghdr* part = CMSG_FIRSTHDR(&header); part != nullptr; part = CMSG_NXTHDR(&header, part)) {
     if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
     for (size_t at = CMSG_LEN(0); at + sizeof(int) <= part->cmsg_len; at += sizeof(int)) {
@@ -114,7 +115,6 @@ absl::StatusOr<bool> FrameSocket::receive_once() {
   // The rest could not be told apart any more: which one is missing is not known.
   if ((header.msg_flags & MSG_CTRUNC) != 0) return absl::DataLossError("descriptors were cut off");
   if (size == 0) return absl::UnavailableError("the other end closed the connection");
-  in_.append(piece.data(), static_cast<size_t>(size));
   return true;
 }
 

@@ -191,7 +191,11 @@ void JobProcesses::reap_remains(pid_t launcher, bool knows_all) {
     mains.insert(held.pid);
   }
   const pid_t own_session = ::getsid(0);  // no job's process is in it
-  for (const pid_t pid : children_of_this_process()) {
+  const std::vector<pid_t> children = children_of_this_process();
+  // Where the launcher has died meanwhile, jobs that it has told nobody of may be among them.
+  const auto stat_of_launcher = launcher > 0 ? read_process_stat(launcher) : std::nullopt;
+  if (launcher > 0 && !(stat_of_launcher && stat_of_launcher->is_alive())) knows_all = false;
+  for (const pid_t pid : children) {
     if (pid == launcher || mains.contains(pid)) continue;
     const auto stat = read_process_stat(pid);
     if (!stat || stat->is_alive() || stat->session == own_session) continue;

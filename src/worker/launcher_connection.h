@@ -30,10 +30,10 @@ struct LauncherOptions {
 // The worker's way to the launcher of its data_dir: reaches the running one or starts one, and does
 // so again whenever it dies.
 //
-// Holds a pidfd and the read ends of the FIFOs of every running attempt, and reaps the main
-// processes that fall to this process when the launcher dies, so that neither status nor output is
-// lost with it. After FAILED_PRECONDITION in on_disconnected a newer worker process serves this
-// data_dir and no further connection is tried.
+// Holds the read ends of the FIFOs of every running attempt, and reaps the main processes that fall
+// to this process when the launcher dies, so that neither status nor output is lost with it; of a
+// launcher that is not its child it holds pidfds of theirs. After FAILED_PRECONDITION in
+// on_disconnected a newer worker process serves this data_dir and no further connection is tried.
 //
 // Owned by the worker's app object. One thread of its own, on which the observer is called. The
 // destructor closes the connection and joins; launcher and jobs go on.

@@ -8,8 +8,9 @@
 namespace clusterd {
 namespace {
 
-// Output, error, journal, script, and a door of each hierarchy of cgroups; most need fewer.
-constexpr size_t kSlots = 12;
+// Output, error, input, script, and doors of cgroups: most need one or two. What is more than these
+// is handed over where it is.
+constexpr size_t kSlots = 6;
 constexpr int kFirstFd = STDERR_FILENO + 1;
 
 std::vector<UniqueFd> copies_of(int fd) {
@@ -33,21 +34,20 @@ int end_of(int fd, const std::vector<UniqueFd>& slots) {
 HandoverFds::HandoverFds()
     : null_(::open("/dev/null", O_RDONLY | O_CLOEXEC)),
       slots_(copies_of(null_.get())),
-      least_end_(end_of(null_.get(), slots_)),
-      end_(least_end_) {}
+      low_end_(end_of(null_.get(), slots_)),
+      end_(std::max(null_.get(), STDERR_FILENO) + 1) {}
 
 int HandoverFds::put(int fd) {
-  if (fd < least_end_) return fd;
-  if (used_ < slots_.size() && ::dup3(fd, slots_[used_].get(), O_CLOEXEC) >= 0) {
-    return slots_[used_++].get();
-  }
-  end_ = std::max(end_, fd + 1);
-  return fd;
+  int given = fd;
+  const bool has_slot = fd >= low_end_ && used_ < slots_.size();
+  if (has_slot && ::dup3(fd, slots_[used_].get(), O_CLOEXEC) >= 0) given = slots_[used_++].get();
+  end_ = std::max(end_, given + 1);
+  return given;
 }
 
 void HandoverFds::clear() {
   while (used_ > 0) (void)::dup3(null_.get(), slots_[--used_].get(), O_CLOEXEC);
-  end_ = least_end_;
+  end_ = std::max(null_.get(), STDERR_FILENO) + 1;
 }
 
 }  // namespace clusterd

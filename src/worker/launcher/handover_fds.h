@@ -33,7 +33,7 @@ class HandoverFds {
   const UniqueFd null_;
   std::vector<UniqueFd> slots_;
   size_t used_ = 0;
-  const int least_end_;
+  const int low_end_;  // above all of these
   int end_;
 };
 

@@ -38,10 +38,14 @@ ProcessTree::ProcessTree(pid_t main_pid, uint64_t start_ticks, JobCgroup* cgroup
 std::vector<TreeMember> ProcessTree::scan_cgroup() const {
   std::vector<TreeMember> living;
   if (cgroup_->is_empty()) return living;
-  for (const pid_t pid : cgroup_->members()) {
+  const std::vector<pid_t> members = cgroup_->members();
+  for (const pid_t pid : members) {
     const auto stat = read_process_stat(pid);
     if (stat && stat->is_alive()) living.push_back({pid, stat->start_ticks, stat->group});
   }
+  if (!living.empty() || cgroup_->is_empty()) return living;
+  // Each may have left a child before it ended, which nobody has seen yet.
+  for (const pid_t pid : members) living.push_back({pid, 0, 0});
   return living;
 }
 

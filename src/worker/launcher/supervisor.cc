@@ -93,6 +93,7 @@ void Supervisor::write_later(JournalType type, std::string_view body) {
 }
 
 void Supervisor::write_due() {
+  if (due_.empty()) return;
   const std::string records = std::exchange(due_, {});
   const absl::Status status = journal_.append_all(records);
   if (!status.ok()) log_error("launcher", "journal", {{"error", status}});
@@ -278,7 +279,7 @@ internal::LaunchedAttempt Supervisor::describe(const Attempt& attempt) const {
 }
 
 internal::LauncherHello Supervisor::hello(pid_t worker) {
-  worker_is_parent_ = worker == ::getppid();
+  worker_is_parent_ = worker > 0 && worker == ::getppid();
   internal::LauncherHello hello;
   hello.set_protocol_version(1);
   hello.set_version(version());
@@ -351,7 +352,8 @@ std::optional<News> Supervisor::take_news() {
     if (news_descriptors_.erase(*handle) > 0) add_descriptors(*attempts_.at(*handle), &news);
     ++count;
   }
-  while (news.descriptors.size() + 3 <= FrameSocket::kMaxDescriptors) {
+  // Of attempts that the worker knows.
+  while (news_started_.empty() && news.descriptors.size() + 3 <= FrameSocket::kMaxDescriptors) {
     const std::optional<Handle> handle = pop_first(news_descriptors_);
     if (!handle) break;
     add_descriptors(*attempts_.at(*handle), &news);

@@ -247,6 +247,7 @@ void Supervisor::end_not_started(Attempt& attempt, const absl::Status& why) {
 }
 
 void Supervisor::reap(pid_t pid) {
+  write_due();  // its status is nowhere else from here on
   (void)::waitpid(pid, nullptr, WNOHANG);
   own_children_.erase(pid);
 }

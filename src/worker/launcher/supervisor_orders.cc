@@ -233,6 +233,7 @@ void Supervisor::forget(const v1::AttemptKey& key) {
 void Supervisor::forget_fenced(const Attempt& attempt) {
   news_gone_.push_back(attempt.key());
   forget(news_gone_.back());
+  write_due();  // nobody would forget an END without it
 }
 
 void Supervisor::on_contact(uint64_t boottime_ns) {

@@ -50,6 +50,7 @@ void Supervisor::take_up(JournalContent content, Inherited inherited) {
   for (auto& [handle, record] : content.attempts) adopt(std::move(record), inherited);
   remove_strange_fifos();
   cgroups_.remove_strange();
+  write_due();
 }
 
 void Supervisor::adopt(JournalAttempt record, Inherited& inherited) {
