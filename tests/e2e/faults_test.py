@@ -296,7 +296,7 @@ FAULTS = {
     "silence": (on_the_way(hold), WAYS),
 }
 USUAL = {("SIGKILL", "scheduler"), ("SIGKILL", "launcher"), ("EIO", "scheduler"), ("cut", "orders"),
-         ("silence", "sessions"), ("no descriptors", "worker"), ("no memory", "scheduler")}
+         ("silence", "sessions"), ("no descriptors", "worker")}
 LOADS = {"light": 1, "heavy": 6}
 
 
