@@ -75,8 +75,8 @@ class ControlLoop {
   int worker_ = -1;                    // the peer that has said hello last
   std::array<BootTime, 3> told_at_{};  // when news went to it, the last times
   std::optional<BootTime> news_due_;   // of news that are held back
-  Burst burst_;          // of starts and ends
-  BootTime turn_began_;  // the last one
+  Burst burst_;                        // of starts and ends
+  BootTime turn_began_;                // the last one
   bool leaving_ = false;
   BootTime alone_since_;
   Companion companion_;

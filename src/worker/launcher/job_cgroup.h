@@ -96,7 +96,7 @@ class JobCgroup {
   std::map<std::string, Part, std::less<>> parts_;  // by hierarchy
   internal::CgroupUse use_;
   std::optional<internal::CgroupCounters> counted_;  // at the end of the last attempt
-  UniqueFd events_;  // of the unified hierarchy, as the next
+  UniqueFd events_;                                  // of the unified hierarchy, as the next
   UniqueFd cpu_;
   UniqueFd peak_;  // its reading began when the attempt did
   bool is_used_ = false;

@@ -215,7 +215,7 @@ class Supervisor {
   BootTime contact_written_{};
   bool worker_greeted_ = false;
   bool worker_is_parent_ = false;  // jobs fall to it when this process ends
-  size_t forgotten_ = 0;  // since the last compaction
+  size_t forgotten_ = 0;           // since the last compaction
   bool compacting_ = false;
   bool compaction_runs_ = false;
   std::string written_meanwhile_;      // while it runs
