@@ -7,6 +7,7 @@
 
 #include <array>
 #include <catch2/catch.hpp>
+#include <utility>
 
 #include "clusterd/internal/launcher.pb.h"
 
@@ -30,11 +31,15 @@ class FewDescriptors {
   rlimit before_{};
 };
 
-TEST_CASE("a frame whose descriptors do not all fit ends the connection", "[frame_socket]") {
+// Both ends of one.
+std::pair<FrameSocket, FrameSocket> make_pair() {
   std::array<int, 2> pair{};
   REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair.data()) == 0);
-  FrameSocket sender{UniqueFd(pair[0])};
-  FrameSocket receiver{UniqueFd(pair[1])};
+  return {FrameSocket(UniqueFd(pair[0])), FrameSocket(UniqueFd(pair[1]))};
+}
+
+TEST_CASE("a frame whose descriptors do not all fit ends the connection", "[frame_socket]") {
+  auto [sender, receiver] = make_pair();
   internal::FromLauncher message;
   message.add_descriptors();
   sender.queue(message, {0, 1, 2, 0, 1});
@@ -51,10 +56,7 @@ TEST_CASE("a frame whose descriptors do not all fit ends the connection", "[fram
 
 TEST_CASE("a frame whose descriptors could not be kept is not sent, and says so",
           "[frame_socket]") {
-  std::array<int, 2> pair{};
-  REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair.data()) == 0);
-  FrameSocket sender{UniqueFd(pair[0])};
-  FrameSocket receiver{UniqueFd(pair[1])};
+  auto [sender, receiver] = make_pair();
   internal::FromLauncher large;
   large.set_upgrade_refused(std::string(8 << 20, 'x'));
   internal::FromLauncher message;
@@ -80,10 +82,7 @@ TEST_CASE("a frame whose descriptors could not be kept is not sent, and says so"
 }
 
 TEST_CASE("a frame that goes out at once takes no descriptors of its own", "[frame_socket]") {
-  std::array<int, 2> pair{};
-  REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair.data()) == 0);
-  FrameSocket sender{UniqueFd(pair[0])};
-  FrameSocket receiver{UniqueFd(pair[1])};
+  auto [sender, receiver] = make_pair();
   internal::FromLauncher message;
   message.add_descriptors();
   {
@@ -98,10 +97,7 @@ TEST_CASE("a frame that goes out at once takes no descriptors of its own", "[fra
 }
 
 TEST_CASE("a frame brings its descriptors", "[frame_socket]") {
-  std::array<int, 2> pair{};
-  REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair.data()) == 0);
-  FrameSocket sender{UniqueFd(pair[0])};
-  FrameSocket receiver{UniqueFd(pair[1])};
+  auto [sender, receiver] = make_pair();
   internal::FromLauncher message;
   message.add_descriptors();
   sender.queue(message, {0, 1, 2, 0, 1});
